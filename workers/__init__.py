@@ -1,0 +1,1 @@
+"""The code that the instances run: label worker (A), text worker (B), and nothing else."""

@@ -1,0 +1,147 @@
+"""The command line: one command for each worker, every setting a flag."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from workers import log as worker_log
+from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
+from workers.label_worker import LabelWorker
+from workers.ledger import SqliteLedger
+from workers.settings import Settings
+from workers.stop import Stop
+from workers.text_worker import TextWorker
+
+log = structlog.get_logger()
+
+DESCRIPTION = """\
+Finds the pictures with cars in an S3 bucket and reads the text on them.
+
+commands:
+  label   worker A: lists the bucket, finds the cars, puts their indexes on the queue
+  text    worker B: takes the indexes, reads the images, writes output.txt and results.jsonl
+
+  cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+  cartext COMMAND --help     every setting: as a flag, and as CARTEXT_… in the environment
+"""
+EPILOG = f"""\
+exit status:
+  {DONE}   done, or was done already
+  {START_AGAIN}  stopped before the end (a signal, an outage); start again to go on
+  {DO_NOT_START_AGAIN}  settings, permissions or the disk are wrong; mend them first
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        "cartext",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="cartext {label,text} [settings]",
+        add_help=False,
+    )
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = COMMANDS.get(given[0]) if given else None
+    if command is None:
+        wants_help = given[:1] in (["-h"], ["--help"], ["help"])
+        parser.print_help(sys.stdout if wants_help else sys.stderr)
+        return DONE if wants_help else DO_NOT_START_AGAIN
+    try:
+        settings = _settings(given)
+    except RunError as error:
+        print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
+        return DO_NOT_START_AGAIN
+    worker_log.configure(settings, given[0])
+    try:
+        command(settings)
+    except WorkerError as error:
+        status = error.exit_status
+        log.log(20 if status == START_AGAIN else 40, "stopped", reason=str(error), status=status)
+        return status
+    except Exception:
+        log.exception("stopped by a bug", status=START_AGAIN)
+        return START_AGAIN
+    return DONE
+
+
+def _settings(given: list[str]) -> Settings:
+    try:
+        return Settings(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise RunError("; ".join(_complaint(problem) for problem in error.errors())) from error
+    except SettingsError as error:
+        raise RunError(str(error)) from error
+    except SystemExit as error:
+        # argparse has said what is wrong with a flag, or has printed the help
+        raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
+
+
+def _complaint(problem: object) -> str:
+    assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
+    name = ".".join(str(part) for part in problem["loc"])
+    if not name:
+        return str(problem["msg"])
+    flag, variable = name.replace("_", "-"), name.upper()
+    where = f"set --{flag} or CARTEXT_{variable}"
+    if problem["type"] == "missing":
+        return f"{name} is missing; {where}"
+    about = Settings.model_fields[str(problem["loc"][0])].description
+    return f"{name} = {problem['input']!r} ({about}): {problem['msg']}; {where}"
+
+
+def _label(settings: Settings) -> None:
+    with _work(settings, "label") as (ledger, stop):
+        LabelWorker(settings, ledger, stop).run()
+
+
+def _text(settings: Settings) -> None:
+    with _work(settings, "text") as (ledger, stop):
+        TextWorker(settings, ledger, stop).run()
+
+
+COMMANDS: dict[str, Callable[[Settings], None]] = {"label": _label, "text": _text}
+
+
+@contextmanager
+def _work(settings: Settings, role: str) -> Iterator[tuple[SqliteLedger, Stop]]:
+    stop = Stop()
+    stop.on_signals()
+    with _alone(settings.state_dir, role):
+        ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
+        try:
+            yield ledger, stop
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def _alone(state_dir: Path, role: str) -> Iterator[None]:
+    """Two workers of a kind in one folder would do the same work twice."""
+    path = state_dir / f"{role}.lock"
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise RunError(f"cannot use the state folder {state_dir}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunError(
+            f"another {role} worker is at work in {state_dir}; stop it, or give this one another "
+            "--state-dir"
+        ) from error
+    finally:
+        os.close(descriptor)

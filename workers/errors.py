@@ -1,0 +1,35 @@
+"""What can go wrong, by what it means for the image, the worker and the run."""
+
+from __future__ import annotations
+
+DONE = 0
+START_AGAIN = 75
+DO_NOT_START_AGAIN = 78
+
+
+class ImageError(Exception):
+    """This image can never succeed; the text is the reason that is kept with it."""
+
+
+class PassingError(Exception):
+    """The service failed on this one image for as long as one call is tried; later it may not."""
+
+
+class WorkerError(Exception):
+    """The worker ends; the text is the one line that a person reads."""
+
+    exit_status = START_AGAIN
+
+
+class StoppedError(WorkerError):
+    """It was asked to stop, and what was not begun stays undone."""
+
+
+class OutageError(WorkerError):
+    """A service cannot be reached or keeps refusing; starting again later goes on from here."""
+
+
+class RunError(WorkerError):
+    """Settings, permissions or the disk are wrong; starting again changes nothing."""
+
+    exit_status = DO_NOT_START_AGAIN

@@ -1,0 +1,212 @@
+"""A, the label worker: lists the bucket, finds the cars, and puts their indexes on the queue."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+
+from workers.aws import Aws
+from workers.errors import ImageError, OutageError, PassingError, StoppedError
+from workers.images import Bucket, broken_name, broken_size
+from workers.index_queue import IndexQueue, IndexSender, end_entry
+from workers.ledger import Ledger
+from workers.output import write_failures
+from workers.pool import BoundedPool
+from workers.recognition import Recognizer, dollars
+from workers.records import Image, LabelDecision, ShardEnd
+from workers.settings import Settings
+from workers.stop import Stop, Ticker
+
+log = structlog.get_logger()
+
+# images beyond the ones in flight that wait for a thread, while the next page is listed
+BACKLOG = 1000
+# set aside for another try; when so many fail it is not the images
+MOST_SET_ASIDE = 10_000
+
+
+class LabelWorker:
+    """One shard's way through a run."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, stop: Stop) -> None:
+        aws = Aws(settings, stop)
+        self._settings = settings
+        self._ledger = ledger
+        self._stop = stop
+        self._bucket = Bucket(aws, settings)
+        self._recognizer = Recognizer(aws, self._bucket, settings, stop)
+        self._queue = IndexQueue(aws, settings)
+        self._sender = IndexSender(self._queue, self._acknowledged, settings, stop)
+        self._pool = BoundedPool(settings.in_flight, stop, BACKLOG)
+        self._set_aside: list[tuple[Image, int]] = []
+        self._lock = threading.Lock()
+        self._listed = 0
+        self._listing_done = False
+        self._began = time.monotonic()
+        self._decided_before = 0
+
+    def run(self) -> None:
+        """Works until every image of the shard is decided and the end is on the queue.
+
+        Raises WorkerError when it ends before that.
+        """
+        run, shard = self._settings.run, self._settings.shard
+        if ended := self._ledger.shard_ended(run, shard):
+            log.info("already finished", shard=shard, sent=ended.expected)
+            return
+        self._bucket.check()
+        self._queue.max_receives()
+        before = self._ledger.label_counts(run, shard)
+        self._decided_before = before.decided
+        log.info("start", bucket=self._bucket.name, shard=shard, decided_before=before.decided)
+        progress = Ticker(
+            "progress", self._settings.progress_seconds, self._log_progress, self._stop
+        )
+        threading.Thread(target=self._count, name="count", daemon=True).start()
+        try:
+            self._resend()
+            self._decide_all()
+        except Exception as error:
+            self._stop.fail(error)
+        self._pool.close()
+        self._sender.flush()
+        if not self._stop:
+            self._end()
+        progress.close()
+        self._log_summary()
+        self._stop.raise_error()
+
+    def _resend(self) -> None:
+        """Sends again what an earlier start had decided and may not have sent."""
+        self._sender.send_all(self._ledger.unsent(self._settings.run, self._settings.shard))
+
+    def _decide_all(self) -> None:
+        for page in self._bucket.pages():
+            undecided = self._ledger.undecided(self._settings.run, [image.index for image in page])
+            for image in page:
+                if image.index in undecided:
+                    self._submit(image, 1)
+        self._pool.wait_until_idle()
+        while self._set_aside and not self._stop:
+            again, self._set_aside = self._set_aside, []
+            for image, attempt in again:
+                self._submit(image, attempt)
+            self._pool.wait_until_idle()
+
+    def _submit(self, image: Image, attempt: int) -> None:
+        if not self._pool.wait_for_room():
+            self._stop.raise_error()
+        self._pool.submit(self._decide, image, attempt)
+
+    def _decide(self, image: Image, attempt: int) -> None:
+        if self._stop:
+            return
+        began = time.monotonic()
+        decision = self._look(image, attempt)
+        if decision is None:
+            return
+        kept = self._ledger.decide(decision)
+        if decision.label:
+            self._sender.send(decision)
+        kept.result()
+        _log_decision(decision, began)
+
+    def _look(self, image: Image, attempt: int) -> LabelDecision | None:
+        """Decides about an image; None when that is left for a later try."""
+        run, shard = self._settings.run, self._settings.shard
+        try:
+            if broken := broken_name(image.index) or broken_size(image.size):
+                raise ImageError(broken)
+            label = self._recognizer.label(image.index)
+            return LabelDecision(run, shard, image.index, image.etag, label)
+        except StoppedError:
+            return None
+        except ImageError as error:
+            return LabelDecision(run, shard, image.index, failure=str(error))
+        except PassingError as error:
+            if attempt < self._settings.tries:
+                self._put_aside(image, attempt + 1, error)
+                return None
+            failure = f"failed {attempt} times: {error}"
+            return LabelDecision(run, shard, image.index, failure=failure)
+
+    def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
+        log.warning("set aside", index=image.index, error=str(error), next_try=attempt)
+        with self._lock:
+            self._set_aside.append((image, attempt))
+        if len(self._set_aside) >= MOST_SET_ASIDE:
+            raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
+
+    def _acknowledged(self, decisions: list[LabelDecision]) -> None:
+        self._ledger.sent(decisions)
+
+    def _end(self) -> None:
+        """Says on the queue how many indexes were sent, now that SQS has acknowledged them all."""
+        run, shard = self._settings.run, self._settings.shard
+        if next(self._ledger.unsent(run, shard), None):
+            raise OutageError("not every index could be sent; start again to go on")
+        expected = self._ledger.label_counts(run, shard).labelled
+        end = ShardEnd(run, shard, self._settings.shards, expected)
+        write_failures(self._settings.run_dir, self._ledger.failures(run, shard))
+        self._queue.send([end_entry(end)])
+        self._ledger.end_shard(end).result()
+        log.info("end", index="-1", shard=shard, expected=expected)
+
+    def _count(self) -> None:
+        """Counts the shard's images ahead of the work, so that the time left can be told."""
+        try:
+            for page in self._bucket.pages():
+                self._listed += len(page)
+                if self._stop:
+                    return
+            self._listing_done = True
+        except Exception as error:
+            # the listing that the work depends on meets the same error, and reports it
+            log.debug("count failed", error=str(error))
+
+    def _log_progress(self) -> None:
+        counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
+        rate = (counts.decided - self._decided_before) / (time.monotonic() - self._began)
+        left = (self._listed - counts.decided) / rate if rate and self._listing_done else None
+        log.info(
+            "progress",
+            done=counts.decided,
+            of=self._listed if self._listing_done else None,
+            labelled=counts.labelled,
+            failed=counts.failed,
+            per_second=round(rate, 1),
+            seconds_left=left if left is None else round(max(0.0, left)),
+        )
+
+    def _log_summary(self) -> None:
+        counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
+        log.info(
+            "summary",
+            finished=not self._stop,
+            done=counts.decided,
+            labelled=counts.labelled,
+            failed=counts.failed,
+            seconds=round(time.monotonic() - self._began, 1),
+            label_calls=self._recognizer.paid_calls,
+            throttled_calls=self._recognizer.throttled_calls,
+            sqs_calls=self._queue.calls,
+            dollars=round(dollars(self._recognizer.paid_calls), 4),
+        )
+
+
+def _log_decision(decision: LabelDecision, began: float) -> None:
+    milliseconds = round((time.monotonic() - began) * 1000)
+    if decision.failure:
+        log.warning("failed", index=decision.index, reason=decision.failure, ms=milliseconds)
+    elif decision.label:
+        log.info(
+            "labelled",
+            index=decision.index,
+            label=decision.label.name,
+            confidence=decision.label.confidence,
+            ms=milliseconds,
+        )
+    else:
+        log.info("not labelled", index=decision.index, ms=milliseconds)

@@ -1,0 +1,131 @@
+"""The files that people came for, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from workers.errors import RunError
+from workers.ledger import Ledger
+from workers.records import LabelDecision, TextResult
+
+SCHEMA_VERSION = 1
+# rewriting takes at most this share of the time, however many results there are
+REWRITE_SHARE = 0.05
+REWRITE_SECONDS = 1.0
+
+
+def write_results(folder: Path, results: Iterable[TextResult]) -> None:
+    """Writes `output.txt` and `results.jsonl` of a run; raises RunError when the disk refuses."""
+    with _replacing(folder / "output.txt") as text, _replacing(folder / "results.jsonl") as rows:
+        for result in results:
+            rows.write(_json_line(_result_row(result)))
+            if result.lines:
+                text.write(_text_line(result))
+
+
+def write_failures(folder: Path, failures: Iterable[LabelDecision]) -> None:
+    """Writes `failed.jsonl`: the images of a run that label detection can never look at."""
+    with _replacing(folder / "failed.jsonl") as rows:
+        for decision in failures:
+            row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
+            rows.write(_json_line({**row, "failure": decision.failure}))
+
+
+def _result_row(result: TextResult) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "run": result.run,
+        "index": result.index,
+        "label": result.label.name if result.label else None,
+        "confidence": result.label.confidence if result.label else None,
+        "boxes": [asdict(box) for box in result.label.boxes] if result.label else [],
+        "lines": [asdict(line) for line in result.lines],
+        "failure": result.failure,
+    }
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    # these three end a line for many a reader, though not for JSON
+    text = json.dumps(row, ensure_ascii=False)
+    for character in "\x85\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text + "\n"
+
+
+def _text_line(result: TextResult) -> str:
+    texts = " | ".join(_visible(line.text) for line in result.lines)
+    return f"{_visible(result.index)}: {texts}\n"
+
+
+def _visible(text: str) -> str:
+    """The text with what would break a line written as an escape; a backslash is doubled."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character == "\\" or unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}
+        else character
+        for character in text
+    )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[str]]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            undo.callback(temporary.unlink, missing_ok=True)
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path} ({error.strerror}); check the disk's free space and the folder's "
+            "owner, then start again"
+        ) from error
+
+
+class Output:
+    """Keeps the files of every run that has news up to date."""
+
+    def __init__(
+        self, state_dir: Path, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._state_dir = state_dir
+        self._ledger = ledger
+        self._clock = clock
+        self._news: set[str] = set()
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._next = clock()
+
+    def has_news(self, run: str) -> None:
+        """Notes that the run has a result that its files do not have yet."""
+        with self._lock:
+            self._news.add(run)
+
+    def write_now_and_then(self) -> None:
+        """Writes what has news, unless that was done too short a time ago for its cost."""
+        began = self._clock()
+        if began >= self._next:
+            self.write()
+            ended = self._clock()
+            self._next = ended + max(REWRITE_SECONDS, (ended - began) / REWRITE_SHARE)
+
+    def write(self) -> None:
+        """Writes what has news."""
+        with self._writing:
+            with self._lock:
+                runs, self._news = self._news, set()
+            for run in runs:
+                write_results(self._state_dir / run, self._ledger.results(run))

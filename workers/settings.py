@@ -1,0 +1,112 @@
+"""Everything that can be set: each field is an environment variable, a line of a file, a flag."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+
+ImageSource = Literal["s3", "bytes"]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of both workers.
+
+    Sources, the first that has a value wins: flag (`--in-flight 64`), environment variable
+    (`CARTEXT_IN_FLIGHT=64`), a line in the env file `cartext.env` of the working folder, default.
+    Region, credentials and endpoint are not here: the AWS SDK's own `AWS_REGION`, `AWS_PROFILE`,
+    `AWS_ENDPOINT_URL` … hold.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CARTEXT_",
+        env_file="cartext.env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    bucket: str = Field(
+        description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+    )
+    prefix: str = Field("", description="only keys that begin with this")
+    queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
+    run: str = Field(
+        "default",
+        description="name of the run: a finished run stays finished, a new name starts anew",
+        pattern=RUN_NAME,
+    )
+    state_dir: Path = Field(
+        Path("state"), description="folder of the ledger and of the output, on a disk that lasts"
+    )
+    worker: str = Field(
+        default_factory=socket.gethostname, description="this worker's name in the log"
+    )
+
+    label: str = Field("Car", description="label that an image must have", min_length=1)
+    min_confidence: Percent = Field(
+        90.0, description="percent; the label's confidence must be higher than this"
+    )
+    text_confidence: Percent = Field(
+        80.0, description="percent; text lines below this are left out"
+    )
+    label_source: ImageSource = Field(
+        "s3", description="how label detection gets an image: s3 (by reference) or bytes"
+    )
+    text_source: ImageSource = Field(
+        "bytes", description="how text detection gets an image: bytes (downloaded) or s3"
+    )
+
+    shard: int = Field(0, ge=0, description="label worker: number of this shard, from 0")
+    shards: int = Field(1, ge=1, description="label worker: how many shards share the listing")
+    in_flight: int = Field(32, ge=1, le=1000, description="images worked on at once")
+    quota: float = Field(
+        50.0, gt=0, description="the account's Rekognition quota for this call, in calls a second"
+    )
+    quota_workers: int = Field(1, ge=1, description="how many workers of this kind share the quota")
+    retry_seconds: Seconds = Field(
+        60.0, description="how long one call is tried again before it counts as failed"
+    )
+    tries: int = Field(
+        3, ge=1, description="label worker: how often an image is tried, each for retry-seconds"
+    )
+
+    linger_seconds: float = Field(
+        0.03, ge=0, le=5, description="longest wait of an index for a fuller batch"
+    )
+    poll_seconds: int = Field(
+        5, ge=0, le=20, description="longest wait of one request for messages"
+    )
+    visibility_timeout: int = Field(
+        120, ge=3, le=43200, description="seconds a message stays hidden; renewed while worked on"
+    )
+    foreign_end_seconds: Seconds = Field(
+        60.0, description="text worker: after a bare -1, how long the queue must be empty"
+    )
+
+    progress_seconds: Seconds = Field(5.0, description="time between two progress lines")
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto: text on a terminal, JSON elsewhere"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.shard >= self.shards:
+            raise ValueError(f"shard {self.shard} of {self.shards}: they count from 0")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of this run's output."""
+        return self.state_dir / self.run
