@@ -1,0 +1,7 @@
+"""AWS on one machine: S3, SQS, EC2, IAM … by moto, and a Rekognition that really looks."""
+
+import os
+
+# moto asks boto3 about regions while it is imported, and that stumbles over a profile that is gone
+for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+    os.environ.pop(_name, None)

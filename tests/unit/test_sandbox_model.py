@@ -1,0 +1,84 @@
+"""The label model: kept only when it is the right one, and fetched anew when it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from sandbox import model
+
+NAMES = b"???\n" + b"Something\n" * 17 + b"Car\n"
+ASSET = NAMES.ljust(184, b"\n") + b"TFL3"
+NPM = """#!/bin/sh
+echo packed >> "{calls}"
+cp "{package}" ./objectron.tgz
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An npm of our own that packs ASSET, and the file in which it notes each call."""
+    package = tmp_path / "package.tgz"
+    with tarfile.open(package, "w:gz") as archive:
+        entry = tarfile.TarInfo(f"package/{model.ASSET}")
+        entry.size = len(ASSET)
+        archive.addfile(entry, io.BytesIO(ASSET))
+    calls = tmp_path / "calls"
+    calls.touch()
+    _put_npm(tmp_path, NPM.format(calls=calls, package=package))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(model, "ASSET_SHA256", hashlib.sha256(ASSET).hexdigest())
+    return calls
+
+
+def _put_npm(folder: Path, script: str) -> None:
+    npm = folder / "bin" / "npm"
+    npm.parent.mkdir(exist_ok=True)
+    npm.write_text(script)
+    npm.chmod(0o755)
+
+
+def test_it_is_fetched_once(tmp_path: Path, calls: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = model.load(cache), model.load(cache)
+    assert first == second
+    assert first.names[0] == "???"
+    assert first.tflite == b"TFL3"
+    assert calls.read_text().count("packed") == 1
+    assert [file.name for file in cache.iterdir()] == [model.ASSET]
+
+
+@pytest.mark.parametrize("broken", [b"", ASSET[:-1], ASSET[:-1] + b"X"])
+def test_a_broken_copy_is_replaced(tmp_path: Path, calls: Path, broken: bytes) -> None:
+    kept = tmp_path / model.ASSET
+    kept.write_bytes(broken)
+    assert model.load(tmp_path).tflite == b"TFL3"
+    assert kept.read_bytes() == ASSET
+
+
+def test_another_package_is_refused(
+    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "ASSET_SHA256", "0" * 64)
+    with pytest.raises(model.SandboxError, match="another SHA-256"):
+        model.load(tmp_path)
+    assert not (tmp_path / model.ASSET).exists()
+
+
+def test_without_npm_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(model.SandboxError, match=r"install Node\.js"):
+        model.load(tmp_path)
+
+
+def test_without_a_network_it_says_what_npm_said(tmp_path: Path, calls: Path) -> None:
+    _put_npm(tmp_path, "#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\nexit 1\n")
+    with pytest.raises(model.SandboxError, match=r"npm error code ENOTFOUND.*network") as caught:
+        model.load(tmp_path)
+    assert "\n" not in str(caught.value)
