@@ -1,0 +1,403 @@
+"""The demo and the sandbox as a person starts them: as commands."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from uuid import uuid4
+
+import boto3
+import pytest
+
+import sandbox.__main__ as sandbox
+from sandbox import demo
+from sandbox.folder import find_files, read_files
+from sandbox.model import SandboxError
+from sandbox.scenes import sample_images
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# what a person may have set for other purposes, and what must not matter here
+UNRELATED = {
+    "AWS_PROFILE": "nobody-has-it",
+    "AWS_SESSION_TOKEN": "expired",
+    "CARTEXT_BUCKET": "other",
+    "CARTEXT_IN_FLIGHT": "none",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "no_proxy": "example.com",
+}
+ESCAPE = "\x1b"
+SECONDS = 120
+
+
+@dataclass
+class Command:
+    """A command of this project that runs, and all that it has printed so far."""
+
+    arguments: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    terminal: bool = False
+    printed: str = ""
+
+    def __post_init__(self) -> None:
+        self._mark = uuid4().hex
+        here, there = pty.openpty() if self.terminal else os.pipe()
+        if self.terminal:
+            fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        own = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *self.arguments],
+            cwd=ROOT,
+            env={**own, "TERM": "xterm", **self.environment, "DEMO_TEST": self._mark},
+            stdin=subprocess.DEVNULL,
+            stdout=there,
+            stderr=there,
+            process_group=0,
+        )
+        os.close(there)
+        self._output = here
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Reads on until what is printed has it."""
+        while not (found := re.search(pattern, self.printed)):
+            assert self._read(), f"{pattern!r} did not come:\n{self.printed}"
+        return found
+
+    def end(self) -> int:
+        """Reads to the end and returns the exit status."""
+        while self._read():
+            pass
+        return self.process.wait(SECONDS)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._output, 65536)
+        except OSError:  # how a terminal ends
+            return False
+        self.printed += data.decode(errors="replace")
+        return bool(data)
+
+    def relatives(self) -> list[int]:
+        """Every living process that was started by it, itself included."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"DEMO_TEST={self._mark}".encode() in environment:
+                found.append(int(folder.name))
+        return found
+
+    def close(self) -> None:
+        for number in self.relatives():
+            os.kill(number, signal.SIGKILL)
+        self.process.wait(SECONDS)
+        os.close(self._output)
+
+
+Run = Callable[..., Command]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Starts `python -m` with some arguments; whatever is left is ended after the tests."""
+    commands: list[Command] = []
+
+    def start(*arguments: object, terminal: bool = False, **environment: str) -> Command:
+        command = Command([str(argument) for argument in arguments], environment, terminal)
+        commands.append(command)
+        return command
+
+    yield start
+    for command in commands:
+        command.close()
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Puts the handlers back that a command sets in this process."""
+    before = {number: signal.getsignal(number) for number in demo.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ignore(name: str, reason: str) -> None:
+    """Of what is left out."""
+
+
+def nothing_is_left_of(command: Command) -> bool:
+    port = int(command.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+    with socket.socket() as client:
+        return not command.relatives() and client.connect_ex(("127.0.0.1", port)) != 0
+
+
+# --- the demo with drawn scenes ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Command, Path]:
+    """A whole demo, not on a terminal, with a person's other settings around it."""
+    folder = tmp_path_factory.mktemp("drawn") / "demo"
+    command = run("sandbox.demo", "--folder", folder, **UNRELATED)
+    assert command.end() == 0, command.printed
+    return command, folder
+
+
+def expected_output() -> str:
+    return "".join(
+        f"{sample.index}: {' | '.join(sample.truth.text)}\n"
+        for sample in sample_images(10)
+        if sample.truth.car and sample.truth.text
+    )
+
+
+def test_drawn_scenes_come_out_as_drawn(drawn: tuple[Command, Path]) -> None:
+    command, folder = drawn
+    assert (folder / "text/demo/output.txt").read_text() == expected_output()
+    for line in expected_output().splitlines():
+        assert f"\n  {line}\n" in command.printed
+    assert "All as drawn: 10 of 10" in command.printed
+    assert {path.name for path in (folder / "images").iterdir()} == {
+        f"{number}.jpg" for number in range(1, 11)
+    }
+    for path in re.findall(r"^  (\S+)  ", command.printed.partition("It took")[2], re.M):
+        assert (ROOT / path).exists()
+
+
+def test_b_reads_while_a_still_looks(drawn: tuple[Command, Path]) -> None:
+    _, folder = drawn
+
+    def said(role: str, event: str) -> list[tuple[datetime, timedelta]]:
+        """When a worker said so, and how long it had worked on it."""
+        lines = [json.loads(line) for line in (folder / f"{role}.log").read_text().splitlines()]
+        return [
+            (datetime.fromisoformat(line["time"]), timedelta(milliseconds=line.get("ms", 0)))
+            for line in lines
+            if line["event"] == event
+        ]
+
+    ((a_was_done, _),) = said("label", "end")
+    assert min(time - took for time, took in said("text", "read")) < a_was_done
+
+
+def test_without_a_terminal_the_output_is_plain(drawn: tuple[Command, Path]) -> None:
+    printed = drawn[0].printed
+    assert ESCAPE not in printed
+    assert "\r" not in printed
+    assert len(printed.splitlines()) < 50
+    assert re.search(r"s  A  1\.jpg  car \d\d\.\d %\n", printed)
+    assert re.search(r"s  A  2\.jpg  no car\n", printed)
+    assert re.search(r"s  B  3\.jpg  no text\n", printed)
+
+
+def test_nothing_runs_after_the_end(drawn: tuple[Command, Path]) -> None:
+    assert nothing_is_left_of(drawn[0])
+
+
+def test_on_a_terminal_both_workers_are_shown_live(run: Run, tmp_path: Path) -> None:
+    command = run("sandbox.demo", "--scenes", 3, "--folder", tmp_path / "demo", terminal=True)
+    assert command.end() == 0, command.printed
+    hidden, shown = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
+    live, after = command.printed.partition(hidden)[2].rsplit(shown, 1)
+    assert "A · finds the cars" in live
+    assert "B · reads their text" in live
+    assert "3 of 3 · 2 cars" in live
+    assert "2 of 2 · 1 with text" in live
+    assert "output.txt: 1 image with a car and text" in after
+
+
+# --- the demo with a person's own folder -------------------------------------------------------
+
+
+def test_own_folder_with_odd_names(run: Run, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "Straße 7").mkdir(parents=True)
+    samples = {sample.index: sample for sample in sample_images(4)}
+    keys = {"my car #1.jpg": "1.jpg", "Straße 7/été 🚗 [red].JPG": "3.jpg", "sign%20+.png": "4.jpg"}
+    for key, index in keys.items():
+        (photos / key).write_bytes(samples[index].data)
+    (photos / "notes.jpg").write_text("milk, bread")
+    (photos / "link.jpg").symlink_to("my car #1.jpg")
+    command = run("sandbox.demo", "--images", photos, "--folder", tmp_path / "demo")
+    assert command.end() == 0, command.printed
+    output = (tmp_path / "demo/text/demo/output.txt").read_text()
+    assert output == f"my car #1.jpg: {' | '.join(samples['1.jpg'].truth.text)}\n"
+    assert "Left out link.jpg: a symbolic link" in command.printed
+    assert "A  Straße 7/été 🚗 [red].JPG  car" in command.printed
+    assert "A  sign%20+.png  no car" in command.printed
+    assert "Could not look at notes.jpg: " in command.printed
+    assert "drawn" not in command.printed
+    assert nothing_is_left_of(command)
+
+
+def test_an_empty_folder_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty/sub").mkdir(parents=True)
+    command = run("sandbox.demo", "--images", tmp_path / "empty", "--folder", tmp_path / "demo")
+    assert command.end() == 78
+    refusal = f"demo: the folder {tmp_path / 'empty'} has no file to upload: put images into it\n"
+    assert command.printed == refusal
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"), [("missing", "does not exist"), ("file", "is not a folder")]
+)
+def test_what_is_no_folder_is_refused(tmp_path: Path, folder: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SandboxError, match=reason):
+        find_files(tmp_path / folder, ignore)
+
+
+def test_what_cannot_be_uploaded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("10.jpg", "2.jpg", "locked.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/again").symlink_to(tmp_path)
+    (tmp_path / "dangling.jpg").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    left_out: dict[str, str] = {}
+    files = find_files(tmp_path, left_out.__setitem__)
+    assert [file.key for file in files] == ["2.jpg", "10.jpg", "locked.jpg"]
+    link = "a symbolic link; copy what it points at into the folder"
+    assert left_out == {
+        "sub/again": link,
+        "dangling.jpg": link,
+        "pipe": "not a regular file",
+        "caf\ufffd.jpg": "its name is not UTF-8",
+    }
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "locked.jpg":
+            raise PermissionError(13, "Permission denied")
+        return b"x"
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert [key for key, _ in read_files(files, left_out.__setitem__)] == ["2.jpg", "10.jpg"]
+    assert left_out["locked.jpg"] == "cannot be read (Permission denied)"
+
+
+def test_a_folder_of_nothing_but_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.jpg").symlink_to("nothing")
+    with pytest.raises(SandboxError, match="no file to upload"):
+        find_files(tmp_path, ignore)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_folder_with_other_things_is_not_cleared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert demo.main(["--folder", str(tmp_path)]) == 78
+    assert "holds something else: give another --folder" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+# --- the demo, stopped -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to_the_group", "terminal"), [(True, False), (False, True)], ids=["group", "alone, NO_COLOR"]
+)
+def test_ctrl_c_leaves_nothing_behind(
+    run: Run, tmp_path: Path, to_the_group: bool, terminal: bool
+) -> None:
+    environment = {"NO_COLOR": "1"} if terminal else {}
+    command = run("sandbox.demo", "--folder", tmp_path / "demo", terminal=terminal, **environment)
+    command.wait_for(r"s  A  \S+  (no )?car")
+    assert len(command.relatives()) == 3
+    began = time.monotonic()
+    send = os.killpg if to_the_group else os.kill
+    send(command.process.pid, signal.SIGINT)
+    assert command.end() == 130
+    assert time.monotonic() - began < 10
+    assert command.printed.endswith(("nothing of it runs any more.\n", "runs any more.\r\n"))
+    assert "Traceback" not in command.printed
+    assert ESCAPE not in command.printed
+    assert nothing_is_left_of(command)
+
+
+def test_a_worker_that_fails_is_named(run: Run, tmp_path: Path) -> None:
+    command = run("sandbox.demo", "--folder", tmp_path / "demo")
+    command.wait_for(r"s  A  \S+  (no )?car")
+    for number in command.relatives():
+        if b"\0text\0" in Path(f"/proc/{number}/cmdline").read_bytes():
+            os.kill(number, signal.SIGKILL)
+    assert command.end() == 1
+    assert "demo: B, the text worker, ended with SIGKILL: " in command.printed
+    assert nothing_is_left_of(command)
+
+
+# --- the sandbox alone -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_serves_whoever_pastes_its_lines(
+    run: Run, tmp_path: Path, ending: signal.Signals
+) -> None:
+    scenes = 1 if ending == signal.SIGINT else 0
+    command = run("sandbox", "--scenes", scenes, AWS_PROFILE="nobody-has-it")
+    command.wait_for("CARTEXT_QUEUE_URL=.*\n")
+    if scenes:
+        label = f"{sys.executable} -m workers label --state-dir {tmp_path}"
+        done = subprocess.run(
+            ["bash", "-ec", f"{command.printed}\n{label}"],
+            cwd=ROOT,
+            env={**os.environ, "AWS_PROFILE": "nobody-has-it"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert '"labelled"' in done.stderr
+        environment = dict(re.findall("export (.*?)=(.*)\n", command.printed))
+        sqs = boto3.client(
+            "sqs",
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        messages = sqs.receive_message(
+            QueueUrl=environment["CARTEXT_QUEUE_URL"], MaxNumberOfMessages=10
+        )["Messages"]
+        assert {message["Body"] for message in messages} == {"1.jpg", "-1"}
+    command.process.send_signal(ending)
+    assert command.end() == 0
+    assert "Traceback" not in command.printed
+    assert nothing_is_left_of(command)
+
+
+def test_the_sandbox_says_why_it_cannot_start(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = run("sandbox", "--port", taken.getsockname()[1], "--scenes", 0)
+        assert command.end() == 78
+    assert "is another sandbox up?" in command.printed
+
+
+@pytest.mark.parametrize("module", [sandbox, demo])
+def test_help_has_an_example(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        module.main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert re.search(r"\n  python -m sandbox(\.demo)? +--images ~/Pictures", text)
+    assert "exit status:" in text
