@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import io
 import json
 import os
 import queue
@@ -15,14 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from PIL import Image
 from rich.console import Console
 from rich.live import Live
 
@@ -134,7 +131,7 @@ class Demo:
             samples = [] if own else self._draw(scenes)
             drawn = ((sample.index, sample.data) for sample in samples)
             count = self._upload(sandbox, read_files(files, self._skipped) if own else drawn)
-            _warm_up()
+            eyes.warm_up()
             knobs.latency_seconds, knobs.latency_jitter = LATENCY_SECONDS, LATENCY_JITTER
             board = Board(count)
             began = time.monotonic()
@@ -238,18 +235,6 @@ class Demo:
         paths = [str(_shown(self.folder / name)) for name in files]
         for path, what in zip(paths, files.values(), strict=True):
             self._say(f"  {path:<{max(map(len, paths))}}  {what}")
-
-
-def _warm_up() -> None:
-    """Has every reader read something, for the first time takes each of them a while."""
-    eyes.warm_up()
-    pages = []
-    for number in range(eyes.AT_ONCE):
-        page = io.BytesIO()
-        Image.new("RGB", (160 + number, 120), "white").save(page, "PNG")
-        pages.append(page.getvalue())
-    with ThreadPoolExecutor(eyes.AT_ONCE) as pool:
-        list(pool.map(eyes.text_lines, pages))
 
 
 def _event(line: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -113,9 +113,17 @@ def size(image: bytes) -> tuple[int, int]:
 
 
 def warm_up() -> None:
-    """Loads (and if need be fetches) the models, so that the first image need not wait for it."""
-    with _networks.one(), _readers.one():
+    """Loads (and if need be fetches) the models, so that the first images need not wait for it.
+
+    Every reader reads something, for the first time takes each of them a while.
+    """
+    with _networks.one():
         pass
+    pages = [io.BytesIO() for _ in range(AT_ONCE)]
+    for number, page in enumerate(pages):
+        Image.new("RGB", (160 + number, 120), "white").save(page, "PNG")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda page: text_lines(page.getvalue()), pages))
 
 
 def confidence(score: float) -> float:
