@@ -31,6 +31,7 @@ from sandbox.rekognition import knobs
 from sandbox.scenes import Sample, sample_images
 from sandbox.server import Sandbox
 from workers.errors import DO_NOT_START_AGAIN, DONE
+from workers.report import FolderPictures, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKER = ".cartext-demo"
@@ -137,6 +138,9 @@ class Demo:
             began = time.monotonic()
             self._work(sandbox, board)
             seconds = time.monotonic() - began
+        results = self.folder / "text" / RUN / "results.jsonl"
+        pictures = FolderPictures(own or self.folder / "images")
+        write_report(results, self.folder / "report.html", pictures)
         return self._report(board, samples, seconds)
 
     def _say(self, text: str = "") -> None:
@@ -224,6 +228,7 @@ class Demo:
 
     def _tell_files(self, drawn: bool) -> None:
         files = {
+            "report.html": "all of it as a page, with the pictures: open it in a browser",
             f"text/{RUN}/output.txt": "every image with a car and text",
             f"text/{RUN}/results.jsonl": "every image with a car, in full",
             f"label/{RUN}/failed.jsonl": "images that cannot be looked at",

@@ -13,7 +13,9 @@ from typing import Any
 from moto.core.errors import COMMON_ERROR_CODES
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import return_if_not_empty
 from moto.ec2.models.instances import Instance
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.monitoring import Monitoring
 from moto.sqs.models import Queue
 
@@ -27,6 +29,7 @@ def install() -> None:
     _name_what_is_missing()
     _keep_queue_policies()
     _tie_interfaces_to_instances()
+    _show_the_loss_of_the_public_address()
     _answer_monitoring()
     moto_iam.install()
 
@@ -94,6 +97,14 @@ def _tie_interfaces_to_instances() -> None:
             self.security_groups = list(self.nics[0].group_set)
 
     replace(Instance, prep_nics=tie)
+
+
+def _show_the_loss_of_the_public_address() -> None:
+    # A stopped instance shows an empty association with a public address, where AWS shows none; the
+    # provider takes any for a public address.
+    EC2BaseResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER["InstanceNetworkInterface.Association"] = (
+        return_if_not_empty
+    )
 
 
 def _answer_monitoring() -> None:

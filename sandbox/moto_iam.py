@@ -19,8 +19,8 @@ from moto.iam.access_control import (
 from moto.s3.exceptions import MissingKey
 from moto.s3.responses import S3Response
 
-# What IAM calls the permission, where that is not the operation's name: a batch has none of its own,
-# and HeadBucket is a listing of nothing.
+# What IAM calls the permission, where that is not the operation's name: a batch has none of its
+# own, and HeadBucket is a listing of nothing.
 PERMISSIONS = {
     "s3:HeadBucket": "s3:ListBucket",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",

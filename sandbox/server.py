@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from sandbox import moto_fixes, rekognition
+from sandbox import dynamodb, moto_fixes, rekognition
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -70,6 +70,7 @@ class Sandbox:
         moto_fixes.install()
         _let_keys_have_newlines()
         rekognition.install()
+        dynamodb.install()
         moto_api_backend.reset()
         rekognition.reset_counts()
         app = self._answer_faults(DomainDispatcherApplication(create_backend_app))

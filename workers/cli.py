@@ -1,4 +1,4 @@
-"""The command line: one command for each worker, every setting a flag."""
+"""The command line: the workers, and what people ask about a run; every setting a flag."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from workers import log as worker_log
+from workers import plan, report, status
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.label_worker import LabelWorker
-from workers.ledger import SqliteLedger
+from workers.ledger import Ledger, open_ledger
 from workers.settings import Settings
 from workers.stop import Stop
 from workers.text_worker import TextWorker
@@ -30,8 +33,15 @@ Finds the pictures with cars in an S3 bucket and reads the text on them.
 commands:
   label   worker A: lists the bucket, finds the cars, puts their indexes on the queue
   text    worker B: takes the indexes, reads the images, writes output.txt and results.jsonl
+  plan    before a run: how many images, how long, how many dollars
+  status  in the middle: how far, how fast, what failed
+  report  afterwards: one HTML page with every picture, its boxes and its text
 
+  cartext plan --bucket my-photos
   cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+  cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+  cartext status --watch
+  cartext report --bucket my-photos
   cartext COMMAND --help     every setting: as a flag, and as CARTEXT_… in the environment
 """
 EPILOG = f"""\
@@ -49,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="cartext {label,text} [settings]",
+        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
         add_help=False,
     )
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -59,28 +69,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stdout if wants_help else sys.stderr)
         return DONE if wants_help else DO_NOT_START_AGAIN
     try:
-        settings = _settings(given)
+        settings = _settings(given, command.settings)
     except RunError as error:
         print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
         return DO_NOT_START_AGAIN
     worker_log.configure(settings, given[0])
     try:
-        command(settings)
+        command.run(settings)
     except WorkerError as error:
-        status = error.exit_status
-        log.log(20 if status == START_AGAIN else 40, "stopped", reason=str(error), status=status)
-        return status
+        if command.for_people:
+            print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+        else:
+            level = 20 if error.exit_status == START_AGAIN else 40
+            log.log(level, "stopped", reason=str(error), status=error.exit_status)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return START_AGAIN
+    except BrokenPipeError:
+        # whoever read our output has seen enough; the interpreter's last flush must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Exception:
         log.exception("stopped by a bug", status=START_AGAIN)
         return START_AGAIN
     return DONE
 
 
-def _settings(given: list[str]) -> Settings:
+def _settings(given: list[str], kind: type[Settings]) -> Settings:
     try:
-        return Settings(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
+        return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
     except ValidationError as error:
-        raise RunError("; ".join(_complaint(problem) for problem in error.errors())) from error
+        problems = (_complaint(problem, kind) for problem in error.errors())
+        raise RunError("; ".join(problems)) from error
     except SettingsError as error:
         raise RunError(str(error)) from error
     except SystemExit as error:
@@ -88,7 +108,7 @@ def _settings(given: list[str]) -> Settings:
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
 
 
-def _complaint(problem: object) -> str:
+def _complaint(problem: object, kind: type[Settings]) -> str:
     assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
@@ -97,8 +117,24 @@ def _complaint(problem: object) -> str:
     where = f"set --{flag} or CARTEXT_{variable}"
     if problem["type"] == "missing":
         return f"{name} is missing; {where}"
-    about = Settings.model_fields[str(problem["loc"][0])].description
+    about = kind.model_fields[str(problem["loc"][0])].description
     return f"{name} = {problem['input']!r} ({about}): {problem['msg']}; {where}"
+
+
+class LabelSettings(Settings):
+    """Worker A: lists the bucket, finds the cars, puts their indexes on the queue.
+
+    example:
+      cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+    """
+
+
+class TextSettings(Settings):
+    """Worker B: takes indexes from the queue, reads the images, writes the output.
+
+    example:
+      cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+    """
 
 
 def _label(settings: Settings) -> None:
@@ -111,15 +147,30 @@ def _text(settings: Settings) -> None:
         TextWorker(settings, ledger, stop).run()
 
 
-COMMANDS: dict[str, Callable[[Settings], None]] = {"label": _label, "text": _text}
+@dataclass(frozen=True)
+class Command:
+    """What a command takes and does; one `for_people` says its errors plainly, not in the log."""
+
+    settings: type[Settings]
+    run: Callable[[Any], None]
+    for_people: bool = True
+
+
+COMMANDS = {
+    "label": Command(LabelSettings, _label, for_people=False),
+    "text": Command(TextSettings, _text, for_people=False),
+    "plan": Command(plan.PlanSettings, plan.run),
+    "status": Command(status.StatusSettings, status.run),
+    "report": Command(report.ReportSettings, report.run),
+}
 
 
 @contextmanager
-def _work(settings: Settings, role: str) -> Iterator[tuple[SqliteLedger, Stop]]:
+def _work(settings: Settings, role: str) -> Iterator[tuple[Ledger, Stop]]:
     stop = Stop()
     stop.on_signals()
     with _alone(settings.state_dir, role):
-        ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
+        ledger = open_ledger(settings)
         try:
             yield ledger, stop
         finally:

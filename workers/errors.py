@@ -11,14 +11,17 @@ class ImageError(Exception):
     """This image can never succeed; the text is the reason that is kept with it."""
 
 
-class PassingError(Exception):
-    """The service failed on this one image for as long as one call is tried; later it may not."""
-
-
 class WorkerError(Exception):
     """The worker ends; the text is the one line that a person reads."""
 
     exit_status = START_AGAIN
+
+
+class PassingError(WorkerError):
+    """The service failed for as long as one call is tried; later it may not.
+
+    About an image, only that image is left for later; about anything else the worker ends.
+    """
 
 
 class StoppedError(WorkerError):

@@ -96,7 +96,7 @@ class Bucket:
             raise
 
     def _in_shard(self, key: str) -> bool:
-        return zlib.crc32(key.encode()) % self._settings.shards == self._settings.shard
+        return shard_of(key, self._settings.shards) == self._settings.shard
 
     def download(self, index: str, etag: str = "", max_side: int | None = None) -> Content:
         """Fetches an image and checks its limits; one over 5 MB is left to go by reference.
@@ -141,6 +141,11 @@ class Bucket:
         if content.data is not None:
             return {"Bytes": content.data}
         return {"S3Object": {"Bucket": self.name, "Name": content.index}}
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The shard, from 0, that a key belongs to."""
+    return zlib.crc32(key.encode()) % shards
 
 
 def _why_not_read(error: ClientError) -> str:

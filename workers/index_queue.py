@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -28,6 +28,8 @@ BATCH = 10
 BATCH_BYTES = 200_000
 # one request under way never keeps the next batch waiting
 SENDERS = 4
+# a bigger number is nobody's count, and no ledger holds it
+MOST = 2**63
 # how soon a thread that gathers notices a flush
 FLUSH_SECONDS = 0.05
 
@@ -60,7 +62,7 @@ def image_entry(decision: LabelDecision) -> dict[str, Any]:
     """The message that says: this image has the label."""
     found = {
         "etag": decision.etag,
-        "label": asdict(decision.label) if decision.label else None,
+        "label": decision.label.as_dict() if decision.label else None,
     }
     return {
         "MessageBody": decision.index,
@@ -96,7 +98,7 @@ def parse(message: dict[str, Any], own_run: str) -> Received:
     run = attributes.get("run", own_run)
     body = message["Body"]
     try:
-        if not re.match(RUN_NAME, run):
+        if not re.fullmatch(RUN_NAME, run):
             raise ValueError(f"the run's name {run!r} is not one")
         if body == END_MARK and "expected" not in attributes:
             return Received(receipt, receives, run, foreign_end=True)
@@ -107,10 +109,12 @@ def parse(message: dict[str, Any], own_run: str) -> Received:
                 int(attributes["shards"]),
                 int(attributes["expected"]),
             )
-            if not 0 <= end.shard < end.shards or end.expected < 0:
+            if not (0 <= end.shard < end.shards < MOST and 0 <= end.expected < MOST):
                 raise ValueError(f"the end's numbers do not fit: {end}")
             return Received(receipt, receives, run, end=end)
         found = json.loads(attributes.get("found", "{}"))
+        if not isinstance(found.get("etag", ""), str):
+            raise TypeError("the etag is not a text")
         return Received(
             receipt,
             receives,
@@ -120,7 +124,7 @@ def parse(message: dict[str, Any], own_run: str) -> Received:
             etag=found.get("etag", ""),
             label=_parse_label(found.get("label")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Received(receipt, receives, own_run, problem=f"{body[:80]!r}: {error}")
 
 
@@ -167,14 +171,14 @@ class IndexQueue:
         attributes: dict[str, str] = reply.get("Attributes", {})
         return attributes
 
-    def receive(self, most: int) -> list[Received]:
-        """Waits up to `poll_seconds` for up to `most` (10 at most) messages."""
+    def receive(self, most: int, seconds: int | None = None) -> list[Received]:
+        """Waits up to `seconds` (or `poll_seconds`) for up to `most` (10 at most) messages."""
         reply = self._call(
             "SQS ReceiveMessage",
             lambda: self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(BATCH, most),
-                WaitTimeSeconds=self._settings.poll_seconds,
+                WaitTimeSeconds=self._settings.poll_seconds if seconds is None else seconds,
                 VisibilityTimeout=self._settings.visibility_timeout,
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 MessageAttributeNames=["All"],

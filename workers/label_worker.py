@@ -8,11 +8,12 @@ import time
 import structlog
 
 from workers.aws import Aws
-from workers.errors import ImageError, OutageError, PassingError, StoppedError
+from workers.errors import ImageError, OutageError, PassingError, RunError, StoppedError
 from workers.images import Bucket, broken_name, broken_size
 from workers.index_queue import IndexQueue, IndexSender, end_entry
 from workers.ledger import Ledger
 from workers.output import write_failures
+from workers.plan import check_budget
 from workers.pool import BoundedPool
 from workers.recognition import Recognizer, dollars
 from workers.records import Image, LabelDecision, ShardEnd
@@ -31,7 +32,7 @@ class LabelWorker:
     """One shard's way through a run."""
 
     def __init__(self, settings: Settings, ledger: Ledger, stop: Stop) -> None:
-        aws = Aws(settings, stop)
+        aws = self._aws = Aws(settings, stop)
         self._settings = settings
         self._ledger = ledger
         self._stop = stop
@@ -57,7 +58,9 @@ class LabelWorker:
             log.info("already finished", shard=shard, sent=ended.expected)
             return
         self._bucket.check()
+        check_budget(self._settings, self._aws)
         self._queue.max_receives()
+        self._check_shards()
         before = self._ledger.label_counts(run, shard)
         self._decided_before = before.decided
         log.info("start", bucket=self._bucket.name, shard=shard, decided_before=before.decided)
@@ -68,15 +71,27 @@ class LabelWorker:
         try:
             self._resend()
             self._decide_all()
+            self._sender.flush()
+            if not self._stop:
+                self._end()
         except Exception as error:
             self._stop.fail(error)
         self._pool.close()
         self._sender.flush()
-        if not self._stop:
-            self._end()
         progress.close()
         self._log_summary()
         self._stop.raise_error()
+
+    def _check_shards(self) -> None:
+        run, shards = self._settings.run, self._settings.shards
+        self._ledger.settle_shards(run, shards).result()
+        settled = self._ledger.shards(run)
+        if settled != shards:
+            raise RunError(
+                f"run {run!r} was begun with {settled} label workers, not {shards}, and each has "
+                f"its share of the images; set CARTEXT_SHARDS={settled}, or give CARTEXT_RUN a new "
+                "name"
+            )
 
     def _resend(self) -> None:
         """Sends again what an earlier start had decided and may not have sent."""
@@ -107,10 +122,10 @@ class LabelWorker:
         decision = self._look(image, attempt)
         if decision is None:
             return
-        kept = self._ledger.decide(decision)
+        # kept before it is sent: the end counts what is kept, and B what was sent
+        self._ledger.decide(decision).result()
         if decision.label:
             self._sender.send(decision)
-        kept.result()
         _log_decision(decision, began)
 
     def _look(self, image: Image, attempt: int) -> LabelDecision | None:
@@ -140,11 +155,13 @@ class LabelWorker:
             raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
 
     def _acknowledged(self, decisions: list[LabelDecision]) -> None:
+        # not waited for: the next indexes go out while this is written
         self._ledger.sent(decisions)
 
     def _end(self) -> None:
         """Says on the queue how many indexes were sent, now that SQS has acknowledged them all."""
         run, shard = self._settings.run, self._settings.shard
+        self._ledger.sent([]).result()
         if next(self._ledger.unsent(run, shard), None):
             raise OutageError("not every index could be sent; start again to go on")
         expected = self._ledger.label_counts(run, shard).labelled

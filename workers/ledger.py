@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import queue
-import sqlite3
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from workers.errors import RunError
-from workers.records import (
-    Box,
-    Label,
-    LabelCounts,
-    LabelDecision,
-    RunProgress,
-    ShardEnd,
-    TextLine,
-    TextResult,
-    natural_key,
-)
+from workers.aws import AwsCalls
+from workers.ledger_dynamodb import DynamoDbLedger
+from workers.ledger_sqlite import ReadOnlyLedger, SqliteLedger
+from workers.records import LabelCounts, LabelDecision, RunProgress, ShardEnd, TextResult
+from workers.settings import Settings
+from workers.stop import Stop
 
-# one look-up or transaction takes as many as this
-CHUNK = 1000
+__all__ = ["Ledger", "ReadOnlyLedger", "SqliteLedger", "open_ledger"]
 
 
 class Ledger(Protocol):
-    """What the workers ask of a ledger; every write is on disk when its future is done."""
+    """What the workers ask of a ledger.
+
+    A write is durable when its future is done, and all that were asked for before it are, too.
+    """
+
+    refresh_seconds: float
+    """How often all results may be read again without that being what a worker does."""
+
+    def settle_shards(self, run: str, shards: int) -> Future[None]:
+        """Keeps into how many shards a run is divided; the first number stays."""
+
+    def shards(self, run: str) -> int | None:
+        """Into how many shards a run is divided, None before its first label worker."""
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         """Those of the indexes that the label worker has not decided."""
@@ -79,252 +78,11 @@ class Ledger(Protocol):
         """Writes what is under way and lets go of everything."""
 
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS decision (
-  run TEXT, shard INTEGER, idx TEXT, etag TEXT, label TEXT, failure TEXT, sent INTEGER,
-  PRIMARY KEY (run, idx)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unsent ON decision (run, shard) WHERE label IS NOT NULL AND sent = 0;
-CREATE INDEX IF NOT EXISTS failed ON decision (run, shard) WHERE failure IS NOT NULL;
-CREATE TABLE IF NOT EXISTS ended_shard (
-  run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS result (
-  run TEXT, idx TEXT, sort_key TEXT, label TEXT, lines TEXT, failure TEXT,
-  PRIMARY KEY (run, idx)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS in_order ON result (run, sort_key);
-CREATE TABLE IF NOT EXISTS received_end (
-  run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS foreign_end (run TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS label_tally (
-  run TEXT, shard INTEGER, decided INTEGER, labelled INTEGER, failed INTEGER,
-  PRIMARY KEY (run, shard)
-) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS tally_decision AFTER INSERT ON decision BEGIN
-  INSERT OR IGNORE INTO label_tally VALUES (NEW.run, NEW.shard, 0, 0, 0);
-  UPDATE label_tally SET decided = decided + 1, labelled = labelled + (NEW.label IS NOT NULL),
-    failed = failed + (NEW.failure IS NOT NULL) WHERE run = NEW.run AND shard = NEW.shard;
-END;
-CREATE TABLE IF NOT EXISTS text_tally (
-  run TEXT PRIMARY KEY, done INTEGER, with_text INTEGER, failed INTEGER
-) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS tally_result AFTER INSERT ON result BEGIN
-  INSERT OR IGNORE INTO text_tally VALUES (NEW.run, 0, 0, 0);
-  UPDATE text_tally SET done = done + 1, with_text = with_text + (NEW.lines != '[]'),
-    failed = failed + (NEW.failure IS NOT NULL) WHERE run = NEW.run;
-END;
-"""
-
-Statement = tuple[str, list[tuple[Any, ...]]]
-
-
-class SqliteLedger:
-    """The ledger in one SQLite file on the instance's own disk.
-
-    Many threads write; one commits what has gathered, so that a flush to the disk is shared. Raises
-    RunError when the file cannot be used; a write that fails puts that into its future.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writing = self._connect()
-            self._reading = self._connect()
-            self._writing.executescript(SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        self._read_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[Statement, Future[None]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._commit_all, name="ledger", daemon=True)
-        self._thread.start()
-
-    def undecided(self, run: str, indexes: list[str]) -> set[str]:
-        return self._missing("decision", run, indexes)
-
-    def decide(self, decision: LabelDecision) -> Future[None]:
-        row = (
-            decision.run,
-            decision.shard,
-            decision.index,
-            decision.etag,
-            _dump(decision.label),
-            decision.failure,
-        )
-        return self._write("INSERT OR IGNORE INTO decision VALUES (?, ?, ?, ?, ?, ?, 0)", [row])
-
-    def sent(self, decisions: list[LabelDecision]) -> Future[None]:
-        rows = [(decision.run, decision.index) for decision in decisions]
-        return self._write("UPDATE decision SET sent = 1 WHERE run = ? AND idx = ?", rows)
-
-    def unsent(self, run: str, shard: int) -> Iterator[LabelDecision]:
-        return self._decisions("label IS NOT NULL AND sent = 0", run, shard)
-
-    def failures(self, run: str, shard: int) -> Iterator[LabelDecision]:
-        return self._decisions("failure IS NOT NULL", run, shard)
-
-    def label_counts(self, run: str, shard: int) -> LabelCounts:
-        rows = self._read(
-            "SELECT decided, labelled, failed FROM label_tally WHERE run = ? AND shard = ?",
-            (run, shard),
-        )
-        return LabelCounts(*rows[0]) if rows else LabelCounts(0, 0, 0)
-
-    def end_shard(self, end: ShardEnd) -> Future[None]:
-        row = (end.run, end.shard, end.shards, end.expected)
-        return self._write("INSERT OR REPLACE INTO ended_shard VALUES (?, ?, ?, ?)", [row])
-
-    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
-        rows = self._read(
-            "SELECT run, shard, shards, expected FROM ended_shard WHERE run = ? AND shard = ?",
-            (run, shard),
-        )
-        return ShardEnd(*rows[0]) if rows else None
-
-    def not_done(self, run: str, indexes: list[str]) -> set[str]:
-        return self._missing("result", run, indexes)
-
-    def complete(self, result: TextResult) -> Future[None]:
-        row = (
-            result.run,
-            result.index,
-            natural_key(result.index),
-            _dump(result.label),
-            json.dumps([asdict(line) for line in result.lines]),
-            result.failure,
-        )
-        return self._write("INSERT OR IGNORE INTO result VALUES (?, ?, ?, ?, ?, ?)", [row])
-
-    def record_end(self, end: ShardEnd) -> Future[None]:
-        row = (end.run, end.shard, end.shards, end.expected)
-        return self._write("INSERT OR REPLACE INTO received_end VALUES (?, ?, ?, ?)", [row])
-
-    def record_foreign_end(self, run: str) -> Future[None]:
-        return self._write("INSERT OR IGNORE INTO foreign_end VALUES (?)", [(run,)])
-
-    def progress(self, run: str) -> RunProgress:
-        tally = self._read("SELECT done, with_text, failed FROM text_tally WHERE run = ?", (run,))
-        ends = self._read("SELECT shards, expected FROM received_end WHERE run = ?", (run,))
-        foreign = self._read("SELECT 1 FROM foreign_end WHERE run = ?", (run,))
-        done, with_text, failed = tally[0] if tally else (0, 0, 0)
-        return RunProgress(
-            done,
-            with_text,
-            failed,
-            expected=sum(expected for _, expected in ends),
-            all_ended=bool(ends) and len(ends) >= max(shards for shards, _ in ends),
-            foreign_end=bool(foreign),
-        )
-
-    def results(self, run: str) -> Iterator[TextResult]:
-        rows = self._stream(
-            "SELECT idx, label, lines, failure FROM result WHERE run = ? ORDER BY sort_key, idx",
-            (run,),
-        )
-        for index, label, lines, failure in rows:
-            parsed = tuple(
-                TextLine(
-                    line["text"],
-                    line["confidence"],
-                    tuple((x, y) for x, y in line["polygon"]),
-                )
-                for line in json.loads(lines)
-            )
-            yield TextResult(run, index, _load(label), parsed, failure)
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._reading.close()
-        self._writing.close()
-
-    def _decisions(self, condition: str, run: str, shard: int) -> Iterator[LabelDecision]:
-        rows = self._stream(
-            "SELECT idx, etag, label, failure FROM decision"  # noqa: S608 - our own words
-            f" WHERE run = ? AND shard = ? AND {condition} ORDER BY idx",
-            (run, shard),
-        )
-        for index, etag, label, failure in rows:
-            yield LabelDecision(run, shard, index, etag, _load(label), failure)
-
-    def _missing(self, table: str, run: str, indexes: list[str]) -> set[str]:
-        known = self._read(
-            f"SELECT idx FROM {table} WHERE run = ?"  # noqa: S608 - our own words
-            " AND idx IN (SELECT value FROM json_each(?))",
-            (run, json.dumps(indexes)),
-        )
-        return set(indexes) - {index for (index,) in known}
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=30, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    def _read(self, query: str, parameters: tuple[Any, ...]) -> list[Any]:
-        try:
-            with self._read_lock:
-                return self._reading.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _stream(self, query: str, parameters: tuple[Any, ...]) -> Iterator[Any]:
-        # a connection of its own: it sees one state of the file however long it is read
-        try:
-            with closing(self._connect()) as connection:
-                yield from connection.execute(query, parameters)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> Future[None]:
-        future: Future[None] = Future()
-        self._queue.put(((statement, rows), future))
-        return future
-
-    def _commit_all(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            while len(batch) < CHUNK and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    self._queue.put(None)
-                    break
-                batch.append(following)
-            self._commit(batch)
-
-    def _commit(self, batch: list[tuple[Statement, Future[None]]]) -> None:
-        try:
-            self._writing.execute("BEGIN IMMEDIATE")
-            for (statement, rows), _ in batch:
-                self._writing.executemany(statement, rows)
-            self._writing.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._writing.in_transaction:
-                self._writing.execute("ROLLBACK")
-            for _, future in batch:
-                future.set_exception(self._unusable(error))
-        else:
-            for _, future in batch:
-                future.set_result(None)
-
-    def _unusable(self, error: Exception) -> RunError:
-        return RunError(
-            f"the ledger {self._path} cannot be used ({error}); check the disk's free space and "
-            "the folder's owner, then start again"
-        )
-
-
-def _dump(label: Label | None) -> str | None:
-    return json.dumps(asdict(label)) if label else None
-
-
-def _load(text: str | None) -> Label | None:
-    if text is None:
-        return None
-    found = json.loads(text)
-    boxes = tuple(Box(**box) for box in found["boxes"])
-    return Label(found["name"], found["confidence"], boxes)
+def open_ledger(settings: Settings, read_only: bool = False) -> Ledger:
+    """The ledger that the settings name; raises RunError when it cannot be used."""
+    kind, _, where = settings.ledger_url.partition("://")
+    if kind == "dynamodb":
+        # what is paid for is kept also by a worker that stops
+        return DynamoDbLedger(where, AwsCalls(settings, Stop()))
+    path = Path(where.removeprefix("/"))
+    return ReadOnlyLedger(path) if read_only else SqliteLedger(path)

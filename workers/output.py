@@ -9,7 +9,6 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +24,7 @@ REWRITE_SECONDS = 1.0
 
 def write_results(folder: Path, results: Iterable[TextResult]) -> None:
     """Writes `output.txt` and `results.jsonl` of a run; raises RunError when the disk refuses."""
-    with _replacing(folder / "output.txt") as text, _replacing(folder / "results.jsonl") as rows:
+    with replacing(folder / "output.txt") as text, replacing(folder / "results.jsonl") as rows:
         for result in results:
             rows.write(_json_line(_result_row(result)))
             if result.lines:
@@ -34,7 +33,7 @@ def write_results(folder: Path, results: Iterable[TextResult]) -> None:
 
 def write_failures(folder: Path, failures: Iterable[LabelDecision]) -> None:
     """Writes `failed.jsonl`: the images of a run that label detection can never look at."""
-    with _replacing(folder / "failed.jsonl") as rows:
+    with replacing(folder / "failed.jsonl") as rows:
         for decision in failures:
             row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
             rows.write(_json_line({**row, "failure": decision.failure}))
@@ -47,9 +46,10 @@ def _result_row(result: TextResult) -> dict[str, Any]:
         "index": result.index,
         "label": result.label.name if result.label else None,
         "confidence": result.label.confidence if result.label else None,
-        "boxes": [asdict(box) for box in result.label.boxes] if result.label else [],
-        "lines": [asdict(line) for line in result.lines],
+        "boxes": [box.as_dict() for box in result.label.boxes] if result.label else [],
+        "lines": [line.as_dict() for line in result.lines],
         "failure": result.failure,
+        "time": result.time or None,
     }
 
 
@@ -58,7 +58,8 @@ def _json_line(row: dict[str, Any]) -> str:
     text = json.dumps(row, ensure_ascii=False)
     for character in "\x85\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return text + "\n"
+    # half a surrogate pair has no UTF-8, and its escape is JSON, too
+    return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def _text_line(result: TextResult) -> str:
@@ -77,7 +78,8 @@ def _visible(text: str) -> str:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Opens a file to write; it takes the place of `path` when it is whole, RunError when not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,10 +28,10 @@ class BoundedPool:
         """How many images are in it."""
         return self._held
 
-    def wait_for_room(self) -> int:
-        """Waits for a free slot and returns how many there are: 0 only when the worker stops."""
+    def wait_for_room(self, least: int = 1) -> int:
+        """Waits for `least` free slots and returns how many there are: 0 when the worker stops."""
         with self._changed:
-            while self._held >= self._slots and not self._stop:
+            while self._slots - self._held < least and not self._stop:
                 self._changed.wait(0.2)
             return 0 if self._stop else self._slots - self._held
 

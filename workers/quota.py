@@ -11,6 +11,7 @@ from workers.stop import Stop
 # what is left over covers the clocks of the service and of the other workers
 SHARE_OF_QUOTA = 0.98
 CREDIT_SECONDS = 0.1
+REFUSAL_SECONDS = 0.3
 
 
 class Quota:
@@ -18,8 +19,7 @@ class Quota:
 
     It begins at half the rate, because the worker before this one may have used the second's quota,
     and is at the full one after two seconds. When the service throttles all the same, because the
-    account's quota is smaller or others use it too, it halves its rate (once a second at most) and
-    comes back slowly.
+    account's quota is smaller or others use it too, it halves its rate and comes back slowly.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class Quota:
         """The service refused a call as one too many: go slower."""
         with self._lock:
             now = self._clock()
-            if now - self._slowed >= 1:
+            # a refusal of a call that was made before the last slowing says nothing new
+            if now - self._slowed >= REFUSAL_SECONDS:
                 self._rate = max(self._rate / 2, self.full_rate / 100)
                 self._gain = self.full_rate / 20
                 self._slowed = now

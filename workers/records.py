@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Box:
     width: float
     height: float
 
+    # by hand, here and below: dataclasses.asdict copies every number, at ten times the cost
+    def as_dict(self) -> dict[str, float]:
+        """The box as JSON has it."""
+        return {"left": self.left, "top": self.top, "width": self.width, "height": self.height}
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -33,6 +39,11 @@ class Label:
     confidence: float
     boxes: tuple[Box, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """The label as JSON has it."""
+        boxes = [box.as_dict() for box in self.boxes]
+        return {"name": self.name, "confidence": self.confidence, "boxes": boxes}
+
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
@@ -41,6 +52,10 @@ class TextLine:
     text: str
     confidence: float
     polygon: tuple[tuple[float, float], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The line as JSON has it."""
+        return {"text": self.text, "confidence": self.confidence, "polygon": self.polygon}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +76,17 @@ class LabelDecision:
 
 @dataclass(frozen=True, slots=True)
 class TextResult:
-    """What the text worker found out about an image with the label."""
+    """What the text worker found out about an image with the label.
+
+    `time` is when, in ISO 8601 and UTC; empty where nobody noted it.
+    """
 
     run: str
     index: str
     label: Label | None = None
     lines: tuple[TextLine, ...] = ()
     failure: str | None = None
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path("state"), description="folder of the ledger and of the output, on a disk that lasts"
     )
+    ledger: str | None = Field(
+        None,
+        description="where it is kept what is done: sqlite:///FILE (default: in state-dir), or "
+        "dynamodb://TABLE for several workers of a kind",
+        pattern=r"^(sqlite:///.+|dynamodb://[A-Za-z0-9_.-]{3,255})$",
+    )
     worker: str = Field(
         default_factory=socket.gethostname, description="this worker's name in the log"
     )
@@ -81,6 +87,10 @@ class Settings(BaseSettings):
     tries: int = Field(
         3, ge=1, description="label worker: how often an image is tried, each for retry-seconds"
     )
+    budget_dollars: float | None = Field(
+        None, ge=0, description="label worker: a run that may cost more does not start"
+    )
+    over_budget: bool = Field(False, description="label worker: start though it may cost more")
 
     linger_seconds: float = Field(
         0.03, ge=0, le=5, description="longest wait of an index for a fuller batch"
@@ -105,6 +115,11 @@ class Settings(BaseSettings):
         if self.shard >= self.shards:
             raise ValueError(f"shard {self.shard} of {self.shards}: they count from 0")
         return self
+
+    @property
+    def ledger_url(self) -> str:
+        """URL of the ledger."""
+        return self.ledger or f"sqlite:///{self.state_dir / 'ledger.sqlite3'}"
 
     @property
     def run_dir(self) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import structlog
 
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 DELETE_LINGER_SECONDS = 1.0
 # an image that failed for a passing reason comes again after so long, times its receives
 RETRY_SECONDS = 30
+# when every shard has ended, so soon it is noticed that the run is done
+LAST_POLL_SECONDS = 1
 # when a run lacks images for so long, a person is told where they may be
 MISSING_SECONDS = 60.0
 
@@ -52,7 +55,8 @@ class TextWorker:
         self._recognizer = Recognizer(aws, self._bucket, settings, stop)
         self._queue = IndexQueue(aws, settings)
         self._deleter = Batcher("deleter", self._queue.delete, DELETE_LINGER_SECONDS, stop)
-        self._pool = BoundedPool(settings.in_flight, stop)
+        # behind a full queue every receive brings a whole batch, while no thread runs dry
+        self._pool = BoundedPool(settings.in_flight, stop, BATCH)
         self._output = Output(settings.state_dir, ledger)
         self._in_flight: dict[tuple[str, str], _Work] = {}
         self._lock = threading.Lock()
@@ -74,7 +78,12 @@ class TextWorker:
         log.info("start", bucket=self._bucket.name, done_before=before.done)
         tickers = [
             Ticker("heartbeat", self._settings.visibility_timeout / 3, self._renew, self._stop),
-            Ticker("output", 0.5, self._output.write_now_and_then, self._stop),
+            Ticker(
+                "output",
+                self._ledger.refresh_seconds,
+                self._output.write_now_and_then,
+                self._stop,
+            ),
             Ticker("progress", self._settings.progress_seconds, self._log_progress, self._stop),
         ]
         try:
@@ -88,7 +97,7 @@ class TextWorker:
         self._write_last_output()
         self._deleter.flush()
         self._log_summary()
-        if not self._finished():
+        if self._stop.error or not self._finished():
             self._stop.raise_error()
 
     def _take_until_finished(self) -> None:
@@ -96,9 +105,8 @@ class TextWorker:
             if self._all_taken():
                 self._pool.wait_for_change(0.2)
                 continue
-            room = self._pool.wait_for_room()
-            if room:
-                self._take(self._queue.receive(min(room, BATCH)))
+            if self._pool.wait_for_room(BATCH):
+                self._take(self._queue.receive(BATCH, self._patience()))
 
     def _take(self, messages: list[Received]) -> None:
         if self._stop:
@@ -115,7 +123,8 @@ class TextWorker:
                 self._record_end(message)
             else:
                 images.append(message)
-        for message in self._only_new(images):
+        # all of them before the first is read: a double in the batch finds it in flight
+        for message in list(self._only_new(images)):
             self._pool.submit(self._read, message)
 
     def _record_end(self, message: Received) -> None:
@@ -165,7 +174,8 @@ class TextWorker:
         try:
             result = None if self._stop else self._look(message)
             if result:
-                self._ledger.complete(result).result()
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                self._ledger.complete(replace(result, time=now)).result()
         finally:
             with self._lock:
                 work = self._in_flight.pop(key)
@@ -227,11 +237,17 @@ class TextWorker:
             and (progress.done + in_flight >= progress.expected)
         )
 
+    def _patience(self) -> int:
+        """How long to wait for messages: not for long when another worker may do the last image."""
+        seconds = self._settings.poll_seconds
+        return min(seconds, LAST_POLL_SECONDS) if self._progress().all_ended else seconds
+
     def _finished(self) -> bool:
         progress = self._progress()
         if progress.counted_out:
             return True
-        if progress.foreign_end and not self._pool.held:
+        # where ends with counts have come, too, those are believed
+        if progress.foreign_end and not progress.all_ended and not self._pool.held:
             return self._empty_long_enough()
         return False
 
@@ -246,6 +262,8 @@ class TextWorker:
 
     def _write_last_output(self) -> None:
         try:
+            # the last results of a run may be another text worker's
+            self._output.has_news(self._settings.run)
             self._output.write()
         except Exception as error:
             self._stop.fail(error)

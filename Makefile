@@ -1,0 +1,67 @@
+# Everything a person does with this project; `make` alone lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+LOCKED := $(PIP) --require-hashes --requirement
+IMAGES ?=
+SOURCES := workers sandbox tests bench
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/sandbox ## the pair at work on the embedded AWS; IMAGES=folder for your own photos
+	@$(BIN)/python -m sandbox.demo $(if $(IMAGES),--images "$(IMAGES)")
+
+.PHONY: sandbox
+sandbox: $(VENV)/sandbox ## an embedded AWS that stays up, for any AWS client
+	@$(BIN)/python -m sandbox $(if $(IMAGES),--images "$(IMAGES)")
+
+.PHONY: test
+test: lint ## lint, then every test that this machine can run
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+
+.PHONY: format
+format: $(VENV)/dev ## puts the code into the project's style
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: lock
+lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
+	requirements/lock
+
+.PHONY: clean
+clean: ## removes what the targets above have made
+	rm -rf $(VENV) .venv-policy .cache demo build
+
+# A folder's marker is as new as the lock file that filled it.
+$(VENV)/made:
+	@./requirements/make-venv $(VENV)
+
+$(VENV)/sandbox: $(VENV)/made requirements/sandbox.txt
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js (Debian: apt-get install npm)"; exit 1; }
+	@echo "installing the sandbox's packages into $(VENV) (once, about half a minute)"
+	@$(LOCKED) requirements/sandbox.txt
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
+	@echo "installing the packages of tests and lint into $(VENV) (once, about a minute)"
+	@$(LOCKED) requirements/dev.txt
+	@./requirements/make-venv .venv-policy
+	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes --requirement requirements/policy.txt
+	@touch $@

@@ -1,0 +1,472 @@
+"""What every ledger promises, whatever it is kept in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import dynamodb
+from sandbox.server import Sandbox
+from workers.aws import AwsCalls
+from workers.errors import RunError
+from workers.ledger import Ledger, SqliteLedger
+from workers.ledger_dynamodb import DynamoDbLedger
+from workers.records import (
+    Box,
+    Label,
+    LabelCounts,
+    LabelDecision,
+    RunProgress,
+    ShardEnd,
+    TextLine,
+    TextResult,
+)
+from workers.settings import Settings
+from workers.stop import Stop
+
+RUN = "monday"
+ROOT = Path(__file__).parents[2]
+CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
+LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
+ODD = [
+    "a\nb",
+    "tab\t",
+    "👩\u200d🚒.jpg",
+    "quote'\".jpg",
+    "%_+#?",
+    "/lead",
+    "-1.jpg",
+    "\u0131",
+    "x" * 1000,
+]
+
+Open = Callable[[], Ledger]
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same ledger as one more process does."""
+    opened: list[Ledger] = []
+    kind: Callable[..., Open] = request.getfixturevalue(request.param)
+
+    def open_one() -> Ledger:
+        opened.append(kind())
+        return opened[-1]
+
+    yield open_one
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Open:
+    return lambda: SqliteLedger(tmp_path / "ledger.sqlite3")
+
+
+@pytest.fixture
+def dynamodb_table(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in sandbox.aws_environment.items():
+        monkeypatch.setenv(name, value)
+    dynamodb.create_ledger_table(sandbox.client("dynamodb"), "ledger")
+
+
+@pytest.fixture(name="dynamodb")
+def in_dynamodb(dynamodb_table: None) -> Open:
+    settings = Settings(bucket="photos", queue_url="http://queue.test/1/index", retry_seconds=5)
+    return lambda: DynamoDbLedger("ledger", AwsCalls(settings, Stop()), fresh_seconds=0)
+
+
+@pytest.fixture
+def ledger(open_again: Open) -> Ledger:
+    return open_again()
+
+
+def wait(*futures: Future[None]) -> None:
+    for future in futures:
+        future.result(30)
+
+
+def decision(index: str, label: Label | None = CAR, **more: Any) -> LabelDecision:
+    return LabelDecision(**{"run": RUN, "shard": 0, "index": index, "label": label, **more})
+
+
+def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> TextResult:
+    return TextResult(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
+
+
+# --- the label worker's side ---------------------------------------------------------------------
+
+
+def test_an_empty_ledger_knows_nothing(ledger: Ledger) -> None:
+    assert ledger.undecided(RUN, ["1.jpg"]) == ledger.not_done(RUN, ["1.jpg"]) == {"1.jpg"}
+    assert ledger.undecided(RUN, []) == ledger.not_done(RUN, []) == set()
+    assert ledger.label_counts(RUN, 0) == LabelCounts(0, 0, 0)
+    assert ledger.shard_ended(RUN, 0) is None
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 0, all_ended=False, foreign_end=False)
+    assert [*ledger.results(RUN), *ledger.unsent(RUN, 0), *ledger.failures(RUN, 0)] == []
+
+
+def test_what_is_decided_is_still_there_after_a_kill(open_again: Open) -> None:
+    """Nothing is closed: whatever was acknowledged must be with the other one already."""
+    before = open_again()
+    found = decision("1.jpg", etag='"e"', shard=2)
+    failed = decision("2.gif", None, failure="wrong format", shard=2)
+    wait(before.decide(found), before.decide(failed), before.decide(decision("3.jpg", None)))
+    after = open_again()
+    assert after.undecided(RUN, ["1.jpg", "2.gif", "3.jpg", "4.jpg"]) == {"4.jpg"}
+    assert list(after.unsent(RUN, 2)) == [found]
+    assert [(f.index, f.failure) for f in after.failures(RUN, 2)] == [("2.gif", "wrong format")]
+    assert after.label_counts(RUN, 2) == LabelCounts(2, 1, 1)
+    assert after.label_counts(RUN, 0) == LabelCounts(1, 0, 0)
+
+
+def test_the_first_decision_stays(ledger: Ledger) -> None:
+    wait(ledger.decide(decision("1.jpg")))
+    wait(ledger.decide(decision("1.jpg", None, failure="gone")))
+    assert [d.label for d in ledger.unsent(RUN, 0)] == [CAR]
+    assert list(ledger.failures(RUN, 0)) == []
+    assert ledger.label_counts(RUN, 0) == LabelCounts(1, 1, 0)
+
+
+def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
+    decisions = [decision(f"{number}.jpg") for number in range(30)]
+    wait(*map(ledger.decide, decisions))
+    wait(ledger.decide(decision("none.jpg", None)), ledger.decide(decision("s.jpg", shard=1)))
+    wait(ledger.sent(decisions[:10]), ledger.sent(decisions[10:20]), ledger.sent(decisions[5:15]))
+    assert sorted(d.index for d in ledger.unsent(RUN, 0)) == sorted(d.index for d in decisions[20:])
+    assert [d.index for d in ledger.unsent(RUN, 1)] == ["s.jpg"]
+    wait(ledger.sent(decisions))
+    assert list(ledger.unsent(RUN, 0)) == []
+
+
+def test_a_decision_made_and_sent_in_one_breath_is_sent(open_again: Open) -> None:
+    ledger = open_again()
+    decisions = [decision(f"{number}.jpg") for number in range(50)]
+    futures = [f for d in decisions for f in (ledger.decide(d), ledger.sent([d]))]
+    wait(*futures)
+    assert list(open_again().unsent(RUN, 0)) == []
+    assert open_again().label_counts(RUN, 0) == LabelCounts(50, 50, 0)
+
+
+def test_a_future_that_is_done_covers_all_writes_before_it(open_again: Open) -> None:
+    ledger = open_again()
+    decisions = [decision(f"{number}.jpg") for number in range(200)]
+    for one in decisions:
+        ledger.decide(one)
+        ledger.sent([one])
+    wait(ledger.sent([]))
+    after = open_again()
+    assert after.undecided(RUN, [one.index for one in decisions]) == set()
+    assert list(after.unsent(RUN, 0)) == []
+
+
+def test_failures_come_in_the_order_of_their_names(ledger: Ledger) -> None:
+    wait(*(ledger.decide(decision(i, None, failure="no")) for i in ("b", "a", "c")))
+    assert [d.index for d in ledger.failures(RUN, 0)] == ["a", "b", "c"]
+
+
+def test_a_shards_end_is_kept(open_again: Open) -> None:
+    end = ShardEnd(RUN, 1, 3, 7)
+    wait(open_again().end_shard(end))
+    ledger = open_again()
+    assert ledger.shard_ended(RUN, 1) == end
+    assert ledger.shard_ended(RUN, 0) is None
+    assert ledger.shard_ended("tuesday", 1) is None
+    assert not ledger.progress(RUN).all_ended
+
+
+def test_how_many_shards_there_are_is_settled_once(open_again: Open) -> None:
+    wait(open_again().settle_shards(RUN, 2))
+    wait(open_again().settle_shards(RUN, 3))
+    assert open_again().shards(RUN) == 2
+    assert open_again().shards("tuesday") is None
+
+
+# --- the text worker's side ----------------------------------------------------------------------
+
+
+def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
+    kept = [
+        result("1.jpg", LINES, time="2026-01-01T00:00:00.000+00:00"),
+        result("2.jpg"),
+        result("3.jpg", failure="gone: no more", label=None),
+    ]
+    wait(*map(open_again().complete, kept))
+    after = open_again()
+    assert list(after.results(RUN)) == kept
+    assert after.not_done(RUN, ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]) == {"4.jpg"}
+    progress = after.progress(RUN)
+    assert (progress.done, progress.with_text, progress.failed) == (3, 1, 1)
+
+
+def test_the_first_result_stays_and_counts_once(ledger: Ledger) -> None:
+    wait(ledger.complete(result("1.jpg", LINES)))
+    wait(ledger.complete(result("1.jpg", failure="gone")), ledger.complete(result("1.jpg")))
+    assert [(r.lines, r.failure) for r in ledger.results(RUN)] == [(LINES, None)]
+    progress = ledger.progress(RUN)
+    assert (progress.done, progress.with_text, progress.failed) == (1, 1, 0)
+
+
+def test_the_first_one_stays_also_within_one_moment(ledger: Ledger) -> None:
+    wait(*[ledger.complete(result("1.jpg", LINES)) for _ in range(20)])
+    wait(*[ledger.complete(result(f"{n % 7}.png")) for n in range(50)])
+    assert ledger.progress(RUN).done == 8
+    assert len(list(ledger.results(RUN))) == 8
+
+
+def test_results_come_in_natural_order(ledger: Ledger) -> None:
+    expected = ["1.jpg", "2.jpg", "9.jpg", "10.jpg", "10a.jpg", "100.jpg", "a2", "a10", "b1"]
+    wait(*(ledger.complete(result(index)) for index in reversed(expected)))
+    assert [r.index for r in ledger.results(RUN)] == expected
+
+
+def test_runs_do_not_mix(ledger: Ledger) -> None:
+    wait(ledger.complete(result("1.jpg", LINES)), ledger.decide(decision("1.jpg")))
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), ledger.record_foreign_end(RUN))
+    other = "monday-2"
+    assert ledger.not_done(other, ["1.jpg"]) == ledger.undecided(other, ["1.jpg"]) == {"1.jpg"}
+    assert ledger.progress(other) == RunProgress(0, 0, 0, 0, all_ended=False, foreign_end=False)
+    assert list(ledger.results(other)) == []
+    assert ledger.label_counts(other, 0).decided == 0
+
+
+def test_a_thousand_keys_are_looked_up_at_once(ledger: Ledger) -> None:
+    keys = [f"folder/{number}.jpg" for number in range(1000)]
+    wait(*(ledger.complete(result(key)) for key in keys[::2]))
+    wait(*(ledger.decide(decision(key, None)) for key in keys[::2]))
+    assert ledger.not_done(RUN, keys) == set(keys[1::2])
+    assert ledger.undecided(RUN, keys) == set(keys[1::2])
+
+
+@pytest.mark.parametrize("index", ODD)
+def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
+    wait(ledger.decide(decision(index)), ledger.complete(result(index, LINES)))
+    others = [index + " ", index.upper() + "!", "other"]
+    assert ledger.undecided(RUN, [index, *others]) == set(others)
+    assert ledger.not_done(RUN, [index, *others]) == set(others)
+    assert [d.index for d in ledger.unsent(RUN, 0)] == [index]
+    wait(ledger.sent([decision(index)]))
+    assert list(ledger.unsent(RUN, 0)) == []
+    assert [r.index for r in ledger.results(RUN)] == [index]
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def test_a_run_has_ended_when_every_shard_has(open_again: Open) -> None:
+    ledger = open_again()
+    wait(ledger.record_end(ShardEnd(RUN, 2, 3, 5)))
+    assert not ledger.progress(RUN).all_ended
+    wait(ledger.record_end(ShardEnd(RUN, 2, 3, 5)), ledger.record_end(ShardEnd(RUN, 0, 3, 4)))
+    progress = ledger.progress(RUN)
+    assert (progress.all_ended, progress.expected) == (False, 9)
+    wait(ledger.record_end(ShardEnd(RUN, 1, 3, 0)))
+    progress = open_again().progress(RUN)
+    assert (progress.all_ended, progress.expected, progress.counted_out) == (True, 9, False)
+
+
+def test_an_end_of_nothing_is_counted_out(ledger: Ledger) -> None:
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 0)))
+    assert ledger.progress(RUN).counted_out
+
+
+def test_counted_out_at_the_last_result(ledger: Ledger) -> None:
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)), ledger.complete(result("1.jpg")))
+    assert not ledger.progress(RUN).counted_out
+    wait(ledger.complete(result("1.jpg")))
+    assert not ledger.progress(RUN).counted_out
+    wait(ledger.complete(result("2.jpg", failure="gone")))
+    assert ledger.progress(RUN).counted_out
+
+
+def test_a_foreign_end_is_kept_and_ends_nothing_by_itself(open_again: Open) -> None:
+    wait(open_again().record_foreign_end(RUN), open_again().record_foreign_end(RUN))
+    progress = open_again().progress(RUN)
+    assert (progress.foreign_end, progress.all_ended, progress.counted_out) == (True, False, False)
+
+
+# --- many at once --------------------------------------------------------------------------------
+
+
+def test_32_threads_write_at_once(ledger: Ledger) -> None:
+    def write(thread: int) -> None:
+        for number in range(5):
+            # every index is written by two threads
+            index = f"{thread // 2}-{number}.jpg"
+            ledger.complete(result(index, LINES)).result(60)
+            ledger.decide(decision(index)).result(60)
+            assert ledger.not_done(RUN, [index]) == set()
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(write, range(32)))
+    progress = ledger.progress(RUN)
+    assert (progress.done, progress.with_text) == (80, 80)
+    assert len(list(ledger.results(RUN))) == 80
+    assert ledger.label_counts(RUN, 0) == LabelCounts(80, 80, 0)
+
+
+def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
+    ledger, stop = open_again(), threading.Event()
+    wait(*(ledger.complete(result(f"{number}.jpg")) for number in range(100)))
+
+    def write() -> None:
+        for number in range(100, 1000):
+            if stop.is_set():
+                return
+            ledger.complete(result(f"{number}.jpg")).result(30)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(5):
+            found = [r.index for r in ledger.results(RUN)]
+            assert len(set(found)) == len(found) >= 100
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_close_writes_what_was_asked_for(open_again: Open) -> None:
+    ledger = open_again()
+    futures = [ledger.complete(result(f"{number}.jpg")) for number in range(100)]
+    ledger.close()
+    assert all(future.done() for future in futures)
+    assert open_again().progress(RUN).done == 100
+    # the fixture closes it once more
+    assert ledger.close() is None
+
+
+# --- SQLite on a disk ----------------------------------------------------------------------------
+
+WRITER = """
+import sys
+from pathlib import Path
+from workers.ledger import SqliteLedger
+from workers.records import TextResult
+ledger = SqliteLedger(Path(sys.argv[1]))
+numbers = range(*map(int, sys.argv[2:]))
+futures = [ledger.complete(TextResult("monday", f"{number}.jpg")) for number in numbers]
+for future in futures:
+    future.result()
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(first), str(last)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_open_and_write_one_new_file_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "ledger.sqlite3"
+    processes = [writer(path, 100 * n, 100 * n + 150) for n in range(3)]
+    outcomes = [process.communicate(timeout=60) for process in processes]
+    assert [said for said, _ in outcomes] == ["written\n"] * 3, outcomes
+    ledger = SqliteLedger(path)
+    assert ledger.progress(RUN).done == len(list(ledger.results(RUN))) == 350
+    ledger.close()
+
+
+def test_what_is_acknowledged_survives_sigkill(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    process = writer(path, 0, 500)
+    assert process.stdout
+    assert process.stdout.readline() == "written\n"
+    process.kill()
+    process.communicate()
+    ledger = SqliteLedger(path)
+    assert ledger.progress(RUN).done == 500
+    ledger.close()
+
+
+def assert_unusable(error: BaseException, path: Path) -> None:
+    assert isinstance(error, RunError)
+    assert str(error).startswith(f"the ledger {path} cannot be used (")
+    assert "check the disk's free space and the folder's owner" in str(error)
+    assert len(str(error).splitlines()) == 1
+
+
+def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    path.write_text("no database at all, but a long enough text to be taken for one" * 20)
+    with pytest.raises(RunError) as raised:
+        SqliteLedger(path)
+    assert_unusable(raised.value, path)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "ledger.sqlite3"
+    with pytest.raises(RunError) as raised:
+        SqliteLedger(path)
+    assert_unusable(raised.value, path)
+
+
+def test_a_value_that_cannot_be_kept_is_an_error_and_the_ledger_goes_on(tmp_path: Path) -> None:
+    """Else the thread that writes ends, and every worker waits for ever."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
+    for write in (
+        lambda: ledger.complete(result("lone \ud800")),
+        lambda: ledger.record_end(ShardEnd(RUN, 0, 1, 10**30)),
+    ):
+        with pytest.raises(RunError):
+            write().result(10)
+    ledger.complete(result("1.jpg")).result(10)
+    assert ledger.progress(RUN).done == 1
+    ledger.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 600 KB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "cartext-test", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_what_was_kept_stays(small_disk: Path) -> None:
+    path = small_disk / "ledger.sqlite3"
+    ledger = SqliteLedger(path)
+    kept: set[str] = set()
+    with pytest.raises(RunError) as raised:
+        for number in range(5000):
+            ledger.complete(result(f"{number}.jpg", LINES * 20)).result(30)
+            kept.add(f"{number}.jpg")
+    assert_unusable(raised.value, path)
+    assert "full" in str(raised.value)
+    assert kept
+    with pytest.raises(RunError):
+        wait(*(ledger.complete(result(f"again-{n}.jpg", LINES * 20)) for n in range(200)))
+    ledger.close()
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    ledger = SqliteLedger(path)
+    assert ledger.not_done(RUN, sorted(kept)) == set()
+    ledger.complete(result("afterwards.jpg")).result(30)
+    ledger.close()
+
+
+def test_a_disk_that_turns_read_only_is_told(small_disk: Path) -> None:
+    path = small_disk / "ledger.sqlite3"
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(RunError) as raised:
+        SqliteLedger(path)
+    assert_unusable(raised.value, path)

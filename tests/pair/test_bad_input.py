@@ -1,0 +1,322 @@
+"""Whatever lies in a bucket or breaks in mid-run has one clear outcome."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sandbox import rekognition
+from sandbox.scenes import Sample
+from sandbox.server import Fault
+from tests.pair.conftest import Fleet, Worker
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _padded(jpeg: bytes, size: int) -> bytes:
+    """The same picture in a file of `size` bytes: what stands behind a JPEG's end is not read."""
+    return jpeg + b"\0" * (size - len(jpeg))
+
+
+@pytest.fixture(scope="session")
+def car(samples: list[Sample]) -> Sample:
+    """A car with one plate."""
+    return next(s for s in samples if s.truth.car and len(s.truth.text) == 1)
+
+
+def _picture(sample: Sample) -> Image.Image:
+    return Image.open(io.BytesIO(sample.data)).convert("RGB")
+
+
+NOT_IMAGES: dict[str, tuple[Callable[[Sample], bytes], str]] = {
+    "zero.jpg": (lambda _: b"", "empty"),
+    "text.jpg": (lambda _: b"this is no picture\n" * 20, "InvalidImageFormatException"),
+    "cut.jpg": (lambda s: s.data[: len(s.data) // 3], "InvalidImageFormatException"),
+    "moving.gif": (lambda s: _encoded(_picture(s), "GIF"), "InvalidImageFormatException"),
+    "web.webp": (lambda s: _encoded(_picture(s), "WEBP"), "InvalidImageFormatException"),
+    "old.bmp": (lambda s: _encoded(_picture(s), "BMP"), "InvalidImageFormatException"),
+    "phone.heic": (
+        lambda _: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 500,
+        "InvalidImageFormatException",
+    ),
+    "small.png": (
+        lambda s: _encoded(_picture(s).resize((79, 200)), "PNG"),
+        "InvalidParameterException",
+    ),
+    "wide.png": (
+        lambda _: _encoded(Image.new("RGB", (10_001, 90), "white"), "PNG"),
+        "ImageTooLargeException",
+    ),
+    "heavy.jpg": (lambda s: _padded(s.data, 15 * 2**20 + 100_000), "too large"),
+}
+
+
+def test_what_is_no_image_is_a_failed_image_with_its_reason(fleet: Fleet, car: Sample) -> None:
+    files = {name: make(car) for name, (make, _) in NOT_IMAGES.items()}
+    fleet.sandbox.create_bucket(fleet.bucket, [*files.items(), ("good.jpg", car.data)])
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    failures = fleet.failures()
+    assert failures.keys() == files.keys()
+    for name, (_, reason) in NOT_IMAGES.items():
+        assert failures[name].startswith(reason), (name, failures[name])
+    assert fleet.output() == f"good.jpg: {car.truth.text[0]}\n"
+
+
+def test_bytes_mode_of_the_label_worker_finds_the_same_without_asking_rekognition(
+    fleet: Fleet, car: Sample
+) -> None:
+    files = {name: make(car) for name, (make, _) in NOT_IMAGES.items()}
+    fleet.sandbox.create_bucket(fleet.bucket, [*files.items(), ("good.jpg", car.data)])
+    rekognition.reset_counts()
+    worker = fleet.start("label", label_source="bytes")
+    assert worker.wait() == 0
+    assert fleet.failures().keys() == files.keys()
+    counts = rekognition.counts()["DetectLabels"]
+    # the one file that only a decoder can tell from a picture
+    assert counts["good"] == 1
+    assert counts["failed"] <= 1
+
+
+def test_every_kind_of_picture_is_read(fleet: Fleet, car: Sample) -> None:
+    picture = _picture(car)
+    alpha = picture.convert("RGBA")
+    alpha.putalpha(200)
+    files = {
+        "progressive.jpg": _encoded(picture, "JPEG", progressive=True, quality=92),
+        "cmyk.jpg": _encoded(picture.convert("CMYK"), "JPEG", quality=95),
+        "alpha.png": _encoded(alpha, "PNG"),
+        "png.jpg": _encoded(picture, "PNG"),
+        "5.1 MB.jpg": _padded(car.data, 5_347_738),
+    }
+    fleet.sandbox.create_bucket(fleet.bucket, files.items())
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert fleet.failures() == {}
+    results = fleet.results()
+    assert {index: [line["text"] for line in row["lines"]] for index, row in results.items()} == {
+        index: list(car.truth.text) for index in files
+    }
+
+
+ODD_KEYS = [
+    "with space.jpg",
+    "line\nbreak.jpg",
+    "tab\there.jpg",
+    "ünïcödé.jpg",
+    "emoji 🚗👨‍👩‍👧.jpg",
+    "plus+plus.jpg",
+    "100%25.jpg",
+    "#hash?query&x=1.jpg",
+    "/leading/slash.jpg",
+    'quote".jpg',
+    "back\\slash.jpg",
+    "a: b | c.jpg",
+    "folder/2.jpg",
+    "folder/10.jpg",
+]
+
+
+def test_odd_keys_break_nothing(fleet: Fleet, car: Sample) -> None:
+    markers = [("folder/", b""), ("empty folder/", b"")]
+    fleet.sandbox.create_bucket(
+        fleet.bucket, [*markers, *((key, car.data) for key in ODD_KEYS), ("-1", car.data)]
+    )
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert fleet.results().keys() == set(ODD_KEYS)
+    lines = fleet.output().splitlines()
+    assert len(lines) == len(ODD_KEYS)
+    assert "line\\nbreak.jpg: " + car.truth.text[0] in lines
+    assert lines.index(f"folder/2.jpg: {car.truth.text[0]}") + 1 == lines.index(
+        f"folder/10.jpg: {car.truth.text[0]}"
+    )
+    assert "end mark" in fleet.failures()["-1"]
+
+
+@pytest.fixture
+def between(fleet: Fleet, car: Sample) -> Iterator[Fleet]:
+    """A is done with two images, B has not begun."""
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data), ("2.jpg", car.data)])
+    assert fleet.start("label").wait() == 0
+    yield fleet
+
+
+def test_an_object_deleted_between_a_and_b(between: Fleet) -> None:
+    between.sandbox.client("s3").delete_object(Bucket=between.bucket, Key="1.jpg")
+    assert between.start("text").wait() == 0
+    assert between.results()["1.jpg"]["failure"].startswith("gone")
+    assert between.output().startswith("2.jpg: ")
+
+
+def test_an_object_replaced_between_a_and_b(between: Fleet, samples: list[Sample]) -> None:
+    sign = next(s for s in samples if s.truth.text and not s.truth.car)
+    between.sandbox.client("s3").put_object(Bucket=between.bucket, Key="1.jpg", Body=sign.data)
+    assert between.start("text").wait() == 0
+    assert between.results()["1.jpg"]["failure"].startswith("replaced")
+    assert between.output().startswith("2.jpg: ")
+
+
+def test_an_empty_bucket_is_a_finished_run(fleet: Fleet) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket)
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert (fleet.output(), fleet.output("results.jsonl")) == ("", "")
+
+
+def _stopped(worker: Worker, status: int, *words: str) -> None:
+    """It ended with this status and one line with these words, and no stack trace."""
+    assert worker.wait() == status, worker.log.read_text()
+    last = worker.events[-1]
+    assert last["event"] == "stopped"
+    for word in words:
+        assert word in last["reason"], last["reason"]
+    assert "Traceback" not in worker.log.read_text()
+    assert "\n" not in last["reason"]
+
+
+def test_no_such_bucket(fleet: Fleet) -> None:
+    _stopped(fleet.start("label"), 78, "no bucket 'photos'", "CARTEXT_BUCKET")
+
+
+def test_no_such_queue(fleet: Fleet) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket)
+    wrong = fleet.queue.replace("index", "elsewhere")
+    for role in ("label", "text"):
+        _stopped(fleet.start(role, queue_url=wrong), 78, "no queue", wrong, "CARTEXT_QUEUE_URL")
+
+
+@pytest.mark.parametrize(
+    ("role", "operation"),
+    [
+        ("label", "S3.GET /photos"),
+        ("label", "SQS.GetQueueAttributes"),
+        ("label", "SQS.SendMessageBatch"),
+        ("label", "Rekognition.DetectLabels"),
+        ("text", "SQS.GetQueueAttributes"),
+        ("text", "SQS.ReceiveMessage"),
+        ("text", "SQS.DeleteMessageBatch"),
+        ("text", "S3.GET /photos/"),
+        ("text", "Rekognition.DetectText"),
+    ],
+)
+def test_no_permission(fleet: Fleet, car: Sample, role: str, operation: str) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
+    if role == "text":
+        assert fleet.start("label").wait() == 0
+    fleet.sandbox.faults.append(Fault(operation, "AccessDeniedException", status=403))
+    _stopped(fleet.start(role), 78, "permission denied")
+
+
+def test_credentials_that_expire_in_mid_run(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
+    pair = fleet.start("label", quota=10), fleet.start("text", quota=10)
+    pair[1].wait_for("read")
+    fleet.sandbox.faults.append(Fault(".", "ExpiredTokenException"))
+    for worker in pair:
+        _stopped(worker, 78, "credentials have expired")
+    fleet.sandbox.faults.clear()
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert len(fleet.results()) == 30
+
+
+def test_a_queue_that_goes_away_in_mid_run(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
+    pair = fleet.start("label", quota=10), fleet.start("text", quota=10)
+    pair[1].wait_for("read")
+    fleet.sandbox.client("sqs").delete_queue(QueueUrl=fleet.queue)
+    for worker in pair:
+        _stopped(worker, 78, "no queue")
+
+
+def test_an_outage_stops_the_worker_to_be_started_again(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
+    throttled = Fault("Rekognition.DetectLabels", "ThrottlingException")
+    fleet.sandbox.faults.append(throttled)
+    worker = fleet.start("label", retry_seconds=1)
+    _stopped(worker, 75, "Rekognition DetectLabels", "ThrottlingException")
+    fleet.sandbox.faults.clear()
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert len(fleet.results()) == 1
+
+
+def test_no_network_says_so(fleet: Fleet) -> None:
+    worker = fleet.start("label", retry_seconds=1)
+    assert worker.wait() == 78  # no bucket
+    environment = fleet.sandbox.environment(
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        CARTEXT_BUCKET="photos",
+        CARTEXT_QUEUE_URL="http://127.0.0.1:9/1/index",
+        CARTEXT_STATE_DIR=str(fleet.folder / "nowhere"),
+        CARTEXT_RETRY_SECONDS="1",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "workers", "label"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 75
+    assert "no answer for 1 s" in json.loads(done.stderr.splitlines()[-1])["reason"]
+
+
+def test_an_image_that_the_service_fails_on_is_failed_after_its_tries(
+    fleet: Fleet, car: Sample
+) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
+    fleet.sandbox.faults.append(
+        Fault("Rekognition.DetectLabels", "InternalServerError", status=500)
+    )
+    assert fleet.start("label", retry_seconds=0.5, tries=2).wait() == 0
+    assert fleet.failures()["1.jpg"].startswith("failed 2 times: Rekognition DetectLabels")
+
+
+def test_a_second_worker_in_the_same_folder_is_refused(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
+    first = fleet.start("text")
+    first.wait_for("start")
+    _stopped(fleet.start("text"), 78, "another text worker is at work")
+    assert fleet.start("label").wait() == 0
+    assert first.wait() == 0
+
+
+def test_two_runs_side_by_side_do_not_mix(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(6)])
+    one = fleet.start("label", run="one", state_dir=fleet.folder / "a")
+    two = fleet.start("label", run="two", state_dir=fleet.folder / "b")
+    assert [one.wait(), two.wait()] == [0, 0]
+    for run in ("one", "two"):
+        assert fleet.start("text", run=run, state_dir=fleet.folder / "text").wait() == 0
+    assert fleet.results("one").keys() == fleet.results("two").keys()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")
+@pytest.mark.parametrize("role", ["label", "text"])
+def test_a_full_disk(fleet: Fleet, car: Sample, tmp_path: Path, role: str) -> None:
+    state = tmp_path / "small"
+    state.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(state)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    try:
+        keys = [f"{'long name ' * 30}{n}.jpg" for n in range(300)]
+        fleet.sandbox.create_bucket(fleet.bucket, [(key, car.data) for key in keys])
+        if role == "text":
+            assert fleet.start("label", quota=1000).wait() == 0
+        _stopped(fleet.start(role, state_dir=state, quota=1000), 78, "disk", str(state))
+        subprocess.run(["mount", "-o", "remount,size=50m", str(state)], check=True)
+        assert fleet.start(role, state_dir=state, quota=1000).wait() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)

@@ -1,0 +1,100 @@
+"""Killed and restarted at random, the pair ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import rekognition
+from sandbox.scenes import Sample
+from tests.pair.conftest import Fleet, Worker
+
+IMAGES = 300
+KILLS = 12
+IN_FLIGHT = 8
+
+
+@pytest.fixture
+def many(
+    fleet: Fleet, samples: list[Sample], truth: Callable[[Sample], str | None]
+) -> tuple[Fleet, str, int]:
+    """300 images of ten scenes in the bucket; the right output, and how many have a car."""
+    chosen = [samples[number % len(samples)] for number in range(IMAGES)]
+    keys = [f"{number + 1}.jpg" for number in range(IMAGES)]
+    fleet.sandbox.create_bucket(
+        fleet.bucket, [(key, sample.data) for key, sample in zip(keys, chosen, strict=True)]
+    )
+    lines = [
+        f"{key}: {truth(sample)}\n"
+        for key, sample in zip(keys, chosen, strict=True)
+        if truth(sample)
+    ]
+    rekognition.reset_counts()
+    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.15, 0.5
+    yield fleet, "".join(lines), sum(sample.truth.car for sample in chosen)
+    rekognition.knobs.latency_seconds = rekognition.knobs.latency_jitter = 0.0
+
+
+def _paid() -> tuple[int, int]:
+    counts = rekognition.counts()
+    return counts["DetectLabels"]["good"], counts["DetectText"]["good"]
+
+
+def _start(fleet: Fleet, role: str) -> Worker:
+    return fleet.start(role, in_flight=IN_FLIGHT, visibility_timeout=3, quota=200)
+
+
+def test_kill_9_at_random_moments_changes_nothing(many: tuple[Fleet, str, int]) -> None:
+    fleet, expected, cars = many
+    chance = random.Random(20261122)
+    workers = {role: _start(fleet, role) for role in ("label", "text")}
+    kills = {"label": 0, "text": 0}
+    while sum(kills.values()) < KILLS:
+        time.sleep(chance.uniform(0.3, 1.3))
+        role = chance.choice(["label", "text"])
+        if workers[role].process.poll() is None:
+            kills[role] += 1
+        workers[role].kill()
+        workers[role] = _start(fleet, role)
+    assert [worker.wait() for worker in workers.values()] == [0, 0]
+
+    assert fleet.output() == expected
+    assert len(fleet.results()) == cars
+    labels, texts = _paid()
+    assert 0 <= labels - IMAGES <= kills["label"] * IN_FLIGHT
+    assert 0 <= texts - cars <= kills["text"] * IN_FLIGHT
+
+
+def test_sigterm_repeats_no_paid_call(many: tuple[Fleet, str, int]) -> None:
+    fleet, expected, cars = many
+    chance = random.Random(7)
+    statuses = []
+    workers = {role: _start(fleet, role) for role in ("label", "text")}
+    for _ in range(8):
+        time.sleep(chance.uniform(0.8, 1.4))
+        role = chance.choice(["label", "text"])
+        if not any(line["event"] == "already finished" for line in workers[role].events):
+            # before that its own handler may not be there, and nothing is in flight
+            workers[role].wait_for("start")
+        statuses.append(workers[role].terminate())
+        workers[role] = _start(fleet, role)
+    assert [worker.wait() for worker in workers.values()] == [0, 0]
+
+    assert 75 in statuses, "no worker was stopped in the middle"
+    assert set(statuses) <= {0, 75}
+    assert fleet.output() == expected
+    assert _paid() == (IMAGES, cars)
+
+
+def test_a_finished_run_started_again_changes_nothing(fleet: Fleet, samples: list[Sample]) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [(s.index, s.data) for s in samples])
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    first, paid = fleet.output("results.jsonl"), _paid()
+    again = fleet.run_pair()
+    assert [worker.wait() for worker in again] == [0, 0]
+    assert [worker.events[-1]["event"] for worker in again] == ["already finished"] * 2
+    assert fleet.output("results.jsonl") == first
+    assert _paid() == paid

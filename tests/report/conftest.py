@@ -1,0 +1,109 @@
+"""A browser for the tests of the report, and pages to look at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sandbox.scenes import Sample, sample_images
+from tests.report.browser import CHROMIUM, Browser
+from workers.output import write_failures, write_results
+from workers.records import Box, Label, LabelDecision, TextLine, TextResult
+from workers.report import write_report
+
+EVIL = "</script ><img src=x onerror=alert(1)><!--<script >alert(2)</script>"
+MAGENTA = (255, 0, 255)
+# where the rectangle of `turned.jpg` is, in the picture as people see it
+RECTANGLE = Box(0.25, 0.125, 0.5, 0.25)
+
+MakePage = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests, with a window of 1280 x 1000."""
+    if not CHROMIUM:
+        pytest.skip("no browser: apt-get install chromium")
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        browser.window(1280, 1000)
+        yield browser
+
+
+class Pictures:
+    """Pictures by their keys."""
+
+    def __init__(self, pictures: Mapping[str, bytes]) -> None:
+        self._pictures = pictures
+
+    def fetch(self, index: str) -> bytes | None:
+        return self._pictures.get(index)
+
+
+@pytest.fixture(scope="session")
+def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
+    """Writes a page of results."""
+
+    def make(
+        results: list[TextResult],
+        pictures: Mapping[str, bytes],
+        failures: Mapping[str, str] | None = None,
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("page")
+        write_results(folder, results)
+        if failures:
+            failed = (LabelDecision("demo", 0, key, failure=why) for key, why in failures.items())
+            write_failures(folder, failed)
+        page = folder / "report.html"
+        write_report(folder / "results.jsonl", page, Pictures(pictures))
+        return page
+
+    return make
+
+
+def true_result(sample: Sample, number: int) -> TextResult:
+    """What recognisers would say that make no mistakes."""
+    boxes = tuple(Box(*box) for box in sample.truth.boxes)
+    lines = tuple(
+        TextLine(text, 99.0 - line, ((0.1, 0.1), (0.4, 0.1), (0.4, 0.2), (0.1, 0.2)))
+        for line, text in enumerate(sample.truth.text)
+    )
+    time = f"2026-01-02T03:04:{number % 60:02d}.000+00:00"
+    return TextResult("demo", sample.index, Label("Car", 98.0, boxes), lines, time=time)
+
+
+def turned() -> bytes:
+    """A picture on its side, which its EXIF turns upright: 400 x 800, with a magenta rectangle."""
+    upright = Image.new("RGB", (400, 800), (40, 90, 60))
+    upright.paste(MAGENTA, (100, 100, 300, 300))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    # what the EXIF tells to turn clockwise lies counter-clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def samples() -> list[Sample]:
+    """Twenty drawn scenes; those with a car are on the page."""
+    return list(sample_images(20))
+
+
+@pytest.fixture(scope="session")
+def page(samples: list[Sample], make_page: MakePage) -> Path:
+    """The scenes with a car, a turned picture, one with an evil name and text, three failures."""
+    results = [true_result(sample, n) for n, sample in enumerate(samples) if sample.truth.car]
+    corners = ((0.25, 0.125), (0.75, 0.125), (0.75, 0.375), (0.25, 0.375))
+    results += [
+        TextResult("demo", "turned.jpg", Label("Car", 92.0, (RECTANGLE,))),
+        TextResult("demo", EVIL, Label("Car", 99.5), (TextLine(EVIL, 81.0, corners),)),
+        TextResult("demo", "gone.jpg", Label("Car", 96.0), failure="gone: no longer there"),
+    ]
+    pictures = {sample.index: sample.data for sample in samples}
+    pictures |= {"turned.jpg": turned(), "notes.txt": b"hello"}
+    failures = {"empty.jpg": "empty: no bytes", "notes.txt": "wrong format: neither JPEG nor PNG"}
+    return make_page(results, pictures, failures)

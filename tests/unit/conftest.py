@@ -1,0 +1,95 @@
+"""No test here reaches a network, a person's settings or a person's credentials."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from tenacity import wait_none
+
+from tests.unit.fakes import use_clients
+from workers import aws
+from workers.aws import Aws
+from workers.settings import Settings
+from workers.stop import Stop
+
+MakeSettings = Callable[..., Settings]
+MakeAws = Callable[..., Aws]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith(("CARTEXT_", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*_: Any) -> None:
+        pytest.fail("a unit test wants to use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    stop = Stop()
+    yield stop
+    stop.ask()
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    def make(**fields: Any) -> Settings:
+        return Settings(
+            **{
+                "bucket": "photos",
+                "queue_url": "http://queue.test/1/index",
+                "state_dir": tmp_path / "state",
+                "worker": "here",
+                "poll_seconds": 0,
+                "quota": 1e6,
+                **fields,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def make_aws(monkeypatch: pytest.MonkeyPatch, stop: Stop) -> MakeAws:
+    def make(settings: Settings, **clients: Any) -> Aws:
+        use_clients(monkeypatch, clients)
+        return Aws(settings, stop)
+
+    return make
+
+
+@pytest.fixture
+def no_retry_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is tried again at once."""
+    monkeypatch.setattr(aws, "wait_random_exponential", lambda **_: wait_none())

@@ -1,0 +1,119 @@
+"""Small stand-ins for the AWS clients."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from workers import aws
+
+Json = dict[str, Any]
+
+
+def client_error(code: str, status: int = 400, message: str = "so it is") -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        "SomeOperation",
+    )
+
+
+def png(width: int = 100, height: int = 100, tail: bytes = b"") -> bytes:
+    """The beginning of a PNG, which is all that the workers look at."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + b"IHDR" + header + b"0000" + tail
+
+
+def jpeg(width: int = 100, height: int = 100, marker: int = 0xC0) -> bytes:
+    """The beginning of a JPEG: start, frame header (0xC2: progressive), no pixels."""
+    frame = struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
+    return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(9) + bytes([0xFF, marker]) + frame
+
+
+def use_clients(monkeypatch: pytest.MonkeyPatch, clients: Mapping[str, Any]) -> None:
+    """Every `Aws` made from now on gets these clients; one that is missing does nothing."""
+
+    def client(service: str, config: Any = None) -> Any:
+        return clients.get(service) or SimpleNamespace(
+            meta=SimpleNamespace(region_name="us-east-1")
+        )
+
+    session = SimpleNamespace(client=client)
+    monkeypatch.setattr(aws.boto3.session, "Session", lambda **_: session)
+
+
+class Scripted:
+    """A callable that answers one thing after the other; the last one again and again."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.requests: list[Json] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, **request: Any) -> Any:
+        with self._lock:
+            self.requests.append(request)
+            answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer(**request) if callable(answer) else answer
+
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
+
+
+class FakeS3:
+    """A bucket in memory, listed in pages of `page_size`."""
+
+    def __init__(self, objects: Mapping[str, bytes], page_size: int = 1000) -> None:
+        self.objects = dict(objects)
+        self.page_size = page_size
+        self.listings: list[Json] = []
+
+    def head_bucket(self, **_: Any) -> Json:
+        return {"BucketRegion": "us-east-1"}
+
+    def list_objects_v2(self, **request: Any) -> Json:
+        self.listings.append(request)
+        after = request.get("ContinuationToken", "")
+        keys = sorted(
+            (k for k in self.objects if k.startswith(request["Prefix"]) and k > after),
+            key=lambda key: key.encode(),
+        )
+        page = keys[: self.page_size]
+        if not page:
+            return {"IsTruncated": False}
+        contents = [
+            {"Key": key, "Size": len(self.objects[key]), "ETag": etag(self.objects[key])}
+            for key in page
+        ]
+        if len(page) == len(keys):
+            return {"IsTruncated": False, "Contents": contents}
+        return {"IsTruncated": True, "Contents": contents, "NextContinuationToken": page[-1]}
+
+    def get_object(self, **request: Any) -> Json:
+        data = self.objects.get(request["Key"])
+        if data is None:
+            raise client_error("NoSuchKey", 404)
+        if request.get("IfMatch", etag(data)) != etag(data):
+            raise client_error("PreconditionFailed", 412)
+        return {"ContentLength": len(data), "Body": io.BytesIO(data)}
+
+    def head_object(self, **request: Any) -> Json:
+        if request["Key"] not in self.objects:
+            raise client_error("404", 404)
+        return {}
+
+
+def etag(data: bytes) -> str:
+    return f'"{hash(data):x}"'

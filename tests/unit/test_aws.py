@@ -1,0 +1,263 @@
+"""The one policy of calls: what is tried again, what never, and what a person is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from botocore import exceptions as botocore_errors
+from botocore.config import Config
+from botocore.stub import Stubber
+from tenacity import wait_fixed
+
+from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.fakes import Scripted, client_error
+from workers import aws
+from workers.aws import Aws, PartlyFailedError
+from workers.errors import OutageError, PassingError, RunError, StoppedError
+from workers.settings import Settings
+from workers.stop import Stop
+
+URL = "http://queue.test/"
+
+THROTTLED = [
+    client_error("ProvisionedThroughputExceededException"),
+    client_error("ThrottlingException"),
+    client_error("SlowDown", 503),
+    client_error("RequestThrottled", 403),
+]
+FAILING = [
+    client_error("InternalServerError", 500),
+    client_error("InternalError", 500),
+    client_error("502", 502),
+    client_error("ServiceUnavailable", 503),
+    PartlyFailedError("1 of 3 entries failed"),
+]
+UNREACHABLE = [
+    botocore_errors.EndpointConnectionError(endpoint_url=URL),
+    botocore_errors.ConnectTimeoutError(endpoint_url=URL),
+    botocore_errors.ReadTimeoutError(endpoint_url=URL),
+    botocore_errors.ConnectionClosedError(endpoint_url=URL),
+    botocore_errors.ResponseStreamingError(error="cut"),
+    botocore_errors.IncompleteReadError(actual_bytes=3, expected_bytes=5),
+    botocore_errors.CredentialRetrievalError(provider="iam-role", error_msg="no answer"),
+]
+ABOUT_THE_REQUEST = [
+    client_error("InvalidImageFormatException"),
+    client_error("ImageTooLargeException"),
+    client_error("InvalidParameterException"),
+    client_error("InvalidS3ObjectException"),
+    client_error("NoSuchKey", 404),
+]
+
+
+def named(errors: list[Any]) -> Any:
+    return pytest.mark.parametrize("error", errors, ids=aws.code_of)
+
+
+@pytest.fixture
+def impatient(
+    make_settings: MakeSettings,
+    stop: Stop,
+    make_aws: MakeAws,
+    no_retry_waits: None,
+) -> Aws:
+    return make_aws(make_settings(retry_seconds=0.05))
+
+
+@named(THROTTLED + FAILING + UNREACHABLE)
+def test_what_may_pass_is_tried_again(impatient: Aws, error: Exception) -> None:
+    call = Scripted(error, error, "answer")
+    assert impatient.call("Some Call", call) == "answer"
+    assert call.calls == 3
+
+
+@named(ABOUT_THE_REQUEST)
+def test_what_is_about_the_request_is_raised_at_once_as_it_is(
+    impatient: Aws, error: Exception
+) -> None:
+    call = Scripted(error, "answer")
+    with pytest.raises(type(error)) as raised:
+        impatient.call("Some Call", call)
+    assert raised.value is error
+    assert call.calls == 1
+
+
+@named(THROTTLED + UNREACHABLE)
+def test_a_service_that_refuses_all_the_time_is_an_outage(impatient: Aws, error: Exception) -> None:
+    call = Scripted(error)
+    with pytest.raises(OutageError, match=r"^Some Call: no answer for 0.05 s \(") as raised:
+        impatient.call("Some Call", call)
+    assert aws.code_of(error) in str(raised.value)
+    assert call.calls > 1
+
+
+@named(FAILING)
+def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
+    impatient: Aws, error: Exception
+) -> None:
+    call = Scripted(error)
+    with pytest.raises(PassingError, match=r"^Some Call failed for 0.05 s \("):
+        impatient.call("Some Call", call)
+    assert call.calls > 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            client_error("AccessDeniedException", 400, "not authorized to perform: x"),
+            r"Some Call: permission denied.*not authorized to perform: x",
+        ),
+        (client_error("AccessDenied", 403), "permission denied"),
+        (client_error("403", 403), "permission denied"),
+        (client_error("ExpiredToken", 403), "credentials have expired; get new ones"),
+        (client_error("ExpiredTokenException", 400), "credentials have expired"),
+        (client_error("InvalidClientTokenId", 403), "no valid AWS credentials"),
+        (client_error("UnrecognizedClientException", 400), "no valid AWS credentials"),
+        (client_error("SignatureDoesNotMatch", 403), "no valid AWS credentials"),
+        (botocore_errors.NoCredentialsError(), "no valid AWS credentials"),
+        (client_error("NoSuchBucket", 404), "there is no bucket 'photos'; check CARTEXT_BUCKET"),
+        (
+            client_error("AWS.SimpleQueueService.NonExistentQueue"),
+            "there is no queue http://queue.test/1/index; check CARTEXT_QUEUE_URL",
+        ),
+        (client_error("QueueDoesNotExist"), "there is no queue"),
+        (botocore_errors.NoRegionError(), "set AWS_REGION"),
+        (botocore_errors.ParamValidationError(report="a\nb"), "Some Call: .*a b"),
+    ],
+)
+def test_what_stops_the_run_is_said_in_one_line_and_never_tried_again(
+    impatient: Aws, error: Exception, told: str
+) -> None:
+    call = Scripted(error, "answer")
+    with pytest.raises(RunError, match=told) as raised:
+        impatient.call("Some Call", call)
+    assert call.calls == 1
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_it_waits_between_the_tries_and_gives_up_in_time(
+    make_settings: MakeSettings,
+    stop: Stop,
+    make_aws: MakeAws,
+) -> None:
+    call = Scripted(client_error("ThrottlingException"))
+    began = time.monotonic()
+    with pytest.raises(OutageError):
+        make_aws(make_settings(retry_seconds=0.3)).call("Some Call", call)
+    assert 0.3 <= time.monotonic() - began < 3
+    assert call.calls < 50
+
+
+def test_a_stop_ends_the_wait(
+    make_settings: MakeSettings,
+    stop: Stop,
+    make_aws: MakeAws,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aws, "wait_random_exponential", lambda **_: wait_fixed(20))
+    calls = make_aws(make_settings())
+    threading.Timer(0.1, stop.ask).start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError):
+        calls.call("Some Call", Scripted(client_error("ThrottlingException")))
+    assert time.monotonic() - began < 5
+
+
+def test_a_worker_that_stops_still_makes_a_call_once(impatient: Aws, stop: Stop) -> None:
+    stop.ask()
+    assert impatient.call("Some Call", Scripted("answer")) == "answer"
+    failing = Scripted(client_error("InternalError", 500), "answer")
+    with pytest.raises(StoppedError):
+        impatient.call("Some Call", failing)
+    assert failing.calls == 1
+
+
+def test_a_stop_does_not_hide_what_is_wrong(impatient: Aws, stop: Stop) -> None:
+    stop.ask()
+    with pytest.raises(RunError):
+        impatient.call("Some Call", Scripted(client_error("AccessDenied", 403)))
+
+
+def test_what_the_worker_raises_itself_passes_through(impatient: Aws) -> None:
+    with pytest.raises(StoppedError):
+        impatient.call("Some Call", Scripted(StoppedError()))
+    with pytest.raises(ZeroDivisionError):
+        impatient.call("Some Call", Scripted(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"service_error_code": "ThrottlingException", "http_status_code": 400},
+        {"service_error_code": "InternalFailure", "http_status_code": 500},
+    ],
+)
+def test_the_sdk_itself_tries_nothing_again(
+    settings: Settings, stop: Stop, error: dict[str, Any]
+) -> None:
+    calls = Aws(settings, stop)
+    for client, operation in (
+        (calls.sqs, "receive_message"),
+        (calls.s3, "list_objects_v2"),
+        (calls.rekognition, "detect_text"),
+    ):
+        with Stubber(client) as stub:
+            stub.add_client_error(operation, **error)
+            stub.add_response(operation, {})
+            with pytest.raises(botocore_errors.ClientError):
+                getattr(client, operation)(
+                    **{
+                        "receive_message": {"QueueUrl": URL},
+                        "list_objects_v2": {"Bucket": "photos"},
+                        "detect_text": {"Image": {"Bytes": b"x"}},
+                    }[operation]
+                )
+
+
+def test_every_client_leaves_retries_to_the_worker_and_has_a_connection_for_each_thread(
+    make_settings: MakeSettings, stop: Stop
+) -> None:
+    calls = Aws(make_settings(in_flight=100, poll_seconds=20), stop)
+    for client in (calls.s3, calls.sqs, calls.rekognition):
+        config: Config = client.meta.config
+        assert config.retries["total_max_attempts"] == 1
+        assert config.max_pool_connections >= 100
+        assert config.read_timeout > 20
+
+
+def test_the_region_is_that_of_the_environment(settings: Settings, stop: Stop) -> None:
+    assert Aws(settings, stop).region == "us-east-1"
+
+
+def test_without_a_region_it_says_what_to_set(
+    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(RunError, match="set AWS_REGION"):
+        Aws(settings, stop)
+
+
+def test_a_profile_that_is_not_there_is_named(
+    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-it")
+    with pytest.raises(RunError, match="nobody-has-it"):
+        Aws(settings, stop)
+
+
+def test_an_endpoint_that_is_none_is_named(
+    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(RunError, match="nonsense"):
+        Aws(settings, stop)
+
+
+def test_an_error_message_is_one_line() -> None:
+    error = client_error("Strange", 400, "two\n  lines")
+    assert aws.error_message(error) == "Strange: two lines"

@@ -1,0 +1,134 @@
+"""The command line: exit statuses, and the one line that a person reads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workers import cli
+from workers.cli import main
+from workers.errors import OutageError, PassingError, RunError, StoppedError
+from workers.settings import Settings
+
+NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], int]:
+    """Runs `cartext text`, whose worker ends as told."""
+
+    def run(error: BaseException | None) -> int:
+        def work(_: Settings) -> None:
+            if error:
+                raise error
+
+        monkeypatch.setattr(cli.worker_log, "configure", lambda *_: None)
+        command = cli.COMMANDS["text"]
+        monkeypatch.setitem(cli.COMMANDS, "text", replace(command, run=work))
+        return main(["text", *NEEDED])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, 0),
+        (StoppedError("asked to"), 75),
+        (OutageError("no answer"), 75),
+        (PassingError("a bad minute"), 75),
+        (RunError("no such bucket"), 78),
+        (ZeroDivisionError(), 75),
+    ],
+)
+def test_exit_status(
+    command: Callable[[BaseException | None], int], error: BaseException | None, status: int
+) -> None:
+    assert command(error) == status
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
+def test_the_help_names_both_commands_and_every_exit_status(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    for word in ("label", "text", "--queue-url", "75", "78", "CARTEXT_"):
+        assert word in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["lable"], ["--bucket"]])
+def test_without_a_command_it_shows_the_help_and_fails(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments) == 78
+    assert "commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["label", "text"])
+def test_the_help_of_a_command_tells_every_setting(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"usage: cartext {name}" in said
+    for field, info in Settings.model_fields.items():
+        assert f"--{field.replace('_', '-')} " in said
+        assert info.description
+        assert info.description in said
+
+
+def test_an_unknown_flag_is_not_overlooked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["label", *NEEDED, "--in-fligt", "3"])
+    assert ended.value.code == 78
+    assert "--in-fligt" in capsys.readouterr().err
+
+
+def test_a_second_worker_of_a_kind_in_one_folder_is_refused(
+    tmp_path: Path, make_settings: Callable[..., Settings]
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    held = os.open(state / "text.lock", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(RunError, match=r"another text worker .* --state-dir"):
+        cli._text(make_settings(state_dir=state))
+    os.close(held)
+    with cli._alone(state, "text"):
+        pass
+
+
+def test_a_state_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(RunError, match=r"cannot use the state folder .*Not a directory"),
+        cli._alone(tmp_path / "file" / "state", "text"),
+    ):
+        pass
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workers", "text", "--bucket", "photos"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert done.stderr == (
+        "cartext text: queue_url is missing; set --queue-url or CARTEXT_QUEUE_URL\n"
+    )
+    assert done.stdout == ""

@@ -1,0 +1,317 @@
+"""Listing, shards, and the limits that are known without a paid call."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.fakes import FakeS3, Scripted, client_error, etag, jpeg, png
+from workers.errors import ImageError, RunError
+from workers.images import (
+    MAX_INLINE_BYTES,
+    MAX_LABEL_SIDE,
+    MAX_OBJECT_BYTES,
+    NOT_SENDABLE,
+    Bucket,
+    Content,
+    broken_content,
+    broken_name,
+    broken_size,
+)
+
+
+@pytest.fixture
+def bucket_of(make_aws: MakeAws, make_settings: MakeSettings, no_retry_waits: None):
+    def make(s3: object, **fields: object) -> Bucket:
+        settings = make_settings(**{"retry_seconds": 0.05, **fields})
+        return Bucket(make_aws(settings, s3=s3), settings)
+
+    return make
+
+
+def keys_of(bucket: Bucket) -> list[str]:
+    return [image.index for page in bucket.pages() for image in page]
+
+
+def test_pages_follow_the_continuation_token_to_the_end(bucket_of) -> None:
+    keys = [f"{number:03d}.jpg" for number in range(25)]
+    s3 = FakeS3(dict.fromkeys(keys, b"x"), page_size=10)
+    assert keys_of(bucket_of(s3)) == keys
+    tokens = [request.get("ContinuationToken") for request in s3.listings]
+    assert tokens == [None, "009.jpg", "019.jpg"]
+
+
+def test_a_listed_image_has_size_and_etag(bucket_of) -> None:
+    ((image,),) = bucket_of(FakeS3({"1.jpg": b"abc"})).pages()
+    assert (image.index, image.size, image.etag) == ("1.jpg", 3, etag(b"abc"))
+
+
+def test_folder_markers_are_no_images_and_the_prefix_holds(bucket_of) -> None:
+    s3 = FakeS3(dict.fromkeys(["a/", "a/b/", "a/1.jpg", "/a/2.jpg", "ab.jpg"], b""))
+    assert keys_of(bucket_of(s3)) == ["/a/2.jpg", "a/1.jpg", "ab.jpg"]
+    assert keys_of(bucket_of(s3, prefix="a/")) == ["a/1.jpg"]
+
+
+def test_an_empty_bucket_has_one_empty_page(bucket_of) -> None:
+    assert list(bucket_of(FakeS3({})).pages()) == [[]]
+
+
+@given(keys=st.sets(st.text(min_size=1), max_size=40), shards=st.integers(1, 9))
+def test_every_key_is_in_exactly_one_shard(keys: set[str], shards: int) -> None:
+    listed = []
+    for shard in range(shards):
+        aws = SimpleNamespace(
+            s3=FakeS3(dict.fromkeys(keys, b"x")), call=lambda _, function: function()
+        )
+        settings = SimpleNamespace(bucket="photos", prefix="", shard=shard, shards=shards)
+        listed += keys_of(Bucket(aws, settings))
+    assert sorted(listed) == sorted(key for key in keys if not key.endswith("/"))
+
+
+def test_shards_stay_the_same_for_ever(bucket_of) -> None:
+    """A run that is under way while the code is replaced: the same keys in the same shard."""
+    s3 = FakeS3(dict.fromkeys(["1.jpg", "10.jpg", "a.jpg", "ü.png"], b"x"))
+    assert keys_of(bucket_of(s3, shard=0, shards=3)) == ["10.jpg", "ü.png"]
+    assert keys_of(bucket_of(s3, shard=1, shards=3)) == []
+    assert keys_of(bucket_of(s3, shard=2, shards=3)) == ["1.jpg", "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (client_error("404", 404), "there is no bucket 'photos'; check CARTEXT_BUCKET"),
+        (client_error("403", 403), "permission denied"),
+        (client_error("400", 400, "odd"), "bucket 'photos': 400: odd"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_told(bucket_of, error: Exception, told: str) -> None:
+    with pytest.raises(RunError, match=told):
+        bucket_of(SimpleNamespace(head_bucket=Scripted(error))).check()
+
+
+@pytest.mark.parametrize("region", ["us-east-1", None])
+def test_a_bucket_in_rekognitions_region_is_fine(bucket_of, region: str | None) -> None:
+    reply = {"BucketRegion": region} if region else {}
+    bucket_of(SimpleNamespace(head_bucket=Scripted(reply))).check()
+
+
+def test_a_bucket_in_another_region_is_told_with_the_remedy(bucket_of) -> None:
+    s3 = SimpleNamespace(head_bucket=Scripted({"BucketRegion": "eu-west-1"}))
+    with pytest.raises(RunError, match=r"is in eu-west-1.*set AWS_REGION=eu-west-1"):
+        bucket_of(s3).check()
+    s3 = SimpleNamespace(list_objects_v2=Scripted(client_error("PermanentRedirect", 301)))
+    with pytest.raises(RunError, match="another region than us-east-1; set AWS_REGION"):
+        list(bucket_of(s3).pages())
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (0, "empty"),
+        (1, None),
+        (MAX_OBJECT_BYTES, None),
+        (MAX_OBJECT_BYTES + 1, "too large: 15.0 MB"),
+    ],
+)
+def test_broken_size(size: int, told: str | None) -> None:
+    broken = broken_size(size)
+    assert broken is None if told is None else broken and broken.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "1.jpg",
+        "a b.jpg",
+        "a\tb\nc\rd",
+        "ü😀👩\u200d🚒.jpg",
+        "+%#&=?",
+        "/a//b",
+        "-1.jpg",
+        " -1",
+        "\u2028",
+    ],
+)
+def test_names_that_sqs_carries(index: str) -> None:
+    assert broken_name(index) is None
+
+
+@pytest.mark.parametrize("index", ["-1", "a\0b", "\x1b[0m", "\x08", "\ufffe", "\ud800"])
+def test_names_that_sqs_does_not_carry_as_they_are(index: str) -> None:
+    assert (broken_name(index) or "").startswith("not sendable: ")
+
+
+@given(st.text(min_size=1))
+def test_a_name_is_broken_exactly_when_xml_cannot_say_it(index: str) -> None:
+    def fine(character: str) -> bool:
+        code = ord(character)
+        return (
+            code in (0x9, 0xA, 0xD)
+            or 0x20 <= code <= 0xD7FF
+            or 0xE000 <= code <= 0xFFFD
+            or 0x10000 <= code <= 0x10FFFF
+        )
+
+    assert bool(NOT_SENDABLE.search(index)) == (not all(map(fine, index)))
+
+
+@given(st.binary())
+def test_bytes_that_are_no_jpeg_or_png_are_told_so(data: bytes) -> None:
+    magic = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+    told = broken_content(data)
+    assert data.startswith(magic) or (told or "").startswith("wrong format")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"GIF89a" + bytes(99),
+        b"RIFF\x10\x00\x00\x00WEBPVP8 " + bytes(99),
+        b"BM" + bytes(99),
+        b"\x00\x00\x00\x18ftypheic" + bytes(99),
+        b"<svg width='100' height='100'></svg>",
+    ],
+)
+def test_other_formats_are_told_by_their_content(data: bytes) -> None:
+    assert (broken_content(data) or "").startswith("wrong format: neither JPEG nor PNG")
+
+
+@given(
+    magic=st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", jpeg()[:21], png()[:16]]),
+    tail=st.binary(max_size=300),
+    max_side=st.sampled_from([None, MAX_LABEL_SIDE]),
+)
+def test_no_bytes_behind_the_magic_ones_raise(
+    magic: bytes, tail: bytes, max_side: int | None
+) -> None:
+    told = broken_content(magic + tail, max_side)
+    assert told is None or told.startswith(("too small", "too large"))
+
+
+@given(cut=st.integers(0, 200), flips=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255))))
+def test_no_damaged_image_raises(cut: int, flips: list[tuple[int, int]]) -> None:
+    for image in (jpeg(), png()):
+        data = bytearray(image)
+        for at, value in flips:
+            data[at % len(data)] = value
+        broken_content(bytes(data[:cut]), MAX_LABEL_SIDE)
+
+
+@pytest.mark.parametrize("draw", [png, jpeg, lambda w, h: jpeg(w, h, 0xC2)])
+@pytest.mark.parametrize(
+    ("width", "height", "max_side", "told"),
+    [
+        (80, 80, None, None),
+        (79, 500, None, "too small: 79 x 500"),
+        (500, 79, None, "too small: 500 x 79"),
+        (10_001, 100, None, None),
+        (10_000, 100, 10_000, None),
+        (10_001, 100, 10_000, "too large: 10001 x 100"),
+        (100, 10_001, 10_000, "too large: 100 x 10001"),
+    ],
+)
+def test_the_limits_of_a_side(
+    draw, width: int, height: int, max_side: int | None, told: str | None
+) -> None:
+    broken = broken_content(draw(width, height), max_side)
+    assert broken is None if told is None else broken and broken.startswith(told)
+
+
+def test_a_download_has_the_bytes(bucket_of) -> None:
+    bucket = bucket_of(FakeS3({"1.jpg": png()}))
+    content = bucket.download("1.jpg", etag(png()))
+    assert content == Content("1.jpg", png())
+    assert bucket.reference(content) == {"Bytes": png()}
+
+
+def test_what_is_over_5_mb_goes_by_reference_and_is_not_downloaded_whole(bucket_of) -> None:
+    read = []
+
+    class Body:
+        def __enter__(self) -> Body:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def read(self, size: int | None) -> bytes:
+            read.append(size)
+            return png()
+
+    reply = {"ContentLength": MAX_INLINE_BYTES + 1, "Body": Body()}
+    bucket = bucket_of(SimpleNamespace(get_object=Scripted(reply)))
+    content = bucket.download("1.jpg")
+    assert bucket.reference(content) == {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
+    assert read[0] is not None
+    assert read[0] < MAX_INLINE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("objects", "told"),
+    [
+        ({}, "gone"),
+        ({"1.jpg": png(tail=b"another one")}, "replaced"),
+        ({"1.jpg": b""}, "replaced"),
+    ],
+)
+def test_an_object_that_is_not_what_it_was(bucket_of, objects: dict[str, bytes], told: str) -> None:
+    with pytest.raises(ImageError, match=f"^{told}: "):
+        bucket_of(FakeS3(objects)).download("1.jpg", etag(png()))
+
+
+@pytest.mark.parametrize(
+    ("data", "max_side", "told"),
+    [
+        (b"", None, "empty"),
+        (b"GIF89a", None, "wrong format"),
+        (png(79), None, "too small"),
+        (png(20_000), MAX_LABEL_SIDE, "too large"),
+    ],
+)
+def test_a_download_that_breaks_a_limit(
+    bucket_of, data: bytes, max_side: int | None, told: str
+) -> None:
+    with pytest.raises(ImageError, match=f"^{told}: "):
+        bucket_of(FakeS3({"1.jpg": data})).download("1.jpg", "", max_side)
+
+
+def test_a_download_that_is_cut_is_made_again(bucket_of) -> None:
+    from botocore.exceptions import IncompleteReadError  # noqa: PLC0415
+
+    def cut(_: int | None) -> bytes:
+        raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+
+    class Body(SimpleNamespace):
+        def __enter__(self) -> Body:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    replies = [{"ContentLength": 50, "Body": Body(read=read)} for read in (cut, lambda _: png())]
+    get = Scripted(*replies)
+    assert bucket_of(SimpleNamespace(get_object=get)).download("1.jpg").data == png()
+    assert get.calls == 2
+
+
+def test_no_permission_to_download_stops_the_run(bucket_of) -> None:
+    s3 = SimpleNamespace(get_object=Scripted(client_error("AccessDenied", 403)))
+    with pytest.raises(RunError, match="S3 GetObject: permission denied"):
+        bucket_of(s3).download("1.jpg")
+
+
+def test_what_rekognition_cannot_read_is_told_apart(bucket_of) -> None:
+    def why(answer: object) -> ImageError:
+        s3 = SimpleNamespace(head_object=Scripted(answer))
+        return bucket_of(s3).why_not_readable("1.jpg")
+
+    assert str(why(client_error("404", 404))).startswith("gone: ")
+    assert str(why({})).startswith("not readable by Rekognition though it is there")
+    with pytest.raises(RunError, match="permission denied"):
+        why(client_error("403", 403))

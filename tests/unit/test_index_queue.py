@@ -1,0 +1,471 @@
+"""Messages there and back, batch calls that fail in part, and batches that do not wait."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.fakes import Scripted, client_error
+from workers.errors import OutageError, PassingError, RunError, StoppedError, WorkerError
+from workers.images import broken_name
+from workers.index_queue import (
+    BATCH,
+    BATCH_BYTES,
+    Batcher,
+    IndexQueue,
+    IndexSender,
+    end_entry,
+    image_entry,
+    parse,
+)
+from workers.records import Box, Label, LabelDecision, ShardEnd
+from workers.stop import Stop
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+boxes = st.builds(Box, numbers, numbers, numbers, numbers)
+labels = st.builds(Label, st.text(min_size=1), numbers, st.lists(boxes, max_size=3).map(tuple))
+runs = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", fullmatch=True)
+indexes = st.text(min_size=1).filter(lambda index: not broken_name(index))
+
+
+def arrived(entry: dict[str, Any], receipt: str = "r", receives: int = 1) -> dict[str, Any]:
+    """A sent entry as SQS hands it out."""
+    return {
+        "MessageId": "m",
+        "ReceiptHandle": receipt,
+        "Body": entry["MessageBody"],
+        "Attributes": {"ApproximateReceiveCount": str(receives)},
+        "MessageAttributes": entry.get("MessageAttributes", {}),
+    }
+
+
+def message(body: str, **attributes: str) -> dict[str, Any]:
+    values = {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()}
+    return arrived({"MessageBody": body, "MessageAttributes": values})
+
+
+decisions = st.builds(
+    LabelDecision, runs, st.integers(0, 99), indexes, st.text(), st.none() | labels
+)
+
+
+@given(decisions, st.integers(1, 1000))
+def test_an_image_comes_as_it_was_sent(decision: LabelDecision, receives: int) -> None:
+    entry = image_entry(decision)
+    assert entry["MessageBody"] == decision.index
+    got = parse(arrived(entry, receives=receives), "another")
+    assert (got.run, got.shard, got.index) == (decision.run, decision.shard, decision.index)
+    assert (got.etag, got.label) == (decision.etag, decision.label)
+    assert (got.receives, got.receipt) == (receives, "r")
+    assert not (got.end or got.foreign_end or got.problem)
+
+
+@given(run=runs, shard=st.integers(0, 99), more=st.integers(1, 99), expected=st.integers(0, 10**12))
+def test_an_end_comes_as_it_was_sent(run: str, shard: int, more: int, expected: int) -> None:
+    end = ShardEnd(run, shard, shard + more, expected)
+    entry = end_entry(end)
+    assert entry["MessageBody"] == "-1"
+    got = parse(arrived(entry), "another")
+    assert (got.run, got.end) == (run, end)
+    assert not (got.index or got.foreign_end or got.problem)
+
+
+def test_attributes_are_what_sqs_takes() -> None:
+    """No empty values, at most ten, and only the characters that SQS carries."""
+    decision = LabelDecision("r", 0, "1.jpg", "", Label("Car\x00\ud800", 91.0))
+    for entry in (image_entry(decision), end_entry(ShardEnd("r", 0, 1, 0))):
+        attributes = entry["MessageAttributes"]
+        assert len(attributes) <= 10
+        for value in attributes.values():
+            assert value["StringValue"]
+            assert not broken_name(value["StringValue"])
+
+
+def test_a_bare_message_belongs_to_the_own_run() -> None:
+    got = parse({"ReceiptHandle": "r", "Body": "2.jpg"}, "mine")
+    assert (got.run, got.index, got.label, got.receives) == ("mine", "2.jpg", None, 1)
+    got = parse({"ReceiptHandle": "r", "Body": "-1"}, "mine")
+    assert (got.run, got.foreign_end, got.end) == ("mine", True, None)
+
+
+BIG = "9" * 40
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        message("2.jpg", run="../etc"),
+        message("2.jpg", run=""),
+        message("2.jpg", run="a\n"),
+        message("2.jpg", run="x" * 81),
+        message("2.jpg", found="{"),
+        message("2.jpg", found="[]"),
+        message("2.jpg", found="null"),
+        message("2.jpg", found='{"label":7}'),
+        message("2.jpg", found='{"label":{"name":"Car"}}'),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":"x","boxes":[]}}'),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":1,"boxes":[{"up":1}]}}'),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":1,"boxes":7}}'),
+        message("2.jpg", found='{"etag":7}'),
+        message("2.jpg", found="[" * 100_000),
+        message("2.jpg", shard="first"),
+        message("-1", expected="many", shard="0", shards="1"),
+        message("-1", expected="3"),
+        message("-1", expected="3", shard="1", shards="1"),
+        message("-1", expected="3", shard="-1", shards="1"),
+        message("-1", expected="-3", shard="0", shards="1"),
+        message("-1", expected=BIG, shard="0", shards="1"),
+        message("-1", expected="3", shard="0", shards=BIG),
+    ],
+    ids=repr,
+)
+def test_what_makes_no_sense_is_a_problem_and_nothing_else(odd: dict[str, Any]) -> None:
+    got = parse(odd, "mine")
+    assert got.problem
+    assert got.run == "mine"
+    assert not (got.index or got.end or got.foreign_end)
+
+
+@given(
+    body=st.text(min_size=1) | st.just("-1"),
+    attributes=st.dictionaries(
+        st.sampled_from(["run", "shard", "shards", "expected", "found", "etag"]),
+        st.text()
+        | st.integers().map(str)
+        | st.recursive(
+            st.none() | st.integers() | st.text(),
+            lambda inner: (
+                st.lists(inner)
+                | st.dictionaries(
+                    st.sampled_from(["etag", "label", "name", "confidence", "boxes"]), inner
+                )
+            ),
+            max_leaves=6,
+        ).map(json.dumps),
+    ),
+)
+def test_no_message_raises(body: str, attributes: dict[str, str]) -> None:
+    got = parse(message(body, **attributes), "mine")
+    kinds = [bool(got.index), got.end is not None, got.foreign_end, got.problem is not None]
+    assert kinds.count(True) == 1
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def queue_of(make_aws: MakeAws, make_settings: MakeSettings, no_retry_waits: None):
+    def make(**operations: Any) -> IndexQueue:
+        settings = make_settings(retry_seconds=0.1, visibility_timeout=77, poll_seconds=3)
+        return IndexQueue(make_aws(settings, sqs=SimpleNamespace(**operations)), settings)
+
+    return make
+
+
+def all_taken(**request: Any) -> dict[str, Any]:
+    return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+
+def some_fail(*ids: str, sender_fault: bool = False) -> Callable[..., dict[str, Any]]:
+    def answer(**request: Any) -> dict[str, Any]:
+        given = [entry["Id"] for entry in request["Entries"]]
+        return {
+            "Successful": [{"Id": number} for number in given if number not in ids],
+            "Failed": [
+                {"Id": number, "SenderFault": sender_fault, "Code": "Because"}
+                for number in given
+                if number in ids
+            ],
+        }
+
+    return answer
+
+
+def test_only_the_entries_that_failed_are_sent_again(queue_of) -> None:
+    send = Scripted(some_fail("0", "2"), some_fail("2"), all_taken)
+    queue = queue_of(send_message_batch=send)
+    queue.send([{"MessageBody": body} for body in "abc"])
+    sent = [[e["MessageBody"] for e in request["Entries"]] for request in send.requests]
+    assert sent == [["a", "b", "c"], ["a", "c"], ["c"]]
+    assert queue.calls == 3
+
+
+def test_entries_that_are_in_neither_list_are_sent_again(queue_of) -> None:
+    send = Scripted({"Successful": [{"Id": "1"}]}, all_taken)
+    queue_of(send_message_batch=send).send([{"MessageBody": "a"}, {"MessageBody": "b"}])
+    assert [len(request["Entries"]) for request in send.requests] == [2, 1]
+
+
+def test_a_message_that_sqs_never_takes_stops_the_run(queue_of) -> None:
+    send = Scripted(some_fail("1", sender_fault=True))
+    with pytest.raises(RunError, match="does not take a message"):
+        queue_of(send_message_batch=send).send([{"MessageBody": "a"}, {"MessageBody": "b"}])
+    assert send.calls == 1
+
+
+def test_entries_that_fail_all_the_time_end_the_worker_but_not_for_good(queue_of) -> None:
+    with pytest.raises(PassingError) as raised:
+        queue_of(send_message_batch=Scripted(some_fail("0"))).send([{"MessageBody": "a"}])
+    assert isinstance(raised.value, WorkerError)
+    assert raised.value.exit_status == 75
+
+
+@pytest.mark.parametrize("operation", ["delete", "hide"])
+def test_a_stale_receipt_is_harmless(queue_of, operation: str) -> None:
+    call = Scripted(some_fail("1", sender_fault=True))
+    queue = queue_of(delete_message_batch=call, change_message_visibility_batch=call)
+    arguments = (["a", "b"],) if operation == "delete" else (["a", "b"], 5)
+    getattr(queue, operation)(*arguments)
+    assert call.calls == 1
+
+
+def test_deletes_that_fail_are_made_again(queue_of) -> None:
+    call = Scripted(some_fail("0"), all_taken)
+    queue_of(delete_message_batch=call).delete(["a", "b"])
+    assert [[e["ReceiptHandle"] for e in r["Entries"]] for r in call.requests] == [
+        ["a", "b"],
+        ["a"],
+    ]
+
+
+def test_hide_says_for_how_long(queue_of) -> None:
+    call = Scripted(all_taken)
+    queue_of(change_message_visibility_batch=call).hide(["a"], 0)
+    assert call.requests[0]["Entries"] == [
+        {"Id": "0", "ReceiptHandle": "a", "VisibilityTimeout": 0}
+    ]
+
+
+def test_a_receive_asks_for_what_it_needs(queue_of) -> None:
+    call = Scripted({"Messages": [message("2.jpg")]}, {})
+    queue = queue_of(receive_message=call)
+    assert [got.index for got in queue.receive(50)] == ["2.jpg"]
+    assert queue.receive(3) == []
+    asked = call.requests[0]
+    assert (asked["MaxNumberOfMessages"], call.requests[1]["MaxNumberOfMessages"]) == (10, 3)
+    assert (asked["WaitTimeSeconds"], asked["VisibilityTimeout"]) == (3, 77)
+    assert asked["MessageSystemAttributeNames"] == ["ApproximateReceiveCount"]
+    assert asked["MessageAttributeNames"] == ["All"]
+
+
+def test_max_receives(queue_of) -> None:
+    policy = {"Attributes": {"RedrivePolicy": '{"maxReceiveCount":"7"}'}}
+    assert queue_of(get_queue_attributes=Scripted(policy)).max_receives() == 7
+    assert queue_of(get_queue_attributes=Scripted({})).max_receives() is None
+
+
+@pytest.mark.parametrize(
+    ("counters", "empty"),
+    [((0, 0, 0), True), ((1, 0, 0), False), ((0, 1, 0), False), ((0, 0, 1), False)],
+)
+def test_empty_is_all_three_counters(queue_of, counters: tuple[int, ...], empty: bool) -> None:
+    def answer(**request: Any) -> dict[str, Any]:
+        return {"Attributes": dict(zip(request["AttributeNames"], map(str, counters), strict=True))}
+
+    assert queue_of(get_queue_attributes=Scripted(answer)).is_empty() is empty
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), RunError, "there is no queue"),
+        (client_error("AccessDenied", 403), RunError, "permission denied"),
+        (client_error("Strange"), RunError, "http://queue.test/1/index: Strange: so it is"),
+        (client_error("RequestThrottled"), OutageError, "no answer"),
+        (client_error("InternalError", 500), PassingError, "failed for"),
+    ],
+)
+def test_a_queue_that_cannot_be_used_ends_the_worker(
+    queue_of, error: Exception, kind: type[WorkerError], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        queue_of(receive_message=Scripted(error)).receive(1)
+
+
+# --- Batcher -------------------------------------------------------------------------------------
+
+
+class Hands:
+    """Takes batches and remembers them with the time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.batches: list[tuple[float, list[Any]]] = []
+        self._seconds = seconds
+        self._changed = threading.Condition()
+
+    def __call__(self, batch: list[Any]) -> None:
+        with self._changed:
+            self.batches.append((time.monotonic(), batch))
+            self._changed.notify_all()
+        time.sleep(self._seconds)
+
+    def wait_for(self, items: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.items) >= items, 5)
+
+    @property
+    def items(self) -> list[Any]:
+        return [item for _, batch in self.batches for item in batch]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(batch) for _, batch in self.batches]
+
+
+def test_a_full_batch_leaves_at_once(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 60, stop)
+    began = time.monotonic()
+    for number in range(BATCH):
+        batcher.put(number)
+    hands.wait_for(BATCH)
+    assert hands.batches[0][0] - began < 1
+    assert hands.sizes == [BATCH]
+
+
+def test_an_item_never_waits_longer_than_the_linger(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 0.1, stop)
+    began = time.monotonic()
+    batcher.put("a")
+    hands.wait_for(1)
+    assert 0.09 <= hands.batches[0][0] - began < 0.3
+
+
+def test_the_linger_counts_from_the_first_item(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 0.2, stop)
+    began = time.monotonic()
+    for number in range(6):
+        batcher.put(number)
+        time.sleep(0.06)
+    hands.wait_for(1)
+    assert hands.batches[0][0] - began < 0.35
+    assert 2 <= hands.sizes[0] <= 5
+
+
+def test_a_flush_does_not_wait_for_the_linger_and_hands_on_all(stop: Stop) -> None:
+    hands = Hands(0.02)
+    batcher = Batcher("b", hands, 60, stop, threads=2)
+    for number in range(23):
+        batcher.put(number)
+    began = time.monotonic()
+    batcher.flush()
+    assert time.monotonic() - began < 2
+    assert sorted(hands.items) == list(range(23))
+    batcher.put("later")
+    time.sleep(0.15)
+    assert "later" not in hands.items
+    batcher.flush()
+    assert "later" in hands.items
+
+
+def test_a_flush_of_nothing_returns(stop: Stop) -> None:
+    Batcher("b", Hands(), 60, stop).flush()
+
+
+def test_big_items_make_smaller_batches(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 60, stop)
+    for number in range(6):
+        batcher.put(number, BATCH_BYTES // 2)
+    batcher.flush()
+    assert hands.sizes == [2, 2, 2]
+
+
+def test_many_threads_lose_nothing_and_double_nothing(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 0.001, stop, threads=4)
+    threads = [
+        threading.Thread(target=lambda k=k: [batcher.put((k, n)) for n in range(300)])
+        for k in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    batcher.flush()
+    assert sorted(hands.items) == [(k, n) for k in range(8) for n in range(300)]
+    assert max(hands.sizes) <= BATCH
+    assert min(hands.sizes) >= 1
+
+
+def test_a_slow_request_does_not_keep_the_next_batch_waiting(stop: Stop) -> None:
+    hands = Hands(0.5)
+    batcher = Batcher("b", hands, 0.01, stop, threads=2)
+    began = time.monotonic()
+    batcher.put("a")
+    hands.wait_for(1)
+    batcher.put("b")
+    hands.wait_for(2)
+    assert hands.batches[1][0] - began < 0.4
+
+
+def test_an_error_stops_the_worker_and_ends_the_flush(stop: Stop) -> None:
+    def refuse(_: list[Any]) -> None:
+        raise RunError("no")
+
+    batcher = Batcher("b", refuse, 0, stop)
+    batcher.put("a")
+    batcher.flush()
+    assert stop.event.wait(5)
+    assert isinstance(stop.error, RunError)
+
+
+def test_who_waits_for_a_place_does_not_outlive_the_worker(stop: Stop) -> None:
+    go = threading.Event()
+    batcher = Batcher("b", lambda _: go.wait(20) and None, 0, stop)
+    threading.Timer(0.2, stop.fail, [RunError("no")]).start()
+    with pytest.raises(StoppedError):
+        for number in range(3000):
+            batcher.put(number)
+    go.set()
+
+
+def test_what_is_put_while_the_worker_stops_is_still_handed_on(stop: Stop) -> None:
+    """SIGTERM: what was decided is sent, what was done is deleted."""
+    hands = Hands()
+    batcher = Batcher("b", hands, 60, stop)
+    stop.ask()
+    batcher.put("a")
+    batcher.flush()
+    assert hands.items == ["a"]
+
+
+def test_the_sender_acknowledges_only_what_sqs_has(
+    make_aws: MakeAws, make_settings: MakeSettings, stop: Stop, no_retry_waits: None
+) -> None:
+    settings = make_settings(linger_seconds=0)
+    send = Scripted(some_fail("0"), all_taken)
+    acknowledged: list[LabelDecision] = []
+
+    def keep(decisions: list[LabelDecision]) -> None:
+        assert send.calls == 2
+        acknowledged.extend(decisions)
+
+    queue = IndexQueue(make_aws(settings, sqs=SimpleNamespace(send_message_batch=send)), settings)
+    decision = LabelDecision("r", 0, "1.jpg", "e", Label("Car", 99.0))
+    IndexSender(queue, keep, settings, stop).send_all([decision])
+    assert acknowledged == [decision]
+
+
+def test_the_sender_acknowledges_nothing_that_sqs_refused(
+    make_aws: MakeAws, make_settings: MakeSettings, stop: Stop
+) -> None:
+    settings = make_settings(linger_seconds=0)
+    send = Scripted(some_fail("0", sender_fault=True))
+    queue = IndexQueue(make_aws(settings, sqs=SimpleNamespace(send_message_batch=send)), settings)
+    acknowledged: list[LabelDecision] = []
+    sender = IndexSender(queue, acknowledged.extend, settings, stop)
+    sender.send_all([LabelDecision("r", 0, "1.jpg", "e", Label("Car", 99.0))])
+    assert acknowledged == []
+    assert isinstance(stop.error, RunError)

@@ -1,0 +1,232 @@
+"""The files that people came for: whole or not at all, one line an image whatever its name."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from workers.errors import RunError
+from workers.ledger import SqliteLedger
+from workers.output import Output, write_failures, write_results
+from workers.records import Box, Label, LabelDecision, TextLine, TextResult
+
+LABEL = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
+
+
+def result(index: str, *texts: str, failure: str | None = None) -> TextResult:
+    lines = tuple(TextLine(text, 99.0, ((0.0, 0.5), (1.0, 1.0))) for text in texts)
+    return TextResult("r", index, LABEL, lines, failure)
+
+
+def read(folder: Path) -> tuple[str, list[dict[str, Any]]]:
+    rows = (folder / "results.jsonl").read_bytes().decode().split("\n")
+    assert rows.pop() == ""
+    return (folder / "output.txt").read_bytes().decode(), [json.loads(row) for row in rows]
+
+
+def test_output_has_the_images_with_text_and_results_has_all(tmp_path: Path) -> None:
+    write_results(
+        tmp_path,
+        [result("1.jpg", "AB 123", "TAXI"), result("2.jpg"), result("3.jpg", failure="gone")],
+    )
+    text, rows = read(tmp_path)
+    assert text == "1.jpg: AB 123 | TAXI\n"
+    assert [(row["index"], row["failure"]) for row in rows] == [
+        ("1.jpg", None),
+        ("2.jpg", None),
+        ("3.jpg", "gone"),
+    ]
+    first = rows[0]
+    assert (first["run"], first["label"], first["confidence"]) == ("r", "Car", 97.5)
+    assert first["boxes"] == [{"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}]
+    assert first["lines"][0] == {
+        "text": "AB 123",
+        "confidence": 99.0,
+        "polygon": [[0.0, 0.5], [1.0, 1.0]],
+    }
+
+
+ODD = [
+    "two\nlines.jpg",
+    "tab\t.jpg",
+    "return\r\n.jpg",
+    "😀.jpg",
+    "👩\u200d🚒.jpg",
+    'quote".jpg',
+    "back\\slash\\n.jpg",
+    "line\u2028paragraph\u2029next\x85.jpg",
+    "\ufeffbom.jpg",
+    "bell\x07escape\x1b[31m.jpg",
+    "a | b",
+    "a: b.jpg",
+    "  spaces  ",
+    "\ud800 lone surrogate",
+]
+
+
+@pytest.mark.parametrize("index", ODD)
+def test_no_key_and_no_text_breaks_a_file(tmp_path: Path, index: str) -> None:
+    write_results(tmp_path, [result(index, index), result("after.jpg", "B")])
+    text, rows = read(tmp_path)
+    lines = text.splitlines()
+    assert len(lines) == 2
+    assert lines[1] == "after.jpg: B"
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+    assert [(row["index"], row["lines"][0]["text"]) for row in rows] == [
+        (index, index),
+        ("after.jpg", "B"),
+    ]
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=5))
+def test_any_names_and_texts(tmp_path: Path, pairs: list[tuple[str, str]]) -> None:
+    write_results(tmp_path, [result(index, text) for index, text in pairs])
+    text, rows = read(tmp_path)
+    assert len(text.splitlines()) == len(pairs)
+    assert [(row["index"], row["lines"][0]["text"]) for row in rows] == pairs
+
+
+def test_what_can_be_shown_is_shown_and_different_names_stay_different(tmp_path: Path) -> None:
+    write_results(tmp_path, [result(name, "x") for name in ("ü👩\u200d🚒.jpg", "a\nb", "a\\nb")])
+    assert read(tmp_path)[0] == "ü👩\u200d🚒.jpg: x\na\\nb: x\na\\\\nb: x\n"
+
+
+def test_nothing_found_makes_empty_files(tmp_path: Path) -> None:
+    write_results(tmp_path / "new" / "run", [])
+    assert read(tmp_path / "new" / "run") == ("", [])
+
+
+def test_an_error_in_the_middle_leaves_the_old_files_and_nothing_else(tmp_path: Path) -> None:
+    write_results(tmp_path, [result("1.jpg", "old")])
+    before = read(tmp_path)
+
+    def breaks() -> Iterator[TextResult]:
+        yield result("1.jpg", "new")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_results(tmp_path, breaks())
+    assert read(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output.txt", "results.jsonl"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    write_results(tmp_path, [result("1.jpg", "old")])
+
+    def looks() -> Iterator[TextResult]:
+        for number in range(5000):
+            yield result(f"{number}.jpg", "new")
+            if number % 1000 == 0:
+                assert read(tmp_path)[0] == "1.jpg: old\n"
+
+    write_results(tmp_path, looks())
+    assert len(read(tmp_path)[1]) == 5000
+
+
+@pytest.mark.parametrize("when", ["open", "fsync"])
+def test_a_full_disk_is_told_in_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    write_results(tmp_path, [result("1.jpg", "old")])
+    before = read(tmp_path)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "open", full) if when == "open" else ("os.fsync", full)))
+        with pytest.raises(RunError) as raised:
+            write_results(tmp_path, [result("1.jpg", "new")])
+    told = str(raised.value)
+    assert told.startswith(f"cannot write {tmp_path}/")
+    assert "(No space left on device); check the disk's free space" in told
+    assert len(told.splitlines()) == 1
+    assert read(tmp_path) == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_really_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """/dev/full refuses every write as a full disk does."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda _, *a, **k: opened(Path("/dev/full"), *a, **k))
+    with pytest.raises(RunError, match="No space left on device"):
+        write_results(tmp_path, [result(f"{number}.jpg", "x" * 1000) for number in range(100)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failures_are_one_line_each(tmp_path: Path) -> None:
+    failed = LabelDecision("r", 0, "a\nb.gif", failure="wrong format")
+    write_failures(tmp_path, [failed])
+    (line,) = (tmp_path / "failed.jsonl").read_text().splitlines()
+    row = json.loads(line)
+    assert (row["run"], row["index"], row["failure"]) == ("r", "a\nb.gif", "wrong format")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with closing(SqliteLedger(tmp_path / "ledger.sqlite3")) as ledger:
+        yield ledger
+
+
+def test_the_files_follow_the_ledger_in_natural_order(tmp_path: Path, ledger: SqliteLedger) -> None:
+    output = Output(tmp_path, ledger)
+    for index in ("10.jpg", "2.jpg", "1.jpg"):
+        ledger.complete(result(index, "x")).result()
+        output.has_news("r")
+    output.write()
+    assert [row["index"] for row in read(tmp_path / "r")[1]] == ["1.jpg", "2.jpg", "10.jpg"]
+
+
+def test_only_runs_with_news_are_written(tmp_path: Path, ledger: SqliteLedger) -> None:
+    output = Output(tmp_path, ledger)
+    output.write()
+    assert not (tmp_path / "r").exists()
+    output.has_news("r")
+    output.write()
+    (tmp_path / "r" / "output.txt").write_text("touched")
+    output.write()
+    assert (tmp_path / "r" / "output.txt").read_text() == "touched"
+
+
+def test_writing_takes_only_a_share_of_the_time(
+    tmp_path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, writes = Clock(), []
+    output = Output(tmp_path, ledger, clock)
+
+    def write() -> None:
+        writes.append(clock.now)
+        clock.now += cost
+
+    monkeypatch.setattr(output, "write", write)
+    cost = 0.0
+    for _ in range(10):
+        output.write_now_and_then()
+        clock.now += 0.5
+    assert len(writes) == 5
+    cost = 1.0
+    for _ in range(100):
+        clock.now += 0.5
+        output.write_now_and_then()
+    spent = len(writes) - 5
+    assert spent / (clock.now - 5) <= 0.06

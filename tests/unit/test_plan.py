@@ -1,0 +1,154 @@
+"""What a run would take, and the budget."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes import FakeS3, Scripted, use_clients
+from workers import cli
+from workers.errors import RunError
+from workers.label_worker import LabelWorker
+from workers.ledger import open_ledger
+from workers.plan import Plan, as_text, check_budget, fleet_rate, make_plan
+from workers.records import Image
+from workers.settings import Settings
+from workers.stop import Stop
+
+MakeSettings = Callable[..., Settings]
+TOO_LARGE = bytes(15 * 1024 * 1024 + 1)
+OBJECTS = {
+    "-1": b"123",
+    "a.jpg": b"12",
+    "album/": b"",
+    "album/b.PNG": b"123",
+    "bell\x07.jpg": b"1",
+    "empty.jpg": b"",
+    "huge.jpg": TOO_LARGE,
+    "notes.txt": b"1",
+    "zero.jpg": b"",
+}
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    s3 = FakeS3(OBJECTS, page_size=2)
+    use_clients(monkeypatch, {"s3": s3})
+    return s3
+
+
+def plan(*flags: str) -> int:
+    return cli.main(["plan", "--bucket", "photos", *flags])
+
+
+def test_it_counts_what_the_listing_tells(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["listed"] == 8, "a folder marker is not an image"
+    assert told["images"] == 3
+    assert told["size"] == 6
+    assert told["oddly_named"] == 1
+    assert told["broken"] == {"empty": 2, "too large": 1, "not sendable": 2}
+    assert told["examples"]["empty"] == ["empty.jpg", "zero.jpg"]
+    assert told["dollars_at_least"] == pytest.approx(0.003)
+    assert told["dollars_at_most"] == pytest.approx(0.006)
+    assert told["budget_dollars"] is None
+    assert told["within_budget"] is True
+
+
+def test_a_person_reads_it_on_one_screen(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("--prefix", "", "--budget-dollars", "1") == 0
+    out = capsys.readouterr().out
+    assert "s3://photos/ in us-east-1, run default" in out
+    assert "-1, bell\\x07.jpg" in out, "a key cannot write to the terminal"
+    assert "$0.0060" in out
+    assert "enough" in out
+
+
+def test_all_shards_are_in_the_plan(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("--json", "--shards", "7", "--shard", "3") == 0
+    assert json.loads(capsys.readouterr().out)["listed"] == 8
+
+
+def test_over_the_budget_it_says_the_cost_the_budget_and_the_remedy(
+    s3: FakeS3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("--budget-dollars", "0.001") == 78
+    told = capsys.readouterr()
+    assert "over it" in told.out
+    for part in ("$0.0060", "3 images", "$0.0010", "CARTEXT_BUDGET_DOLLARS", "--over-budget"):
+        assert part in told.err
+    assert told.err.count("\n") == 1
+    assert plan("--budget-dollars", "0.001", "--over-budget") == 0
+
+
+def test_the_time_follows_the_quota_or_the_threads(make_settings: MakeSettings) -> None:
+    quota = fleet_rate(make_settings(quota=50, quota_workers=4, in_flight=32))
+    assert 45 < quota <= 50
+    # ten threads that wait half a second for each answer
+    assert fleet_rate(make_settings(quota=50, in_flight=10)) == pytest.approx(20)
+    assert fleet_rate(make_settings(quota=50, in_flight=10, quota_workers=2)) == pytest.approx(40)
+
+
+def test_a_million_images_cost_what_the_tiers_say(make_settings: MakeSettings) -> None:
+    whole = Plan(listed=1_000_000)
+    assert whole.dollars_at_least == pytest.approx(1000)
+    assert whole.dollars_at_most == pytest.approx(1800)
+    assert "$1,800.00" in as_text(whole, make_settings(quota=50), "eu-west-1")
+    assert "5 h" in as_text(whole, make_settings(quota=50), "eu-west-1")
+
+
+def test_the_memory_does_not_grow_with_the_bucket() -> None:
+    class Endless:
+        def pages(self) -> Iterator[list[Image]]:
+            for page in range(300):
+                yield [Image(f"album/{page}/{n}.jpg", n % 7, "etag") for n in range(1000)]
+
+    bucket: Any = Endless()
+    tracemalloc.start()
+    try:
+        made = make_plan(bucket)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.listed == 300_000
+    assert peak < 2_000_000
+
+
+def label_worker(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, **clients: Any
+) -> LabelWorker:
+    use_clients(monkeypatch, clients)
+    return LabelWorker(settings, open_ledger(settings), Stop())
+
+
+def test_the_label_worker_does_not_start_a_run_over_the_budget(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # no client that could send or look: a call of either would end in another error
+    worker = label_worker(make_settings(budget_dollars=0.005), monkeypatch, s3=FakeS3(OBJECTS))
+    with pytest.raises(RunError, match=r"may cost \$0.0060 .* budget of \$0.0050; .*--over-budget"):
+        worker.run()
+
+
+@pytest.mark.parametrize("fields", [{}, {"budget_dollars": 0.001, "over_budget": True}])
+def test_nothing_is_listed_for_a_budget_that_does_not_hold(
+    fields: dict[str, Any], make_settings: MakeSettings, make_aws: Callable[..., Any]
+) -> None:
+    listing = Scripted({"IsTruncated": False})
+    s3 = FakeS3({})
+    s3.list_objects_v2 = listing  # type: ignore[method-assign]
+    settings = make_settings(**fields)
+    check_budget(settings, make_aws(settings, s3=s3))
+    assert not listing.calls
+
+
+def test_a_budget_that_is_enough_lets_the_run_start(
+    make_settings: MakeSettings, make_aws: Callable[..., Any]
+) -> None:
+    settings = make_settings(budget_dollars=0.006)
+    check_budget(settings, make_aws(settings, s3=FakeS3(OBJECTS)))

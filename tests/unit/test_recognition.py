@@ -1,0 +1,208 @@
+"""Rekognition's answers in the field's words, and what they cost."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.fakes import FakeS3, Scripted, client_error, etag, png
+from workers.errors import ImageError, OutageError, PassingError, RunError
+from workers.images import Bucket
+from workers.recognition import Recognizer, dollars
+from workers.records import Box, Label, TextLine
+from workers.stop import Stop
+
+
+@pytest.mark.parametrize(
+    ("calls", "cost"),
+    [
+        (0, 0),
+        (1, 0.001),
+        (10, 0.01),
+        (1_000_000, 1000),
+        (1_000_001, 1000.0008),
+        (5_000_000, 4200),
+        (5_001_000, 4200.6),
+        (35_000_000, 22_200),
+        (36_000_000, 22_450),
+    ],
+)
+def test_dollars(calls: int, cost: float) -> None:
+    assert dollars(calls) == pytest.approx(cost)
+
+
+@pytest.fixture
+def recognizer(make_aws: MakeAws, make_settings: MakeSettings, stop: Stop, no_retry_waits: None):
+    def make(s3: Any = None, **kwargs: Any) -> Recognizer:
+        operations = {k: kwargs.pop(k) for k in ("detect_labels", "detect_text") if k in kwargs}
+        settings = make_settings(**{"retry_seconds": 0.05, **kwargs})
+        rekognition = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"), **operations)
+        aws = make_aws(settings, s3=s3 or FakeS3({"1.jpg": png()}), rekognition=rekognition)
+        return Recognizer(aws, Bucket(aws, settings), settings, stop)
+
+    return make
+
+
+def label(confidence: float, name: str = "Car", **more: Any) -> dict[str, Any]:
+    return {"Name": name, "Confidence": confidence, **more}
+
+
+def found(text: str, confidence: float = 99.0, kind: str = "LINE") -> dict[str, Any]:
+    polygon = [{"X": 0.1234567, "Y": 0.5}, {"X": 1.0, "Y": 0.0}]
+    return {
+        "DetectedText": text,
+        "Type": kind,
+        "Confidence": confidence,
+        "Geometry": {"Polygon": polygon},
+    }
+
+
+@pytest.mark.parametrize(
+    ("confidence", "has_it"),
+    [(89.999, False), (90.0, False), (90.00001, True), (90.01, True), (100.0, True)],
+)
+def test_the_confidence_must_be_higher_than_90(recognizer, confidence: float, has_it: bool) -> None:
+    answer = Scripted({"Labels": [label(confidence)]})
+    assert bool(recognizer(detect_labels=answer).label("1.jpg")) is has_it
+
+
+def test_only_the_label_that_is_looked_for_counts(recognizer) -> None:
+    answer = Scripted({"Labels": [label(99, "Vehicle"), label(98, "Car Wheel")]})
+    assert recognizer(detect_labels=answer).label("1.jpg") is None
+    assert recognizer(detect_labels=Scripted({"Labels": []})).label("1.jpg") is None
+    answer = Scripted({"Labels": [label(99, "Vehicle"), label(95, "Truck")]})
+    assert recognizer(detect_labels=answer, label="Truck").label("1.jpg") == Label("Truck", 95.0)
+
+
+def test_a_label_has_its_boxes(recognizer) -> None:
+    box = {"Left": 0.1, "Top": 0.2, "Width": 0.3333333, "Height": 0.4}
+    answer = Scripted({"Labels": [label(97.12345, Instances=[{"BoundingBox": box}] * 2)]})
+    expected = Box(0.1, 0.2, 0.33333, 0.4)
+    assert recognizer(detect_labels=answer).label("1.jpg") == Label("Car", 97.12, (expected,) * 2)
+
+
+def test_labels_are_asked_for_by_reference_and_nothing_that_bills_extra(recognizer) -> None:
+    answer = Scripted({"Labels": []})
+    recognizer(detect_labels=answer, min_confidence=75).label("1.jpg")
+    assert answer.requests == [
+        {
+            "Image": {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}},
+            "MinConfidence": 75.0,
+            "Features": ["GENERAL_LABELS"],
+            "Settings": {"GeneralLabels": {"LabelInclusionFilters": ["Car"]}},
+        }
+    ]
+
+
+def test_text_is_asked_for_by_bytes(recognizer) -> None:
+    answer = Scripted({"TextDetections": []})
+    recognizer(detect_text=answer).lines("1.jpg", etag(png()))
+    assert answer.requests == [{"Image": {"Bytes": png()}}]
+
+
+def test_one_setting_changes_either_way(recognizer) -> None:
+    labels, texts = Scripted({"Labels": []}), Scripted({"TextDetections": []})
+    recognizer(detect_labels=labels, label_source="bytes").label("1.jpg")
+    assert labels.requests[0]["Image"] == {"Bytes": png()}
+    recognizer(detect_text=texts, text_source="s3").lines("1.jpg", "")
+    assert texts.requests[0]["Image"] == {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
+
+
+def test_text_is_lines_that_are_sure_enough(recognizer) -> None:
+    answer = Scripted(
+        {
+            "TextDetections": [
+                found("IT'S MONDAY", 98.765),
+                found("dirt", 79.99),
+                found("edge", 80.0),
+                found("IT'S", 99, "WORD"),
+                found("MONDAY", 99, "WORD"),
+            ]
+        }
+    )
+    polygon = ((0.12346, 0.5), (1.0, 0.0))
+    assert recognizer(detect_text=answer).lines("1.jpg", "") == (
+        TextLine("IT'S MONDAY", 98.77, polygon),
+        TextLine("edge", 80.0, polygon),
+    )
+
+
+def test_no_call_is_paid_for_an_image_that_breaks_a_limit(recognizer) -> None:
+    answer = Scripted({"TextDetections": []})
+    seeing = recognizer(FakeS3({"1.jpg": b"GIF89a"}), detect_text=answer)
+    with pytest.raises(ImageError, match="wrong format"):
+        seeing.lines("1.jpg", "")
+    with pytest.raises(ImageError, match="gone"):
+        seeing.lines("2.jpg", "")
+    assert (answer.calls, seeing.paid_calls) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "code", ["ImageTooLargeException", "InvalidImageFormatException", "InvalidParameterException"]
+)
+def test_what_is_wrong_with_the_image_is_its_failure(recognizer, code: str) -> None:
+    answer = Scripted(client_error(code, 400, "no good"))
+    seeing = recognizer(detect_labels=answer)
+    with pytest.raises(ImageError, match=f"^{code}: no good$"):
+        seeing.label("1.jpg")
+    assert (answer.calls, seeing.paid_calls) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "told"),
+    [
+        (client_error("404", 404), ImageError, "gone"),
+        (client_error("403", 403), RunError, "permission denied"),
+        ({}, ImageError, "not readable by Rekognition though it is there"),
+    ],
+)
+def test_an_s3_object_that_rekognition_cannot_get(
+    recognizer, head: Any, kind: type[Exception], told: str
+) -> None:
+    answer = Scripted(client_error("InvalidS3ObjectException"))
+    s3 = SimpleNamespace(head_object=Scripted(head))
+    with pytest.raises(kind, match=told):
+        recognizer(s3, detect_labels=answer).label("1.jpg")
+    assert answer.calls == 1
+
+
+def test_calls_are_counted_as_they_are_paid(recognizer) -> None:
+    throttled = client_error("ProvisionedThroughputExceededException")
+    answer = Scripted(throttled, client_error("x", 500), throttled, {"TextDetections": []})
+    seeing = recognizer(detect_text=answer)
+    seeing.lines("1.jpg", "")
+    assert (answer.calls, seeing.paid_calls, seeing.throttled_calls) == (4, 1, 2)
+
+
+def test_a_throttled_call_slows_the_worker_and_a_failed_one_does_not(recognizer) -> None:
+    seeing = recognizer(detect_text=Scripted(client_error("x", 500), {"TextDetections": []}))
+    before = seeing._quota.rate
+    seeing.lines("1.jpg", "")
+    assert seeing._quota.rate >= before
+    throttled = client_error("ThrottlingException")
+    seeing = recognizer(detect_text=Scripted(throttled, {"TextDetections": []}), quota=10_000)
+    seeing.lines("1.jpg", "")
+    assert seeing._quota.rate < 10_000 / 2 * 0.9
+
+
+def test_the_quota_is_shared_by_the_workers(recognizer) -> None:
+    assert recognizer(quota=50, quota_workers=5)._quota.full_rate == pytest.approx(9.8)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (client_error("ThrottlingException"), OutageError),
+        (client_error("InternalServerError", 500), PassingError),
+        (client_error("AccessDeniedException"), RunError),
+        (client_error("ExpiredTokenException"), RunError),
+    ],
+)
+def test_what_is_not_about_the_image_is_not_its_failure(
+    recognizer, error: Exception, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        recognizer(detect_text=Scripted(error)).lines("1.jpg", "")

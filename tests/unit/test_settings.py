@@ -1,0 +1,110 @@
+"""Where a setting comes from, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from workers.cli import main
+from workers.settings import Settings
+
+NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]
+
+
+def parsed(*flags: str) -> Settings:
+    return Settings(_cli_parse_args=[*NEEDED, *flags])
+
+
+def test_a_flag_wins_over_the_environment_that_over_the_file_that_over_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert parsed().in_flight == 32
+    (tmp_path / "cartext.env").write_text("CARTEXT_IN_FLIGHT=5\nCARTEXT_LABEL=Truck\n")
+    assert parsed().in_flight == 5
+    monkeypatch.setenv("CARTEXT_IN_FLIGHT", "6")
+    assert parsed().in_flight == 6
+    assert parsed("--in-flight", "7").in_flight == 7
+    assert parsed("--in-flight", "7").label == "Truck"
+
+
+def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARTEXT_PREFIX", "")
+    monkeypatch.setenv("CARTEXT_IN_FLIGHT", "")
+    assert (parsed().prefix, parsed().in_flight) == ("", 32)
+
+
+def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
+    (tmp_path / "cartext.env").write_text("CARTEXT_COLOUR=red\nPATH=/nowhere\n")
+    assert parsed().bucket == "photos"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--bucket", "My_Photos"),
+        ("--queue-url", "index"),
+        ("--run", "a/b"),
+        ("--run", ".."),
+        ("--in-flight", "0"),
+        ("--in-flight", "1001"),
+        ("--in-flight", "many"),
+        ("--quota", "0"),
+        ("--quota", "nan"),
+        ("--quota-workers", "0"),
+        ("--retry-seconds", "0"),
+        ("--tries", "0"),
+        ("--min-confidence", "101"),
+        ("--min-confidence", "nan"),
+        ("--text-confidence", "-1"),
+        ("--label-source", "disk"),
+        ("--text-source", "disk"),
+        ("--shard", "-1"),
+        ("--shards", "0"),
+        ("--linger-seconds", "6"),
+        ("--poll-seconds", "21"),
+        ("--visibility-timeout", "2"),
+        ("--visibility-timeout", "43201"),
+        ("--foreign-end-seconds", "0"),
+        ("--progress-seconds", "0"),
+        ("--log-format", "xml"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_set_instead(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    assert main(["label", *NEEDED, f"{flag}={value}"]) == 78
+    said = capsys.readouterr().err
+    name = flag.removeprefix("--").replace("-", "_")
+    assert said.startswith(f"cartext label: {name} = {value!r} (")
+    assert f"set {flag} or CARTEXT_{name.upper()}" in said
+    assert len(said.splitlines()) == 1
+    assert Settings.model_fields[name].description in said
+
+
+@pytest.mark.parametrize("missing", ["bucket", "queue_url"])
+def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str], missing: str) -> None:
+    flag = "--" + missing.replace("_", "-")
+    at = NEEDED.index(flag)
+    assert main(["text", *NEEDED[:at], *NEEDED[at + 2 :]]) == 78
+    said = capsys.readouterr().err
+    assert said == (
+        f"cartext text: {missing} is missing; set {flag} or CARTEXT_{missing.upper()}\n"
+    )
+
+
+def test_shards_count_from_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["label", *NEEDED, "--shard", "2", "--shards", "2"]) == 78
+    assert "shard 2 of 2: they count from 0" in capsys.readouterr().err
+    assert parsed("--shard", "1", "--shards", "2").shard == 1
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        parsed().in_flight = 3  # type: ignore[misc]
+
+
+def test_the_output_of_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    settings = parsed("--state-dir", str(tmp_path), "--run", "monday")
+    assert settings.run_dir == tmp_path / "monday"

@@ -1,0 +1,505 @@
+"""Both workers, one situation at a time, on small stand-ins for AWS."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import MakeSettings
+from tests.unit.fakes import FakeS3, client_error, png, use_clients
+from tests.unit.unruly_queue import UnrulyQueue, written_by_hand
+from workers import text_worker
+from workers.errors import OutageError, RunError, StoppedError
+from workers.index_queue import end_entry, image_entry
+from workers.label_worker import LabelWorker
+from workers.ledger import SqliteLedger
+from workers.pool import BoundedPool
+from workers.records import Label, LabelDecision, ShardEnd, TextResult
+from workers.settings import Settings
+from workers.stop import Stop
+from workers.text_worker import TextWorker
+
+pytestmark = pytest.mark.usefixtures("no_retry_waits")
+
+Detect = Callable[[str], Any]
+
+
+class Scene:
+    """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
+
+    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
+        self.settings = settings
+        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, hidden_seconds=0.3)
+        self.s3 = FakeS3({})
+        self.asked: list[str] = []
+        self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
+        self.label: Detect = lambda _: 95.0
+        self.text: Detect = lambda key: f"text of {key}"
+        self.stop = Stop()
+        self._patch = patch
+
+    def images(self, *keys: str) -> Scene:
+        self.s3.objects |= {key: png(tail=key.encode()) for key in keys}
+        return self
+
+    def found(self, *keys: str, run: str = "default") -> Scene:
+        """A label worker has put these on the queue."""
+        self.images(*keys)
+        for key in keys:
+            self.queue.add(image_entry(LabelDecision(run, 0, key, "", Label("Car", 95.0))))
+        return self
+
+    def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
+        self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
+        return self
+
+    def bare_end(self) -> Scene:
+        self.queue.add(written_by_hand("-1"))
+        return self
+
+    def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
+        """Runs a worker until it ends; raises what it raises."""
+        rekognition = SimpleNamespace(
+            meta=SimpleNamespace(region_name="us-east-1"),
+            detect_labels=self._detect_labels,
+            detect_text=self._detect_text,
+        )
+        use_clients(self._patch, {"s3": self.s3, "sqs": self.queue, "rekognition": rekognition})
+        self.stop = Stop()
+        kind(self.settings.model_copy(update=fields), self.ledger, self.stop).run()
+
+    def _detect_labels(self, Image: dict[str, Any], **_: Any) -> Any:  # noqa: N803
+        key = Image["S3Object"]["Name"]
+        self.asked.append(key)
+        confidence = self.label(key)
+        return {"Labels": [{"Name": "Car", "Confidence": confidence}] if confidence else []}
+
+    def _detect_text(self, Image: dict[str, Any]) -> Any:  # noqa: N803
+        key = Image["Bytes"].removeprefix(png()).decode()
+        self.asked.append(key)
+        line = {"DetectedText": self.text(key), "Type": "LINE", "Confidence": 99.0}
+        return {"TextDetections": [{**line, "Geometry": {"Polygon": []}}]}
+
+    def results(self, run: str = "default") -> dict[str, TextResult]:
+        return {result.index: result for result in self.ledger.results(run)}
+
+    @property
+    def left(self) -> list[str]:
+        return [message.body for message in self.queue.messages]
+
+    def sent(self, body: str) -> list[dict[str, str]]:
+        return [
+            {name: value["StringValue"] for name, value in message.attributes.items()}
+            for message in self.queue.messages
+            if message.body == body
+        ]
+
+
+@pytest.fixture
+def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
+    settings = make_settings(
+        visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
+    )
+    scene = Scene(settings, monkeypatch)
+    with closing(scene.ledger):
+        yield scene
+
+
+def soon(condition: Callable[[], Any]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until, "it never came to be"
+        time.sleep(0.005)
+
+
+# --- the label worker ----------------------------------------------------------------------------
+
+
+def test_a_sends_what_has_the_label_and_says_how_many(scene: Scene) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg").label = {"1.jpg": 95.0, "2.jpg": None, "3.jpg": 91}.get
+    scene.start(LabelWorker)
+    assert sorted(scene.left) == ["-1", "1.jpg", "3.jpg"]
+    assert scene.left[-1] == "-1"
+    (end,) = scene.sent("-1")
+    assert end == {"run": "default", "shard": "0", "shards": "1", "expected": "2"}
+    (image,) = scene.sent("1.jpg")
+    assert (image["run"], image["shard"]) == ("default", "0")
+
+
+def test_a_finished_run_stays_finished(scene: Scene) -> None:
+    scene.images("1.jpg").start(LabelWorker)
+    asked, left = list(scene.asked), list(scene.left)
+    scene.images("2.jpg").start(LabelWorker)
+    assert (scene.asked, scene.left) == (asked, left)
+
+
+def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
+    scene.start(LabelWorker)
+    assert [end["expected"] for end in scene.sent("-1")] == ["0"]
+
+
+def test_a_failed_image_is_kept_with_its_reason_and_not_sent(scene: Scene) -> None:
+    scene.images("1.jpg").s3.objects |= {"empty.jpg": b"", "-1": b"x", "a\0b": b"x"}
+
+    def refuse(key: str) -> float:
+        raise client_error("InvalidImageFormatException", 400, f"no image: {key}")
+
+    scene.label = refuse
+    scene.start(LabelWorker)
+    assert scene.asked == ["1.jpg"]
+    assert [end["expected"] for end in scene.sent("-1")] == ["0"]
+    rows = [json.loads(r) for r in (scene.settings.run_dir / "failed.jsonl").open()]
+    assert {row["index"]: row["failure"].split(":")[0] for row in rows} == {
+        "1.jpg": "InvalidImageFormatException",
+        "empty.jpg": "empty",
+        "-1": "not sendable",
+        "a\0b": "not sendable",
+    }
+
+
+def test_an_image_on_which_the_service_fails_is_tried_again_after_the_others(scene: Scene) -> None:
+    def fail_once(key: str) -> float:
+        if key == "1.jpg" and "9.jpg" not in scene.asked:
+            raise client_error("InternalServerError", 500)
+        return 95.0
+
+    scene.images(*(f"{n}.jpg" for n in range(1, 10))).label = fail_once
+    scene.start(LabelWorker, in_flight=1)
+    assert scene.asked[-1] == "1.jpg"
+    assert [end["expected"] for end in scene.sent("-1")] == ["9"]
+
+
+def test_an_image_on_which_the_service_always_fails_fails_at_last(scene: Scene) -> None:
+    def fail(key: str) -> float:
+        if key == "1.jpg":
+            raise client_error("InternalServerError", 500)
+        return 95.0
+
+    scene.images("1.jpg", "2.jpg").label = fail
+    scene.start(LabelWorker, tries=2)
+    (failed,) = scene.ledger.failures("default", 0)
+    assert (failed.index, failed.failure[:16]) == ("1.jpg", "failed 2 times: ")
+    assert [end["expected"] for end in scene.sent("-1")] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (client_error("AccessDeniedException"), RunError),
+        (client_error("ExpiredTokenException"), RunError),
+        (client_error("ThrottlingException"), OutageError),
+    ],
+)
+def test_what_is_not_about_an_image_ends_a_without_an_end_mark(
+    scene: Scene, error: Exception, kind: type[Exception]
+) -> None:
+    def fail(_: str) -> float:
+        raise error
+
+    scene.images("1.jpg", "2.jpg").label = fail
+    with pytest.raises(kind):
+        scene.start(LabelWorker)
+    assert scene.left == []
+    assert scene.ledger.label_counts("default", 0).decided == 0
+
+
+def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(scene: Scene) -> None:
+    keys = [f"{number}.jpg" for number in range(40)]
+
+    def look(_: str) -> float:
+        if len(scene.asked) == 10:
+            scene.stop.ask()
+        time.sleep(0.01)
+        return 95.0
+
+    scene.images(*keys).label = look
+    with pytest.raises(StoppedError):
+        scene.start(LabelWorker, in_flight=4)
+    decided = scene.ledger.label_counts("default", 0).decided
+    assert len(scene.asked) == decided < 20
+    assert len(scene.left) == decided
+    scene.start(LabelWorker)
+    assert sorted(scene.asked) == sorted(keys)
+    assert [end["expected"] for end in scene.sent("-1")] == ["40"]
+
+
+def test_the_end_is_not_sent_before_every_index_is(scene: Scene) -> None:
+    def refuse(**_: Any) -> Any:
+        raise client_error("InternalError", 500)
+
+    send = scene.queue.send_message_batch
+    scene.images("1.jpg").queue.send_message_batch = refuse
+    with pytest.raises(Exception, match="SQS SendMessageBatch failed"):
+        scene.start(LabelWorker)
+    assert scene.left == []
+    scene.queue.send_message_batch = send
+    scene.start(LabelWorker)
+    assert scene.left == ["1.jpg", "-1"]
+    assert scene.asked == ["1.jpg"]
+
+
+def test_no_end_is_sent_while_the_ledger_does_not_know_that_all_was(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = scene.ledger.sent
+    monkeypatch.setattr(scene.ledger, "sent", lambda _: sent([]))
+    with pytest.raises(OutageError, match="not every index could be sent"):
+        scene.images("1.jpg").start(LabelWorker)
+    assert scene.left == ["1.jpg"]
+
+
+def test_no_index_is_on_the_queue_of_which_the_ledger_does_not_know(scene: Scene) -> None:
+    """Else a crash in between leaves an index that no end mark counts, and B ends too early."""
+    send, unknown = scene.queue.send_message_batch, []
+
+    def look_and_send(**request: Any) -> Any:
+        bodies = [e["MessageBody"] for e in request["Entries"] if e["MessageBody"] != "-1"]
+        unknown.extend(scene.ledger.undecided("default", bodies))
+        return send(**request)
+
+    scene.queue.send_message_batch = look_and_send
+    scene.images(*(f"{number}.jpg" for number in range(50)))
+    scene.start(LabelWorker, in_flight=8)
+    assert unknown == []
+
+
+def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
+    """The first car is on the queue while the second image is still being looked at."""
+    go = threading.Event()
+
+    def look(key: str) -> float:
+        assert key == "1.jpg" or go.wait(10)
+        return 95.0
+
+    scene.images("1.jpg", "2.jpg").label = look
+    worker = threading.Thread(target=scene.start, args=[LabelWorker])
+    worker.start()
+    soon(lambda: scene.left == ["1.jpg"])
+    go.set()
+    worker.join(10)
+    assert scene.left == ["1.jpg", "2.jpg", "-1"]
+
+
+# --- the text worker -----------------------------------------------------------------------------
+
+
+def test_b_reads_what_comes_and_ends_when_all_is_counted_out(scene: Scene) -> None:
+    scene.end(2).found("2.jpg", "1.jpg").start(TextWorker)
+    assert (scene.settings.run_dir / "output.txt").read_text() == (
+        "1.jpg: text of 1.jpg\n2.jpg: text of 2.jpg\n"
+    )
+    assert scene.left == []
+    asked = list(scene.asked)
+    scene.start(TextWorker)
+    assert scene.asked == asked
+
+
+def test_b_waits_for_every_shard(scene: Scene) -> None:
+    scene.found("1.jpg").end(1, 0, 2)
+    worker = threading.Thread(target=scene.start, args=[TextWorker])
+    worker.start()
+    soon(lambda: scene.results() and not scene.left)
+    worker.join(0.3)
+    assert worker.is_alive()
+    scene.end(0, 1, 2)
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def test_b_works_for_another_run_too_and_ends_with_its_own(scene: Scene) -> None:
+    scene.found("a.jpg", run="yesterday").end(1, run="yesterday")
+    scene.found("1.jpg").end(1).start(TextWorker, in_flight=1)
+    assert set(scene.results("yesterday")) == {"a.jpg"}
+    assert set(scene.results()) == {"1.jpg"}
+    state = scene.settings.state_dir
+    assert (state / "yesterday" / "output.txt").read_text() == "a.jpg: text of a.jpg\n"
+    assert scene.ledger.progress("yesterday").counted_out
+
+
+def test_after_a_bare_end_b_ends_when_the_queue_is_empty_for_long_enough(scene: Scene) -> None:
+    scene.bare_end()
+    for key in ("1.jpg", "2.jpg"):
+        scene.images(key).queue.add(written_by_hand(key))
+    began = time.monotonic()
+    scene.start(TextWorker)
+    assert set(scene.results()) == {"1.jpg", "2.jpg"}
+    assert time.monotonic() - began >= 0.2
+    assert scene.left == []
+
+
+def test_after_a_bare_end_b_does_not_end_while_somebody_holds_a_message(scene: Scene) -> None:
+    scene.bare_end().found("1.jpg")
+    (held,) = scene.queue.messages[1:]
+    held.visible_from = time.monotonic() + 0.6
+    scene.start(TextWorker, foreign_end_seconds=0.1)
+    assert set(scene.results()) == {"1.jpg"}
+
+
+def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
+    """One image is missing, in the dead-letter queue perhaps: the run is not done."""
+    scene.bare_end().found("1.jpg").end(2)
+    worker = threading.Thread(target=scene.start, args=[TextWorker], daemon=True)
+    worker.start()
+    soon(lambda: scene.results() and not scene.left)
+    worker.join(0.6)
+    assert worker.is_alive()
+    scene.found("2.jpg")
+    worker.join(10)
+    assert set(scene.results()) == {"1.jpg", "2.jpg"}
+
+
+def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
+    scene.found("1.jpg", "2.jpg", "3.jpg").end(3)
+    del scene.s3.objects["2.jpg"]
+    scene.s3.objects["3.jpg"] = b"GIF89a"
+    scene.start(TextWorker)
+    failures = {index: result.failure for index, result in scene.results().items()}
+    assert failures["1.jpg"] is None
+    assert failures["2.jpg"].startswith("gone")
+    assert failures["3.jpg"].startswith("wrong format")
+    assert scene.asked == ["1.jpg"]
+
+
+def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
+    scene.images("1.jpg").queue.add(
+        image_entry(LabelDecision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
+    )
+    scene.end(1).start(TextWorker)
+    assert scene.results()["1.jpg"].failure.startswith("replaced")
+
+
+def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:
+    def fail_once(key: str) -> str:
+        if scene.asked.count(key) < 10 and not failed.is_set():
+            raise client_error("InternalServerError", 500)
+        return "read"
+
+    failed = threading.Event()
+    threading.Timer(0.2, failed.set).start()
+    scene.found("1.jpg").end(1).text = fail_once
+    scene.start(TextWorker, retry_seconds=0.02)
+    result = scene.results()["1.jpg"]
+    assert (result.failure, result.lines[0].text) == (None, "read")
+
+
+def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> str:
+        raise client_error("InternalServerError", 500)
+
+    monkeypatch.setattr(
+        scene.queue,
+        "get_queue_attributes",
+        lambda **_: {"Attributes": {"RedrivePolicy": '{"maxReceiveCount": 2}'}},
+    )
+    scene.found("1.jpg").end(1).text = fail
+    scene.start(TextWorker, retry_seconds=0.02)
+    assert scene.results()["1.jpg"].failure.startswith("failed 2 times: ")
+    assert scene.left == []
+
+
+def test_a_double_in_one_batch_is_read_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the worst case: an image is done before the next message of the batch is looked at
+    monkeypatch.setattr(BoundedPool, "submit", lambda _, function, *args: function(*args))
+    for _ in range(9):
+        scene.found("1.jpg")
+    scene.end(1).start(TextWorker)
+    assert scene.asked == ["1.jpg"]
+    assert scene.left == []
+
+
+def test_a_double_that_comes_later_is_deleted_unread(scene: Scene) -> None:
+    scene.found("1.jpg").end(2)
+    worker = threading.Thread(target=scene.start, args=[TextWorker])
+    worker.start()
+    soon(lambda: scene.results() and not scene.left)
+    scene.found("1.jpg", "2.jpg")
+    worker.join(10)
+    assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
+    assert scene.left == []
+
+
+def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: Scene) -> None:
+    scene.queue.hidden_seconds = 600
+
+    def read(_: str) -> str:
+        scene.stop.ask()
+        time.sleep(0.05)
+        return "read"
+
+    scene.found(*(f"{number}.jpg" for number in range(30))).end(30).text = read
+    with pytest.raises(StoppedError):
+        scene.start(TextWorker, in_flight=4)
+    done = set(scene.results())
+    assert 1 <= len(done) <= 4
+    assert sorted(scene.asked) == sorted(done)
+    assert not done & set(scene.left)
+    assert all(m.visible_from <= time.monotonic() for m in scene.queue.messages if m.body != "-1")
+
+
+def test_what_is_in_flight_stays_hidden(scene: Scene) -> None:
+    hidden: list[int] = []
+    change = scene.queue.change_message_visibility_batch
+
+    def note(**request: Any) -> Any:
+        hidden.extend(entry["VisibilityTimeout"] for entry in request["Entries"])
+        return change(**request)
+
+    def read(_: str) -> str:
+        time.sleep(2.5)
+        return "read"
+
+    scene.queue.hidden_seconds = 600
+    scene.queue.change_message_visibility_batch = note
+    scene.found("1.jpg").end(1).text = read
+    scene.start(TextWorker)
+    assert hidden
+    assert set(hidden) == {3}
+    assert scene.asked == ["1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("AccessDeniedException", RunError), ("ThrottlingException", OutageError)],
+)
+def test_what_is_not_about_an_image_ends_b_and_keeps_the_message(
+    scene: Scene, code: str, kind: type[Exception]
+) -> None:
+    def fail(_: str) -> str:
+        raise client_error(code)
+
+    scene.found("1.jpg").end(1).text = fail
+    with pytest.raises(kind):
+        scene.start(TextWorker)
+    assert "1.jpg" in scene.left
+    assert scene.results() == {}
+
+
+def test_a_full_disk_ends_b_with_one_clear_line(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    scene.found("1.jpg").end(1)
+    with pytest.raises(RunError, match=r"cannot write .*No space left on device"):
+        scene.start(TextWorker)
+
+
+def test_the_output_is_there_though_the_last_start_could_not_write_it(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.found("1.jpg").end(1).start(TextWorker)
+    (scene.settings.run_dir / "output.txt").unlink()
+    scene.start(TextWorker)
+    assert (scene.settings.run_dir / "output.txt").read_text() == "1.jpg: text of 1.jpg\n"
