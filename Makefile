@@ -39,6 +39,26 @@ format: $(VENV)/dev ## puts the code into the project's style
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+.PHONY: docs
+docs: $(VENV)/dev ## makes the settings page anew
+	$(BIN)/python -m tests.docs.settings_table
+
+.PHONY: sandbox-apply
+sandbox-apply: $(VENV)/sandbox ## Terraform's stack in an embedded AWS that stays up
+	@$(BIN)/python -m sandbox.terraform
+
+.PHONY: hosts hosts-up hosts-down
+hosts: $(VENV)/dev ## the whole mission on booted hosts (root; debootstrap, systemd-container)
+	@$(BIN)/python -m sandbox.hosts mission $(if $(IMAGES),--images "$(IMAGES)")
+hosts-up: $(VENV)/dev ## the same, left standing
+	@$(BIN)/python -m sandbox.hosts up $(if $(IMAGES),--images "$(IMAGES)")
+hosts-down: $(VENV)/dev ## takes it down
+	@$(BIN)/python -m sandbox.hosts down
+
+.PHONY: bench
+bench: $(VENV)/bench ## speed and cost, measured side by side with the sequential way
+	@$(BIN)/python -m bench
+
 .PHONY: lock
 lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 	requirements/lock
