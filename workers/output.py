@@ -80,7 +80,7 @@ def _visible(text: str) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """Opens a file to write; it takes the place of `path` when it is whole, RunError when not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as undo:

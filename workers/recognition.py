@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import ClientError
 
 from workers.aws import Aws, code_of, error_message, is_throttled
-from workers.errors import ImageError
+from workers.errors import ImageError, RunError
 from workers.images import MAX_LABEL_SIDE, Bucket, Content
 from workers.quota import Quota
 from workers.records import Box, Label, TextLine
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import DetectLabelsResponseTypeDef, LabelTypeDef
 
 T = TypeVar("T")
+
+# what else the service may refuse, it would refuse for every image
+ABOUT_THE_IMAGE = {
+    "ImageTooLargeException",
+    "InvalidImageFormatException",
+    "InvalidParameterException",
+    "ValidationException",
+}
 
 # https://aws.amazon.com/rekognition/pricing/, US East: up to so many images, dollars for 1,000
 PRICE_TIERS = ((1_000_000, 1.00), (5_000_000, 0.80), (35_000_000, 0.60), (float("inf"), 0.25))
@@ -117,7 +125,9 @@ class Recognizer:
         except ClientError as error:
             if code_of(error) == "InvalidS3ObjectException":
                 raise self._bucket.why_not_readable(content.index) from error
-            raise ImageError(error_message(error)) from error
+            if code_of(error) in ABOUT_THE_IMAGE:
+                raise ImageError(error_message(error)) from error
+            raise RunError(f"{what}: {error_message(error)}") from error
         with self._lock:
             self.paid_calls += 1
         return reply

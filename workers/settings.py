@@ -85,7 +85,9 @@ class Settings(BaseSettings):
         60.0, description="how long one call is tried again before it counts as failed"
     )
     tries: int = Field(
-        3, ge=1, description="label worker: how often an image is tried, each for retry-seconds"
+        3,
+        ge=1,
+        description="how often an image is tried on which the service fails, each for retry-seconds",
     )
     budget_dollars: float | None = Field(
         None, ge=0, description="label worker: a run that may cost more does not start"

@@ -60,7 +60,7 @@ class TextWorker:
         self._output = Output(settings.state_dir, ledger)
         self._in_flight: dict[tuple[str, str], _Work] = {}
         self._lock = threading.Lock()
-        self._max_receives: int | None = None
+        self._last_receive = settings.tries
         self._began = self._heard = time.monotonic()
         self._done_before = 0
         self._empty_since: float | None = None
@@ -74,7 +74,8 @@ class TextWorker:
             self._output.write()
             log.info("already finished", done=before.done, with_text=before.with_text)
             return
-        self._max_receives = self._queue.max_receives()
+        if most := self._queue.max_receives():
+            self._last_receive = min(self._last_receive, most)
         log.info("start", bucket=self._bucket.name, done_before=before.done)
         tickers = [
             Ticker("heartbeat", self._settings.visibility_timeout / 3, self._renew, self._stop),
@@ -198,7 +199,7 @@ class TextWorker:
         except ImageError as error:
             return TextResult(message.run, message.index, message.label, failure=str(error))
         except PassingError as error:
-            if self._max_receives is None or message.receives < self._max_receives:
+            if message.receives < self._last_receive:
                 log.warning("given back", index=message.index, error=str(error))
                 return None
             failure = f"failed {message.receives} times: {error}"

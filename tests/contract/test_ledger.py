@@ -382,6 +382,22 @@ def test_processes_open_and_write_one_new_file_at_the_same_time(tmp_path: Path) 
     ledger.close()
 
 
+def test_a_new_file_can_be_opened_by_several_at_the_same_moment(tmp_path: Path) -> None:
+    """A and B start together in one folder; SQLite's own wait does not cover the change to WAL."""
+    for number in range(100):
+        together = threading.Barrier(4)
+
+        def open_one(
+            path: Path = tmp_path / f"{number}.sqlite3", together: threading.Barrier = together
+        ) -> None:
+            together.wait(10)
+            SqliteLedger(path).close()
+
+        with ThreadPoolExecutor(4) as pool:
+            for opened in [pool.submit(open_one) for _ in range(4)]:
+                opened.result(60)
+
+
 def test_what_is_acknowledged_survives_sigkill(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     process = writer(path, 0, 500)

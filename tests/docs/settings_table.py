@@ -15,8 +15,8 @@ HEAD = """\
 # Settings
 
 Each is a flag of `cartext`, an environment variable, or a line in a file `cartext.env` of the
-working folder; the first of these that has a value wins. Region, login and endpoint are the AWS SDK's own
-(`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` …). This page is made by `make docs`.
+working folder; the first of these that has a value wins. Region, login and endpoint are the AWS
+SDK's own (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` …). This page is made by `make docs`.
 
 | flag | variable | default | what |
 | --- | --- | --- | --- |

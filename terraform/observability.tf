@@ -1,0 +1,119 @@
+resource "aws_sns_topic" "alarms" {
+  # checkov:skip=CKV_AWS_26:CloudWatch cannot publish under the AWS-managed key; a key of one's own costs a dollar a month, for messages that name a queue
+  count = var.alarm_email == null ? 0 : 1
+
+  name = "${var.project}-alarms"
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  count = var.alarm_email == null ? 0 : 1
+
+  topic_arn = aws_sns_topic.alarms[0].arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}
+
+locals {
+  alarm_topics = aws_sns_topic.alarms[*].arn
+}
+
+resource "aws_cloudwatch_metric_alarm" "oldest_message" {
+  alarm_name          = "${var.project}-oldest-message"
+  alarm_description   = "An index has waited a quarter of an hour: no text worker is at work, or it cannot keep up. Look at its log."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = aws_sqs_queue.this["index"].name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 900
+  treat_missing_data  = "notBreaching" # SQS falls silent when a queue has not been used for hours
+  alarm_actions       = local.alarm_topics
+  ok_actions          = local.alarm_topics
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters" {
+  alarm_name          = "${var.project}-dead-letters"
+  alarm_description   = "Messages were given up after ${local.max_receives} deliveries: text workers died over them. Their bodies are the indexes."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.this["dead"].name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_topics
+  ok_actions          = local.alarm_topics
+}
+
+resource "aws_cloudwatch_metric_alarm" "instance_status" {
+  for_each = local.workers
+
+  alarm_name          = "${var.project}-${each.key}-status"
+  alarm_description   = "${each.key} fails EC2's status checks: stop and start it, or replace it; its data disk stays."
+  namespace           = "AWS/EC2"
+  metric_name         = "StatusCheckFailed"
+  dimensions          = { InstanceId = aws_instance.worker[each.key].id }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "missing" # a stopped instance is neither well nor ill
+  alarm_actions       = local.alarm_topics
+  ok_actions          = local.alarm_topics
+}
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.project
+
+  dashboard_body = jsonencode({
+    widgets = [
+      {
+        type = "metric", x = 0, y = 0, width = 12, height = 6
+        properties = {
+          title  = "Index queue: messages"
+          region = var.region, period = 60, stat = "Maximum"
+          metrics = [
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues.index, { label = "waiting" }],
+            ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queues.index, { label = "in work" }],
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues.dead, { label = "dead letters" }],
+          ]
+        }
+      },
+      {
+        type = "metric", x = 12, y = 0, width = 12, height = 6
+        properties = {
+          title   = "Index queue: age of the oldest message (s)"
+          region  = var.region, period = 60, stat = "Maximum"
+          metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queues.index]]
+        }
+      },
+      {
+        type = "metric", x = 0, y = 6, width = 12, height = 6
+        properties = {
+          title  = "Rekognition: calls a minute"
+          region = var.region, period = 60, stat = "SampleCount"
+          metrics = [
+            for pair in setproduct(["SuccessfulRequestCount", "ThrottledCount"], ["DetectLabels", "DetectText"]) :
+            ["AWS/Rekognition", pair[0], "Operation", pair[1]]
+          ]
+        }
+      },
+      {
+        type = "metric", x = 12, y = 6, width = 12, height = 6
+        properties = {
+          title  = "Workers: processor (%) and failed status checks"
+          region = var.region, period = 60, stat = "Maximum"
+          metrics = concat(
+            [for key, worker in aws_instance.worker : ["AWS/EC2", "CPUUtilization", "InstanceId", worker.id, { label = key }]],
+            [for key, worker in aws_instance.worker : ["AWS/EC2", "StatusCheckFailed", "InstanceId", worker.id, { label = "${key} failed", yAxis = "right" }]],
+          )
+        }
+      },
+    ]
+  })
+}

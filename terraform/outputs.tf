@@ -1,0 +1,82 @@
+output "instances" {
+  description = "Every worker by its name: what Ansible and people need to find it."
+
+  value = {
+    for key, instance in aws_instance.worker : key => {
+      id                = instance.id
+      name              = instance.tags.Name
+      role              = local.workers[key].role
+      shard             = local.workers[key].shard # label workers: their number from 0; text workers: null
+      private_ip        = instance.private_ip
+      public_ip         = instance.public_ip
+      address           = local.address[key] # the one that ssh_address chose
+      availability_zone = instance.availability_zone
+      data_volume_id    = aws_ebs_volume.data[key].id
+    }
+  }
+}
+
+output "project" {
+  description = "Value of the tag Project on everything."
+  value       = var.project
+}
+
+output "region" {
+  description = "AWS region of everything."
+  value       = var.region
+}
+
+output "bucket" {
+  description = "Bucket with the images."
+  value       = var.bucket
+}
+
+output "prefix" {
+  description = "Only keys that begin with this are read."
+  value       = var.prefix
+}
+
+output "queue_url" {
+  description = "The index queue."
+  value       = aws_sqs_queue.this["index"].url
+}
+
+output "dead_letter_queue_url" {
+  description = "Where messages go that no text worker could finish."
+  value       = aws_sqs_queue.this["dead"].url
+}
+
+output "quota" {
+  description = "Rekognition calls a second that all workers of a kind share."
+  value       = var.quota
+}
+
+output "retry_seconds" {
+  description = "How long a worker tries one call again."
+  value       = var.retry_seconds
+}
+
+output "visibility_timeout_seconds" {
+  description = "How long a received message stays hidden."
+  value       = var.visibility_timeout_seconds
+}
+
+output "login_user" {
+  description = "User for ssh."
+  value       = var.login_user
+}
+
+output "ssh_key_file" {
+  description = "Path of the private key on the operator's machine, or empty."
+  value       = var.ssh_key_file
+}
+
+output "ssh_commands" {
+  description = "Opens a shell on each worker."
+  value       = local.ssh_commands
+}
+
+output "log_commands" {
+  description = "Follows each worker's log."
+  value       = { for key, command in local.ssh_commands : key => "${command} journalctl -fu cartext-${local.workers[key].role}" }
+}

@@ -1,0 +1,134 @@
+"""The HCL itself: form, refusals, profiles, policy rules; and how what moto lacks shows."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.server import Sandbox
+from sandbox.terraform import (
+    ROOT,
+    SOURCE,
+    Terraform,
+    TerraformError,
+    find_mirror,
+    provider_environment,
+)
+from tests.infra.conftest import mirror_or_skip
+
+CHECKOV = ROOT / ".venv-policy/bin/checkov"
+
+
+@pytest.fixture(scope="module")
+def copy(
+    terraform_binary: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
+    """An initialised working copy, for commands that reach no account."""
+    return Terraform(tmp_path_factory.mktemp("copy"), sandbox.environment(), {})
+
+
+def test_the_form_is_terraforms_own(copy: Terraform) -> None:
+    badly_formed = copy.run(
+        "fmt", "-check", "-recursive", "-list=true", str(SOURCE), statuses=(0, 3)
+    )
+    assert badly_formed == ""
+
+
+def test_it_is_valid(copy: Terraform) -> None:
+    assert "Success!" in copy.run("validate")
+
+
+def test_refusals_counts_and_tags_against_a_mocked_provider(copy: Terraform) -> None:
+    (copy.folder / "sandbox.auto.tfvars.json").unlink(missing_ok=True)
+    assert "0 failed" in copy.run("test")
+
+
+def test_the_learner_lab_profile_creates_no_role(copy: Terraform) -> None:
+    said = copy.run(
+        "test", "-test-directory=tests/profiles", "-var-file=profiles/learner-lab.tfvars"
+    )
+    assert "1 passed, 0 failed" in said
+
+
+def test_init_changes_nothing_in_the_committed_lock(copy: Terraform) -> None:
+    mirror_or_skip()
+    assert (copy.folder / ".terraform.lock.hcl").read_text() == (
+        SOURCE / ".terraform.lock.hcl"
+    ).read_text()
+
+
+def test_what_moto_lacks_fails_in_seconds_and_by_name(copy: Terraform) -> None:
+    lacking = copy.folder / "lacking.tf"
+    lacking.write_text('data "aws_ec2_serial_console_access" "this" {}')
+    copy.variables = {"bucket": "photos", "ssh_cidr": "203.0.113.7/32", "key_name": "mine"}
+    start = time.monotonic()
+    try:
+        with pytest.raises(TerraformError, match=r"GetSerialConsoleAccessStatus.*NotImplemented"):
+            copy.run("plan", "-target=data.aws_ec2_serial_console_access.this")
+    finally:
+        lacking.unlink()
+        copy.variables = {}
+    assert time.monotonic() - start < 30
+
+
+def test_policy_rules_hold() -> None:
+    if not CHECKOV.exists():
+        pytest.skip("checkov is not in .venv-policy, which `make test` fills")
+    done = subprocess.run(
+        [
+            *(CHECKOV, "--directory", SOURCE, "--framework", "terraform", "--compact", "--quiet"),
+            # nothing over the network
+            *("--skip-download", "--skip-results-upload"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The only folder that is searched for a mirror; the configuration goes beside it."""
+    monkeypatch.setattr("sandbox.terraform.PLUGIN_FOLDERS", ())
+    monkeypatch.setattr("sandbox.terraform.SEARCHED_FOLDER", tmp_path / "searched")
+    monkeypatch.setattr("sandbox.terraform.CACHE", tmp_path / "cache")
+    return tmp_path / "searched"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_mirror_is_found_some_levels_down(searched: Path, packed: bool) -> None:
+    mirror = searched / "tools/plugins"
+    lay_mirror(mirror, "5.100.0", packed)
+    assert find_mirror() == mirror
+    config = Path(provider_environment()["TF_CLI_CONFIG_FILE"])
+    assert json.dumps(str(mirror)) in config.read_text()
+
+
+def test_a_mirror_of_another_version_is_none(searched: Path) -> None:
+    lay_mirror(searched, "5.99.0", packed=False)
+    assert find_mirror() is None
+
+
+def test_without_a_mirror_the_registry_is_asked_and_a_dangling_variable_ignored(
+    searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(searched / "missing"))
+    assert list(provider_environment()) == ["TF_PLUGIN_CACHE_DIR"]
+
+
+def lay_mirror(folder: Path, version: str, packed: bool) -> None:
+    """Lays a mirror out as `terraform providers mirror` (packed) or by hand does."""
+    provider = folder / "registry.terraform.io/hashicorp/aws"
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    target = f"{platform.system().lower()}_{machine.lower()}"
+    if packed:
+        provider.mkdir(parents=True)
+        (provider / f"terraform-provider-aws_{version}_{target}.zip").touch()
+    else:
+        (provider / version / target).mkdir(parents=True)

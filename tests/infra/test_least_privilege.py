@@ -1,0 +1,305 @@
+"""The roles by enforcement: the workers can do their work with them, and nothing without or beside.
+
+IAM judges every call here, with the credentials of the roles that Terraform made.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto.core.authorization import enable_iam_authentication
+from moto.sqs.models import sqs_backends
+
+from sandbox.rekognition import knobs
+from sandbox.scenes import Sample, sample_images
+from tests.infra.conftest import BUCKET, PREFIX, Stack
+
+# every permission of a role, and the worker's call that shows its absence
+PERMISSIONS = {
+    "label": {
+        "rekognition:DetectLabels": "Rekognition DetectLabels",
+        "s3:GetObject": "S3 HeadObject",
+        "s3:ListBucket": "S3 HeadBucket",
+        "sqs:GetQueueAttributes": "SQS GetQueueAttributes",
+        "sqs:SendMessage": "SQS SendMessageBatch",
+    },
+    "text": {
+        "rekognition:DetectText": "Rekognition DetectText",
+        "s3:GetObject": "S3 GetObject",
+        "s3:ListBucket": "S3 GetObject",
+        "sqs:ChangeMessageVisibility": "SQS ChangeMessageVisibilityBatch",
+        "sqs:DeleteMessage": "SQS DeleteMessageBatch",
+        "sqs:GetQueueAttributes": "SQS GetQueueAttributes",
+        "sqs:ReceiveMessage": "SQS ReceiveMessage",
+    },
+}
+REFUSALS = {"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"}
+
+
+@dataclass
+class Worker:
+    """A worker of the stack, with its role and no other right."""
+
+    stack: Stack
+    role: str
+    folder: Path
+
+    @property
+    def role_name(self) -> str:
+        """The role that the worker's instance has by its profile."""
+        arn = self.stack.instance(f"{self.role}-1")["IamInstanceProfile"]["Arn"]
+        profile = self.stack.client("iam").get_instance_profile(
+            InstanceProfileName=arn.rpartition("/")[2]
+        )
+        (role,) = profile["InstanceProfile"]["Roles"]
+        return str(role["RoleName"])
+
+    def credentials(self) -> dict[str, str]:
+        """What the instance metadata would hand out."""
+        arn = self.stack.client("iam").get_role(RoleName=self.role_name)["Role"]["Arn"]
+        keys = self.stack.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")
+        return {
+            "aws_access_key_id": keys["Credentials"]["AccessKeyId"],
+            "aws_secret_access_key": keys["Credentials"]["SecretAccessKey"],
+            "aws_session_token": keys["Credentials"]["SessionToken"],
+        }
+
+    def start(self, run: str, **settings: object) -> subprocess.Popen[str]:
+        """Starts the worker as its instance does; its log comes from stderr."""
+        outputs = self.stack.outputs
+        values = {
+            "bucket": outputs["bucket"],
+            "prefix": outputs["prefix"],
+            "queue_url": outputs["queue_url"],
+            "visibility_timeout": outputs["visibility_timeout_seconds"],
+            "run": run,
+            "state_dir": self.folder / self.role,
+            "poll_seconds": 1,
+            "retry_seconds": 5,
+            **settings,
+        }
+        keys = {name.upper(): value for name, value in self.credentials().items()}
+        environment = self.stack.sandbox.environment(
+            **keys, **{f"CARTEXT_{name.upper()}": str(value) for name, value in values.items()}
+        )
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers", self.role],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @contextmanager
+    def without(self, permission: str) -> Iterator[None]:
+        """Takes one permission out of the role's policy."""
+        iam, role = self.stack.client("iam"), self.role_name
+        policy = iam.get_role_policy(RoleName=role, PolicyName="worker")["PolicyDocument"]
+        whole = json.dumps(policy)
+        statements = []
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            kept = {actions} if isinstance(actions, str) else set(actions)
+            kept.discard(permission)
+            if kept:
+                statements.append({**statement, "Action": sorted(kept)})
+        smaller = json.dumps({**policy, "Statement": statements})
+        assert permission in whole
+        assert permission not in smaller
+        iam.put_role_policy(RoleName=role, PolicyName="worker", PolicyDocument=smaller)
+        try:
+            yield
+        finally:
+            iam.put_role_policy(RoleName=role, PolicyName="worker", PolicyDocument=whole)
+
+
+@pytest.fixture
+def worker(stack: Stack, tmp_path: Path) -> Callable[[str], Worker]:
+    """Makes a worker of a role."""
+    return lambda role: Worker(stack, role, tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def samples(stack: Stack) -> list[Sample]:
+    """Drawn scenes, in the bucket below the prefix; the first shows a car with a plate."""
+    samples = list(sample_images(5))
+    for sample in samples:
+        stack.client("s3").put_object(
+            Bucket=BUCKET, Key=f"{PREFIX}{sample.index}", Body=sample.data
+        )
+    return samples
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(stack: Stack) -> None:
+    """Takes away what the test before left, hidden or not, without PurgeQueue's minute between."""
+    (queue,) = (
+        queue
+        for regions in sqs_backends.values()
+        for queue in regions["us-east-1"].queues.values()
+        if queue.name == "cartext-index"
+    )
+    queue._messages.clear()
+
+
+def fill_queue(stack: Stack, run: str, index: str) -> None:
+    """Sends what a label worker sends for a run of one car."""
+
+    def attributes(**values: object) -> dict[str, Any]:
+        return {
+            name: {"DataType": "String", "StringValue": str(value)}
+            for name, value in values.items()
+        }
+
+    send, url = stack.client("sqs").send_message, stack.outputs["queue_url"]
+    send(QueueUrl=url, MessageBody=index, MessageAttributes=attributes(run=run, shard=0))
+    end = attributes(run=run, shard=0, shards=1, expected=1)
+    send(QueueUrl=url, MessageBody="-1", MessageAttributes=end)
+
+
+def test_the_pair_completes_a_run(
+    stack: Stack, worker: Callable[[str], Worker], samples: list[Sample]
+) -> None:
+    pair = [worker(role).start("whole") for role in ("label", "text")]
+    with enable_iam_authentication():
+        logs = [process.communicate(timeout=120)[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], logs
+    output = (worker("text").folder / "text/whole/output.txt").read_text()
+    cars = [s for s in samples if s.truth.car and s.truth.text]
+    for sample in cars:
+        line = next(line for line in output.splitlines() if f"{PREFIX}{sample.index}" in line)
+        assert all(text in line for text in sample.truth.text)
+    assert len(output.splitlines()) == len(cars)
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS["label"])
+def test_the_label_worker_needs_each_permission(
+    worker: Callable[[str], Worker], permission: str
+) -> None:
+    label = worker("label")
+    with label.without(permission):
+        process = label.start("without")
+        with enable_iam_authentication():
+            assert_refused(process, PERMISSIONS["label"][permission])
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS["text"])
+def test_the_text_worker_needs_each_permission(
+    stack: Stack, worker: Callable[[str], Worker], permission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # what each permission is there for, beside the plain work: a message is renewed when its image
+    # takes long; an image that is gone is told from one that may not be read
+    slow = permission == "sqs:ChangeMessageVisibility"
+    gone = permission == "s3:ListBucket"
+    monkeypatch.setattr(knobs, "latency_seconds", 3.0 if slow else 0.0)
+    fill_queue(stack, "without", f"{PREFIX}{'gone' if gone else '1'}.jpg")
+    text = worker("text")
+    with text.without(permission):
+        process = text.start("without", **({"visibility_timeout": 3} if slow else {}))
+        with enable_iam_authentication():
+            assert_refused(process, PERMISSIONS["text"][permission])
+
+
+def test_an_image_that_is_gone_is_no_matter_of_permission(
+    stack: Stack, worker: Callable[[str], Worker]
+) -> None:
+    fill_queue(stack, "gone", f"{PREFIX}gone.jpg")
+    process = worker("text").start("gone")
+    with enable_iam_authentication():
+        _, log = process.communicate(timeout=120)
+    assert process.returncode == 0, log
+    assert (
+        "gone: the object is no longer in the bucket"
+        in (worker("text").folder / "text/gone/results.jsonl").read_text()
+    )
+
+
+def assert_refused(process: subprocess.Popen[str], call: str) -> None:
+    """The worker ends by itself, for good, and its last line says which call is not permitted."""
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 78, log
+    last = json.loads(log.splitlines()[-1])
+    assert last["event"] == "stopped"
+    assert last["reason"].startswith(f"{call}: permission denied"), last
+
+
+@pytest.fixture(scope="module")
+def others(stack: Stack) -> Iterator[dict[str, str]]:
+    """A bucket, an object of ours outside of the prefix, and a queue, that are none of theirs."""
+    s3, sqs = stack.client("s3"), stack.client("sqs")
+    s3.create_bucket(Bucket="others")
+    s3.put_object(Bucket="others", Key=f"{PREFIX}1.jpg", Body=b"private")
+    s3.put_object(Bucket=BUCKET, Key="outside.jpg", Body=b"private")
+    url = sqs.create_queue(QueueName="others")["QueueUrl"]
+    yield {"queue": url}
+    sqs.delete_queue(QueueUrl=url)
+
+
+def calls_beside(stack: Stack, others: dict[str, str]) -> dict[str, list[tuple[str, str, Any]]]:
+    """Calls that a role must not make, as service, method and arguments; by role."""
+    index, dead = stack.outputs["queue_url"], stack.outputs["dead_letter_queue_url"]
+    image = {"S3Object": {"Bucket": BUCKET, "Name": f"{PREFIX}1.jpg"}}
+    both = [
+        ("s3", "list_buckets", {}),
+        ("s3", "list_objects_v2", {"Bucket": "others", "Prefix": PREFIX}),
+        ("s3", "list_objects_v2", {"Bucket": BUCKET, "Prefix": ""}),
+        ("s3", "list_objects_v2", {"Bucket": BUCKET, "Prefix": "out"}),
+        ("s3", "get_object", {"Bucket": "others", "Key": f"{PREFIX}1.jpg"}),
+        ("s3", "get_object", {"Bucket": BUCKET, "Key": "outside.jpg"}),
+        ("s3", "head_object", {"Bucket": BUCKET, "Key": "outside.jpg"}),
+        ("s3", "put_object", {"Bucket": BUCKET, "Key": f"{PREFIX}new.jpg", "Body": b""}),
+        ("s3", "delete_object", {"Bucket": BUCKET, "Key": f"{PREFIX}1.jpg"}),
+        ("sqs", "list_queues", {}),
+        ("sqs", "purge_queue", {"QueueUrl": index}),
+        ("sqs", "set_queue_attributes", {"QueueUrl": index, "Attributes": {}}),
+        ("sqs", "receive_message", {"QueueUrl": dead}),
+        ("sqs", "receive_message", {"QueueUrl": others["queue"]}),
+        ("sqs", "send_message", {"QueueUrl": dead, "MessageBody": "x"}),
+        ("sqs", "send_message", {"QueueUrl": others["queue"], "MessageBody": "x"}),
+        ("rekognition", "detect_faces", {"Image": image}),
+        ("ec2", "describe_instances", {}),
+        ("iam", "list_roles", {}),
+    ]
+    receipt = {"QueueUrl": index, "ReceiptHandle": "x"}
+    return {
+        "label": [
+            *both,
+            ("sqs", "receive_message", {"QueueUrl": index}),
+            ("sqs", "delete_message", receipt),
+            ("sqs", "change_message_visibility", {**receipt, "VisibilityTimeout": 0}),
+            ("rekognition", "detect_text", {"Image": image}),
+        ],
+        "text": [
+            *both,
+            ("sqs", "send_message", {"QueueUrl": index, "MessageBody": "x"}),
+            ("rekognition", "detect_labels", {"Image": image}),
+        ],
+    }
+
+
+@pytest.mark.parametrize("role", ["label", "text"])
+def test_everything_beside_the_work_is_refused(
+    stack: Stack, worker: Callable[[str], Worker], others: dict[str, str], role: str
+) -> None:
+    session = boto3.session.Session(**worker(role).credentials(), region_name="us-east-1")
+    allowed = []
+    with enable_iam_authentication():
+        for service, method, arguments in calls_beside(stack, others)[role]:
+            client = session.client(service, endpoint_url=stack.sandbox.endpoint)
+            try:
+                getattr(client, method)(**arguments)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in REFUSALS:
+                    continue
+                raise
+            allowed.append((service, method, arguments))
+    assert allowed == []

@@ -1,0 +1,362 @@
+"""What stands after `terraform apply`, asked of the account and not of the state."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import BUCKET, PREFIX, SSH_CIDR, Stack, inventory
+
+PAIR = ["label-1", "text-1"]
+
+
+def tags_of(resource: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+
+
+def queue_attributes(stack: Stack, output: str) -> dict[str, str]:
+    return dict(
+        stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.outputs[output], AttributeNames=["All"]
+        )["Attributes"]
+    )
+
+
+def test_it_applies_within_three_minutes(stack: Stack) -> None:
+    assert stack.seconds < 180
+
+
+def test_a_second_plan_is_empty(stack: Stack) -> None:
+    assert stack.terraform.pending_changes() == ""
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_instances_are_what_the_workers_need(stack: Stack, name: str) -> None:
+    instance = stack.instance(name)
+    role = name.partition("-")[0]
+    assert tags_of(instance) == {
+        "Project": "cartext",
+        "Role": role,
+        "Name": f"cartext-{name}",
+        "ManagedBy": "terraform",
+    }
+    assert instance["InstanceType"] == "t3.small"
+    assert instance["KeyName"] == "cartext"
+    assert instance["IamInstanceProfile"]["Arn"].endswith(f"/cartext-{role}-us-east-1")
+    assert instance["Monitoring"]["State"] == "enabled"
+    assert instance["EbsOptimized"]
+    assert instance["PublicIpAddress"]
+    metadata = instance["MetadataOptions"]
+    assert (metadata["HttpTokens"], metadata["HttpPutResponseHopLimit"]) == ("required", 1)
+
+
+def test_instances_boot_the_system_as_it_is(stack: Stack) -> None:
+    ec2 = stack.client("ec2")
+    for name in PAIR:
+        reply = ec2.describe_instance_attribute(
+            InstanceId=stack.instance(name)["InstanceId"], Attribute="userData"
+        )
+        assert not reply.get("UserData", {}).get("Value")
+
+
+def test_addresses_are_the_subnets_own(stack: Stack) -> None:
+    (subnet,) = stack.client("ec2").describe_subnets(
+        Filters=[{"Name": "tag:Name", "Values": ["cartext-workers"]}]
+    )["Subnets"]
+    network = ipaddress.ip_network(subnet["CidrBlock"])
+    addresses = {ipaddress.ip_address(stack.instance(name)["PrivateIpAddress"]) for name in PAIR}
+    assert len(addresses) == 2
+    assert addresses <= set(network.hosts())
+
+
+def test_the_registered_key_can_be_read_back(stack: Stack) -> None:
+    (key,) = stack.client("ec2").describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
+    assert key["PublicKey"].split()[:2] == stack.public_key.split()[:2]
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_disks_are_encrypted_and_sized(stack: Stack, name: str) -> None:
+    instance = stack.instance(name)
+    disks = {
+        mapping["DeviceName"]: mapping["Ebs"]["VolumeId"]
+        for mapping in instance["BlockDeviceMappings"]
+    }
+    data_id = stack.outputs["instances"][name]["data_volume_id"]
+    assert disks["/dev/sdf"] == data_id
+    volumes = stack.client("ec2").describe_volumes(VolumeIds=list(disks.values()))["Volumes"]
+    assert [(v["Encrypted"], v["VolumeType"], v["Size"]) for v in volumes] == [
+        (True, "gp3", 10)
+    ] * 2
+    (data,) = (volume for volume in volumes if volume["VolumeId"] == data_id)
+    assert data["AvailabilityZone"] == instance["Placement"]["AvailabilityZone"]
+    assert tags_of(data) == tags_of(instance)
+
+
+def test_only_ssh_comes_in_and_only_https_goes_out(stack: Stack) -> None:
+    groups = {id_["GroupId"] for name in PAIR for id_ in stack.instance(name)["SecurityGroups"]}
+    assert len(groups) == 1
+    (group,) = stack.client("ec2").describe_security_groups(GroupIds=list(groups))["SecurityGroups"]
+
+    def rules(direction: str) -> list[tuple[Any, ...]]:
+        return [
+            (
+                rule["IpProtocol"],
+                rule["FromPort"],
+                rule["ToPort"],
+                [network["CidrIp"] for network in rule["IpRanges"]],
+                rule["Ipv6Ranges"],
+                rule["UserIdGroupPairs"],
+            )
+            for rule in group[direction]
+        ]
+
+    assert rules("IpPermissions") == [("tcp", 22, 22, [SSH_CIDR], [], [])]
+    assert rules("IpPermissionsEgress") == [("tcp", 443, 443, ["0.0.0.0/0"], [], [])]
+
+
+def test_the_default_group_is_empty(stack: Stack) -> None:
+    (group,) = stack.client("ec2").describe_security_groups(
+        Filters=[
+            {"Name": "vpc-id", "Values": [stack.instance("label-1")["VpcId"]]},
+            {"Name": "group-name", "Values": ["default"]},
+        ]
+    )["SecurityGroups"]
+    assert (group["IpPermissions"], group["IpPermissionsEgress"]) == ([], [])
+
+
+def test_images_do_not_go_over_the_internet_gateway(stack: Stack) -> None:
+    ec2 = stack.client("ec2")
+    network = {"Name": "vpc-id", "Values": [stack.instance("label-1")["VpcId"]]}
+    (endpoint,) = ec2.describe_vpc_endpoints(Filters=[network])["VpcEndpoints"]
+    (table,) = ec2.describe_route_tables(
+        Filters=[
+            {"Name": "association.subnet-id", "Values": [stack.instance("text-1")["SubnetId"]]}
+        ]
+    )["RouteTables"]
+    assert (endpoint["VpcEndpointType"], endpoint["ServiceName"], endpoint["RouteTableIds"]) == (
+        "Gateway",
+        "com.amazonaws.us-east-1.s3",
+        [table["RouteTableId"]],
+    )
+
+
+def test_the_queue_keeps_hides_and_gives_up_as_agreed(stack: Stack) -> None:
+    index = queue_attributes(stack, "queue_url")
+    dead = queue_attributes(stack, "dead_letter_queue_url")
+    for queue in (index, dead):
+        assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+        assert queue["SqsManagedSseEnabled"] == "true"
+        assert "FifoQueue" not in queue
+    assert index["VisibilityTimeout"] == "120"
+    assert json.loads(index["RedrivePolicy"]) == {
+        "deadLetterTargetArn": dead["QueueArn"],
+        "maxReceiveCount": 5,
+    }
+    assert json.loads(dead["RedriveAllowPolicy"]) == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [index["QueueArn"]],
+    }
+
+
+def test_both_queues_refuse_what_is_not_encrypted(stack: Stack) -> None:
+    for output in ("queue_url", "dead_letter_queue_url"):
+        queue = queue_attributes(stack, output)
+        (statement,) = json.loads(queue["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Deny", "sqs:*")
+        assert statement["Resource"] == queue["QueueArn"]
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize(
+    ("role", "recognise", "queue"),
+    [
+        ("label", "DetectLabels", ["GetQueueAttributes", "SendMessage"]),
+        (
+            "text",
+            "DetectText",
+            ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage"],
+        ),
+    ],
+)
+def test_a_role_may_do_exactly_this(
+    stack: Stack, role: str, recognise: str, queue: list[str]
+) -> None:
+    iam = stack.client("iam")
+    name = f"cartext-{role}-us-east-1"
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["worker"]
+    policy = iam.get_role_policy(RoleName=name, PolicyName="worker")["PolicyDocument"]
+    statements = {statement.pop("Sid"): statement for statement in policy["Statement"]}
+    statements["IndexQueue"]["Action"].sort()
+    assert statements == {
+        "ListImages": {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": f"arn:aws:s3:::{BUCKET}",
+            "Condition": {
+                # worker A's HeadBucket names no prefix
+                "StringLikeIfExists" if role == "label" else "StringLike": {
+                    "s3:prefix": f"{PREFIX}*"
+                }
+            },
+        },
+        "ReadImages": {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}*",
+        },
+        "Recognise": {
+            "Effect": "Allow",
+            "Action": f"rekognition:{recognise}",
+            "Resource": "*",
+        },
+        "IndexQueue": {
+            "Effect": "Allow",
+            "Action": [f"sqs:{action}" for action in queue],
+            "Resource": queue_attributes(stack, "queue_url")["QueueArn"],
+        },
+    }
+
+
+def test_only_instances_may_take_the_roles(stack: Stack) -> None:
+    for role in ("label", "text"):
+        trust = stack.client("iam").get_role(RoleName=f"cartext-{role}-us-east-1")["Role"]
+        (statement,) = trust["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
+
+
+def test_alarms_watch_queue_dead_letters_and_machines(stack: Stack) -> None:
+    alarms = {
+        alarm["AlarmName"]: (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            alarm["Dimensions"][0]["Value"],
+            alarm["Threshold"],
+        )
+        for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    }
+    assert alarms == {
+        "cartext-oldest-message": (
+            "AWS/SQS",
+            "ApproximateAgeOfOldestMessage",
+            "cartext-index",
+            900,
+        ),
+        "cartext-dead-letters": (
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            "cartext-index-dead",
+            0,
+        ),
+        **{
+            f"cartext-{name}-status": (
+                "AWS/EC2",
+                "StatusCheckFailed",
+                stack.instance(name)["InstanceId"],
+                0,
+            )
+            for name in PAIR
+        },
+    }
+
+
+def test_alarms_are_mailed(stack: Stack) -> None:
+    (topic,) = stack.client("sns").list_topics()["Topics"]
+    (subscription,) = stack.client("sns").list_subscriptions()["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
+    for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]:
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic["TopicArn"]]
+
+
+def test_the_dashboard_shows_what_there_is(stack: Stack) -> None:
+    body = stack.client("cloudwatch").get_dashboard(DashboardName="cartext")["DashboardBody"]
+    shown = {
+        (metric[0], metric[3])
+        for widget in json.loads(body)["widgets"]
+        for metric in widget["properties"]["metrics"]
+    }
+    assert shown == {
+        ("AWS/SQS", "cartext-index"),
+        ("AWS/SQS", "cartext-index-dead"),
+        ("AWS/Rekognition", "DetectLabels"),
+        ("AWS/Rekognition", "DetectText"),
+        *(("AWS/EC2", stack.instance(name)["InstanceId"]) for name in PAIR),
+    }
+
+
+def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
+    outputs = stack.outputs
+    for name in PAIR:
+        instance = stack.instance(name)
+        role = name.partition("-")[0]
+        assert outputs["instances"][name] == {
+            "id": instance["InstanceId"],
+            "name": f"cartext-{name}",
+            "role": role,
+            "shard": 0 if role == "label" else None,
+            "private_ip": instance["PrivateIpAddress"],
+            "public_ip": instance["PublicIpAddress"],
+            "address": instance["PublicIpAddress"],
+            "availability_zone": instance["Placement"]["AvailabilityZone"],
+            "data_volume_id": outputs["instances"][name]["data_volume_id"],
+        }
+        ssh = f"ssh -o HostKeyAlias={instance['InstanceId']} ec2-user@{instance['PublicIpAddress']}"
+        assert outputs["ssh_commands"][name] == ssh
+        assert outputs["log_commands"][name] == f"{ssh} journalctl -fu cartext-{role}"
+    assert {name: value for name, value in outputs.items() if not isinstance(value, dict)} == {
+        "project": "cartext",
+        "region": "us-east-1",
+        "bucket": BUCKET,
+        "prefix": PREFIX,
+        "queue_url": stack.client("sqs").get_queue_url(QueueName="cartext-index")["QueueUrl"],
+        "dead_letter_queue_url": stack.client("sqs").get_queue_url(QueueName="cartext-index-dead")[
+            "QueueUrl"
+        ],
+        "quota": 50,
+        "retry_seconds": 60,
+        "visibility_timeout_seconds": 120,
+        "login_user": "ec2-user",
+        "ssh_key_file": "",
+    }
+
+
+# From here on the stack changes: the order of the tests below is part of them.
+
+
+def test_a_replaced_instance_keeps_its_data_and_a_new_worker_disturbs_nobody(stack: Stack) -> None:
+    before = stack.outputs["instances"]
+    stack.apply('-replace=aws_instance.worker["label-1"]', label_workers=2)
+    after = stack.outputs["instances"]
+    assert sorted(after) == ["label-1", "label-2", "text-1"]
+    assert after["label-1"]["id"] != before["label-1"]["id"]
+    assert after["label-1"]["data_volume_id"] == before["label-1"]["data_volume_id"]
+    assert after["label-2"]["shard"] == 1
+    assert after["text-1"] == before["text-1"]
+    (volume,) = stack.client("ec2").describe_volumes(
+        VolumeIds=[before["label-1"]["data_volume_id"]]
+    )["Volumes"]
+    (attachment,) = volume["Attachments"]
+    assert attachment["InstanceId"] == after["label-1"]["id"]
+    assert stack.terraform.pending_changes() == ""
+
+
+def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None:
+    """A class account's lab stops its instances overnight, and their public addresses go."""
+    stack.client("ec2").stop_instances(InstanceIds=[stack.instance("text-1")["InstanceId"]])
+    assert "forces replacement" not in stack.terraform.pending_changes()
+
+
+def test_destroy_leaves_nothing_but_the_bucket_and_the_data_snapshots(stack: Stack) -> None:
+    workers = stack.outputs["instances"]
+    stack.terraform.destroy()
+    left = inventory(stack.sandbox)
+    snapshots = set(left.pop("snapshots")) - set(stack.before["snapshots"])
+    assert left == {kind: names for kind, names in stack.before.items() if kind != "snapshots"}
+    ec2 = stack.client("ec2")
+    kept = ec2.describe_snapshots(SnapshotIds=sorted(snapshots))["Snapshots"]
+    assert {s["VolumeId"] for s in kept} == {w["data_volume_id"] for w in workers.values()}
+    assert {tags_of(s)["Name"] for s in kept} == {w["name"] for w in workers.values()}
+    assert stack.client("s3").head_bucket(Bucket=BUCKET)
