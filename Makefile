@@ -25,7 +25,7 @@ sandbox: $(VENV)/sandbox ## an embedded AWS that stays up, for any AWS client
 
 .PHONY: test
 test: lint ## lint, then every test that this machine can run
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
@@ -33,6 +33,9 @@ lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
+	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --strict --profile=production
+	@command -v terraform >/dev/null || echo "terraform is not installed: its code is not checked"
+	! command -v terraform >/dev/null || terraform fmt -check -recursive terraform
 
 .PHONY: format
 format: $(VENV)/dev ## puts the code into the project's style

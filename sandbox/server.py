@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCESS_KEY = "sandbox"
-MAX_RECEIVES = 10
+MAX_RECEIVES = 50
 # a botocore session's variable: its name in the file, its environment variable, its default, a cast
 NO_FILES_OF_THE_PERSON: dict[str, Any] = {
     "config_file": (None, None, os.devnull, None),

@@ -62,6 +62,21 @@ data "aws_iam_policy_document" "worker" {
       text  = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     }[each.key]
   }
+
+  dynamic "statement" {
+    for_each = aws_dynamodb_table.ledger
+
+    content {
+      sid       = "Ledger"
+      resources = [statement.value.arn]
+
+      # a transaction is judged by the permissions of what is in it
+      actions = {
+        label = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+        text  = ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      }[each.key]
+    }
+  }
 }
 
 resource "aws_iam_role" "worker" {

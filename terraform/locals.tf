@@ -7,6 +7,9 @@ locals {
     { for i in range(var.text_workers) : "text-${i + 1}" => { role = "text", shard = null } },
   )
 
+  # several workers of a kind need one ledger between them
+  is_fleet = var.label_workers > 1 || var.text_workers > 1
+
   makes_roles = var.instance_profile == null
 
   address = { for key, instance in aws_instance.worker : key => var.ssh_address == "public" ? instance.public_ip : instance.private_ip }

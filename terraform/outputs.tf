@@ -46,6 +46,11 @@ output "dead_letter_queue_url" {
   value       = aws_sqs_queue.this["dead"].url
 }
 
+output "ledger" {
+  description = "URL of the ledger that a fleet shares; empty for a pair, whose workers keep their own."
+  value       = local.is_fleet ? "dynamodb://${aws_dynamodb_table.ledger[0].name}" : ""
+}
+
 output "quota" {
   description = "Rekognition calls a second that all workers of a kind share."
   value       = var.quota

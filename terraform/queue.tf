@@ -4,8 +4,9 @@ locals {
     dead  = "${var.project}-index-dead"
   }
 
-  # worker B reads this number from the queue, and on an image's last try commits it as failed
-  max_receives = 5
+  # An image that fails is committed as failed after a few tries. This many deliveries without a
+  # result mean that workers died over it: generous, because each start in a long outage takes one.
+  max_receives = 50
 }
 
 resource "aws_sqs_queue" "this" {

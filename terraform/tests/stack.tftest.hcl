@@ -50,6 +50,11 @@ run "pair" {
     condition     = output.instances["label-1"].shard == 0 && output.instances["text-1"].shard == null
     error_message = "label workers have a shard, text workers none"
   }
+
+  assert {
+    condition     = length(aws_dynamodb_table.ledger) == 0 && output.ledger == ""
+    error_message = "a pair keeps its ledgers on its own disks"
+  }
 }
 
 run "fleet" {
@@ -73,6 +78,11 @@ run "fleet" {
   assert {
     condition     = length(aws_iam_role.worker) == 2
     error_message = "roles are per kind, not per worker"
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_table.ledger) == 1 && output.ledger == "dynamodb://${aws_dynamodb_table.ledger[0].name}"
+    error_message = "a fleet shares one ledger"
   }
 }
 

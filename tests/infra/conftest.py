@@ -112,6 +112,7 @@ def inventory(sandbox: Sandbox) -> dict[str, list[str]]:
     ]
     found = {
         "instances": [i["InstanceId"] for i in instances],
+        "ledgers": sandbox.client("dynamodb").list_tables()["TableNames"],
         "volumes": [v["VolumeId"] for v in ec2.describe_volumes()["Volumes"]],
         "snapshots": [
             s["SnapshotId"] for s in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]

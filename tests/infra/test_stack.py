@@ -153,7 +153,7 @@ def test_the_queue_keeps_hides_and_gives_up_as_agreed(stack: Stack) -> None:
     assert index["VisibilityTimeout"] == "120"
     assert json.loads(index["RedrivePolicy"]) == {
         "deadLetterTargetArn": dead["QueueArn"],
-        "maxReceiveCount": 5,
+        "maxReceiveCount": 50,
     }
     assert json.loads(dead["RedriveAllowPolicy"]) == {
         "redrivePermission": "byQueue",
@@ -315,6 +315,7 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
         "dead_letter_queue_url": stack.client("sqs").get_queue_url(QueueName="cartext-index-dead")[
             "QueueUrl"
         ],
+        "ledger": "",
         "quota": 50,
         "retry_seconds": 60,
         "visibility_timeout_seconds": 120,
@@ -335,6 +336,18 @@ def test_a_replaced_instance_keeps_its_data_and_a_new_worker_disturbs_nobody(sta
     assert after["label-1"]["data_volume_id"] == before["label-1"]["data_volume_id"]
     assert after["label-2"]["shard"] == 1
     assert after["text-1"] == before["text-1"]
+    assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
+    dynamodb = stack.client("dynamodb")
+    table = dynamodb.describe_table(TableName="cartext-ledger")["Table"]
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    recovery = dynamodb.describe_continuous_backups(TableName="cartext-ledger")
+    assert (
+        recovery["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"][
+            "PointInTimeRecoveryStatus"
+        ]
+        == "ENABLED"
+    )
     (volume,) = stack.client("ec2").describe_volumes(
         VolumeIds=[before["label-1"]["data_volume_id"]]
     )["Volumes"]
