@@ -33,7 +33,7 @@ lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --strict --profile=production
+	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_INVENTORY=localhost, ansible-lint --offline --strict --profile=production
 	@command -v terraform >/dev/null || echo "terraform is not installed: its code is not checked"
 	! command -v terraform >/dev/null || terraform fmt -check -recursive terraform
 

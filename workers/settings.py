@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     tries: int = Field(
         3,
         ge=1,
-        description="how often an image is tried on which the service fails, each for retry-seconds",
+        description="how often an image is tried on which the service keeps failing",
     )
     budget_dollars: float | None = Field(
         None, ge=0, description="label worker: a run that may cost more does not start"
