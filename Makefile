@@ -33,9 +33,12 @@ lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_INVENTORY=localhost, ansible-lint --offline --strict --profile=production
-	@command -v terraform >/dev/null || echo "terraform is not installed: its code is not checked"
-	! command -v terraform >/dev/null || terraform fmt -check -recursive terraform
+	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_INVENTORY=/dev/null ansible-lint --offline --strict --profile=production
+	@if command -v terraform >/dev/null; then \
+		echo "terraform fmt, validate"; \
+		env -u TF_CLI_CONFIG_FILE terraform fmt -check -recursive terraform && \
+		$(BIN)/python -m sandbox.terraform --validate; \
+	else echo "terraform is not installed: its code is not checked"; fi
 
 .PHONY: format
 format: $(VENV)/dev ## puts the code into the project's style

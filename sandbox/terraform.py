@@ -201,7 +201,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="on loopback (default: a free one)")
     parser.add_argument("--label-workers", type=int, default=1)
     parser.add_argument("--text-workers", type=int, default=1)
+    parser.add_argument("--validate", action="store_true", help="check the code and end")
     options = parser.parse_args()
+    if options.validate:
+        with tempfile.TemporaryDirectory(prefix="cartext-") as name:
+            print(Terraform(Path(name), os.environ, {}).run("validate").strip())
+        return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox(port=options.port) as aws:
         key, public_key = new_ssh_key(Path(name))

@@ -1,0 +1,65 @@
+"""The bridge between this machine and its guests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
+from pathlib import Path
+
+from sandbox.hosts.shell import HostsError, run
+
+# Where the emulated AWS answers, for this machine and its guests alike: link-local, so that nothing
+# beyond the bridge can reach it, and away from the addresses of real metadata services.
+AWS_ADDRESS = IPv4Address("169.254.77.1")
+
+
+class Bridge:
+    """A bridge named after the home folder, so that the next start finds what a crash left."""
+
+    def __init__(self, home: Path) -> None:
+        self.name = "cartext-" + hashlib.sha256(str(home).encode()).hexdigest()[:6]
+
+    def up(self) -> None:
+        """Makes the bridge. Raises `HostsError` when its address is taken."""
+        # machines may have a route for all link-local addresses; only this very one must be free
+        _refuse_used(IPv4Network(AWS_ADDRESS), narrowest=32)
+        run("ip", "link", "add", self.name, "type", "bridge")
+        run("ip", "link", "set", self.name, "up")
+        run("ip", "address", "add", f"{AWS_ADDRESS}/32", "dev", self.name)
+
+    def add_subnet(self, network: IPv4Network) -> IPv4Interface:
+        """Joins a VPC's subnet and returns the router's address, as in a VPC the subnet's first.
+
+        Raises `HostsError` when this machine already has a way to those addresses.
+        """
+        router = IPv4Interface(f"{network[1]}/{network.prefixlen}")
+        if router not in self._addresses():
+            _refuse_used(router.network)
+            run("ip", "address", "add", str(router), "dev", self.name)
+        return router
+
+    def down(self) -> None:
+        """Takes the bridge away, if it is there."""
+        if Path("/sys/class/net", self.name).exists():
+            run("ip", "link", "delete", self.name)
+
+    def _addresses(self) -> list[IPv4Interface]:
+        links = json.loads(run("ip", "-json", "-4", "address", "show", "dev", self.name))
+        return [
+            IPv4Interface(f"{address['local']}/{address['prefixlen']}")
+            for link in links
+            for address in link.get("addr_info", [])
+        ]
+
+
+def _refuse_used(network: IPv4Network, narrowest: int = 0) -> None:
+    for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
+        if route["dst"] == "default":
+            continue
+        used = ip_network(route["dst"])
+        if used.overlaps(network) and used.prefixlen >= narrowest:
+            raise HostsError(
+                f"{network} is in use on this machine ({used}, dev {route.get('dev')}): "
+                "are hosts of another checkout up? Else choose another --network"
+            )

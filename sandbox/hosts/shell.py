@@ -1,0 +1,61 @@
+"""Running the system's commands, and what this machine must have for the hosts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+TOOLS = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "ip": "iproute2",
+    "losetup": "mount",
+    "nsenter": "util-linux",
+}
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class HostsError(Exception):
+    """Something that a person can put right; the message says how."""
+
+
+def run(*command: str | Path, check: bool = True, **more: str) -> str:
+    """Runs a command and returns its standard output; `more` goes into its environment.
+
+    Raises `HostsError` with what the command said when it fails and `check` is set.
+    """
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(os.environ, **more),
+    )
+    if check and done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise HostsError(f"{' '.join(map(str, command))} failed: {said}")
+    return done.stdout
+
+
+def environment(base: Mapping[str, str], **more: str) -> dict[str, str]:
+    """`base` with the system's tools on its path, which a plain user's shell leaves out."""
+    return {**base, "PATH": f"{base.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin", **more}
+
+
+def missing() -> str:
+    """Why this machine cannot have hosts, as one sentence; empty when it can."""
+    if os.uname().sysname != "Linux":
+        return "hosts need Linux: systemd guests run in this machine's own kernel"
+    if os.geteuid() != 0:
+        return "hosts need root: guests, a bridge and disks are made"
+    packages = sorted({p for tool, p in TOOLS.items() if shutil.which(tool, path=PATH) is None})
+    if packages:
+        return f"hosts need some more packages: apt-get install {' '.join(packages)}"
+    if not Path("/dev/loop-control").exists():
+        return "hosts need loop devices (/dev/loop-control), for the data volumes"
+    return ""

@@ -1,0 +1,206 @@
+"""The pair on booted hosts, once for all tests here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.hosts import mission
+from sandbox.hosts.hosts import HOME, Hosts, holder
+from sandbox.hosts.shell import missing
+from sandbox.rekognition import counts, knobs
+from sandbox.scenes import Sample, sample_images
+from sandbox.terraform import Terraform
+
+IMAGES = 16
+ANSIBLE_PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
+
+
+@dataclass
+class Played:
+    """A playbook that has run."""
+
+    status: int
+    output: str
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Counts (`ok`, `changed`, `failed` …) by host."""
+        lines = self.output.partition("PLAY RECAP")[2].splitlines()
+        return {
+            line.split()[0]: {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", line)}
+            for line in lines
+            if "ok=" in line
+        }
+
+    @property
+    def changed(self) -> int:
+        """Changes on all hosts together."""
+        return sum(host["changed"] for host in self.recap.values())
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the failed tasks said, each folded to one line."""
+        parts = re.findall(r"^fatal: .*?(?=^\S|\Z)", self.output, re.MULTILINE | re.DOTALL)
+        return [" ".join(part.split()) for part in parts]
+
+
+@dataclass
+class Pair:
+    """The hosts with Terraform's stack on them, and what a person does with them."""
+
+    hosts: Hosts
+    stack: Terraform
+    samples: list[Sample]
+    runs: Path
+    checkout: Path
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, *arguments: str) -> None:
+        """Applies the stack again and waits for its guests."""
+        self.stack.apply(*arguments)
+        self.hosts.settle()
+        self.outputs = self.stack.outputs()
+
+    def play(self, playbook: str, *arguments: str, **environment: str) -> Played:
+        """Runs a playbook, whatever comes of it."""
+        done = subprocess.run(
+            [ANSIBLE_PLAYBOOK, playbook, "-e", f"runs_dir={self.runs}", *arguments],
+            cwd=mission.ANSIBLE,
+            env={**mission.playbook_environment(self.hosts), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Played(done.returncode, done.stdout)
+
+    def site(self, *arguments: str, checkout: Path | None = None) -> Played:
+        """Runs site.yml, which must not fail; `checkout` has the workers to install."""
+        source = ("-e", f"checkout={checkout or self.checkout}")
+        played = self.play("site.yml", *source, *arguments)
+        assert played.status == 0, played.output
+        return played
+
+    def run(self, name: str, *arguments: str) -> Played:
+        """Runs run.yml to the end of the run, which must not fail."""
+        played = self.play("run.yml", "-e", f"run={name}", *arguments)
+        assert played.status == 0, played.output
+        return played
+
+    def start(self, name: str) -> subprocess.Popen[str]:
+        """Starts run.yml and does not wait for it."""
+        return subprocess.Popen(
+            [ANSIBLE_PLAYBOOK, "run.yml", "-e", f"run={name}", "-e", f"runs_dir={self.runs}"],
+            cwd=mission.ANSIBLE,
+            env=mission.playbook_environment(self.hosts),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def ssh(self, key: str, command: str, *, check: bool = True) -> str:
+        """Runs a command on a worker (`label-1`) by Terraform's own ssh command."""
+        ssh, *arguments = shlex.split(self.outputs["ssh_commands"][key])
+        known = f"UserKnownHostsFile={self.hosts.home / 'known_hosts'}"
+        done = subprocess.run(
+            [ssh, "-o", known, "-o", "StrictHostKeyChecking=yes", *arguments, command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def wait_until(self, what: str, is_so: Any, seconds: float = 60) -> None:
+        """Waits for something that must come."""
+        give_up = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < give_up, f"{what} did not come within {seconds} s"
+            time.sleep(0.2)
+
+    def is_idle(self, key: str) -> bool:
+        """Whether the worker's unit has ended."""
+        role = key.partition("-")[0]
+        state = self.ssh(key, f"systemctl show --value -p ActiveState cartext-{role}", check=False)
+        return state.strip() in ("inactive", "failed")
+
+    def output(self, run: str) -> str:
+        """The output that was brought home."""
+        return (self.runs / run / "output.txt").read_text()
+
+    def output_on_volume(self, run: str) -> str:
+        """The output as it lies on the text worker's volume."""
+        return self.ssh("text-1", f"sudo cat /var/lib/cartext/{run}/output.txt")
+
+    def truth(self) -> dict[str, set[str]]:
+        """Index and texts of every drawn image with a car and text."""
+        return {
+            sample.index: set(sample.truth.text)
+            for sample in self.samples
+            if sample.truth.car and sample.truth.text
+        }
+
+
+def read_output(text: str) -> dict[str, set[str]]:
+    """Index and texts of an output.txt."""
+    pairs = (line.split(": ", 1) for line in text.splitlines())
+    return {index: set(texts.split(" | ")) for index, texts in pairs}
+
+
+def paid() -> dict[str, dict[str, int]]:
+    """For each operation, how often each image was paid for since the counts were reset."""
+    return {name: dict(count["paid"]) for name, count in counts().items()}
+
+
+def repeated_calls() -> int:
+    """How many calls were paid for again since the counts were reset."""
+    return sum(times - 1 for images in paid().values() for times in images.values())
+
+
+def copy_sources(checkout: Path, target: Path) -> None:
+    """Copies what is installed on hosts, so that an edit meanwhile is no new version."""
+    for folder in ("workers", "requirements"):
+        shutil.copytree(checkout / folder, target / folder)
+    shutil.copy(checkout / "pyproject.toml", target)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Terraform's stack applied to a fresh sandbox, and its guests booted and bare."""
+    reason = missing()
+    if not reason and shutil.which("terraform") is None:
+        reason = "hosts need terraform on the PATH"
+    if not reason and not Path(ANSIBLE_PLAYBOOK).exists():
+        reason = "hosts need Ansible in the virtual environment"
+    if not reason and holder(HOME):
+        reason = "hosts are up already: make hosts-down"
+    if reason:
+        pytest.skip(reason)
+    samples = list(sample_images(IMAGES))
+    with Hosts() as hosts:
+        # a killed worker's messages come back after the timeout: short, so that the tests are
+        short = {"retry_seconds": 15, "visibility_timeout_seconds": 30}
+        images = [(sample.index, sample.data) for sample in samples]
+        stack = mission.apply(hosts, images, **short)
+        runs, checkout = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("checkout")
+        copy_sources(mission.ROOT, checkout)
+        yield Pair(hosts, stack, samples, runs, checkout, stack.outputs())
+
+
+@pytest.fixture(autouse=True)
+def usual_knobs() -> Iterator[None]:
+    """Each test begins and ends with the sandbox's usual behaviour."""
+    yield
+    knobs.latency_seconds = 0.0

@@ -1,0 +1,328 @@
+"""The mission on booted hosts; the tests build on each other, in the order that they stand in."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.hosts.mission import BUCKET
+from sandbox.rekognition import knobs, reset_counts
+from sandbox.server import Fault
+from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls
+
+pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(900)]
+
+KEYS = ("label-1", "text-1")
+# so that a run can be caught in its middle
+IN_FLIGHT = 1
+MORE = {"CARTEXT_IN_FLIGHT": IN_FLIGHT, "CARTEXT_PROGRESS_SECONDS": 1}
+FEW_IN_FLIGHT = ("-e", json.dumps({"more_settings": MORE}))
+
+
+def unit(key: str) -> str:
+    return f"cartext-{key.partition('-')[0]}"
+
+
+# --- order check, converge, converge again, verify -----------------------------------------------
+
+
+def test_order_check_passes_on_a_bare_host_and_changes_nothing(pair: Pair) -> None:
+    pair.site("--check", "--diff")
+    assert pair.ssh("text-1", "ls -d /opt/cartext /etc/cartext 2>/dev/null", check=False) == ""
+
+
+def test_converges(pair: Pair) -> None:
+    assert pair.site(*FEW_IN_FLIGHT).changed > 0
+
+
+def test_second_run_changes_nothing(pair: Pair) -> None:
+    assert pair.site(*FEW_IN_FLIGHT).changed == 0
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_unit_is_enabled_and_waits_for_a_run(pair: Pair, key: str) -> None:
+    assert pair.ssh(key, f"systemctl is-enabled {unit(key)}").strip() == "enabled"
+    assert pair.ssh(key, "systemctl is-system-running").strip() == "running"
+    assert pair.is_idle(key)
+    assert "run.env was not met" in pair.ssh(key, f"systemctl status {unit(key)}", check=False)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_unit_is_hardened(pair: Pair, key: str) -> None:
+    analysis = pair.ssh(key, f"systemd-analyze security --no-pager {unit(key)} | tail -n 1")
+    exposure = re.search(r"(\d+\.\d+)", analysis)
+    assert exposure and float(exposure[1]) <= 1.5, analysis
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_worker_has_a_user_of_its_own_that_owns_no_code_and_no_settings(
+    pair: Pair, key: str
+) -> None:
+    user, _, _, _, _, home, shell = pair.ssh(key, "getent passwd cartext").strip().split(":")
+    assert (user, home, shell) == ("cartext", "/nonexistent", "/usr/sbin/nologin")
+    assert "cartext" not in pair.ssh(key, "id -nG admin").split()
+    writable = "sudo -u cartext find /opt/cartext /etc/cartext /etc/systemd/system -writable"
+    # links are always "writable"; what counts is the folder they are in
+    assert pair.ssh(key, f"{writable} -not -type l") == ""
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_journal_lasts_and_is_bounded(pair: Pair, key: str) -> None:
+    settings = pair.ssh(key, "cat /etc/systemd/journald.conf.d/10-cartext.conf")
+    assert "Storage=persistent" in settings
+    assert "SystemMaxUse=500M" in settings
+    assert pair.ssh(key, "ls /var/log/journal/$(cat /etc/machine-id)/system.journal")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_volume_of_terraform_is_mounted_by_label(pair: Pair, key: str) -> None:
+    volume = pair.outputs["instances"][key]["data_volume_id"].replace("-", "")
+    disk = pair.ssh(key, f"realpath /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume}")
+    mounted = pair.ssh(key, "findmnt --noheadings --output SOURCE,OPTIONS /var/lib/cartext")
+    source, options = mounted.split()
+    assert source == disk.strip()
+    assert pair.ssh(key, f"sudo blkid -o value -s LABEL {source}").strip() == "cartext"
+    assert {"noexec", "nosuid", "nodev"} <= set(options.split(","))
+    assert "What=LABEL=cartext" in pair.ssh(key, "cat /etc/systemd/system/var-lib-cartext.mount")
+    assert pair.ssh(key, "stat --format %U:%G:%a /var/lib/cartext").strip() == "root:cartext:1770"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_secret_in_any_file(pair: Pair, key: str) -> None:
+    searched = "/etc/cartext /etc/systemd /opt/cartext /var/lib/cartext /home /root"
+    secrets = "'AKIA[A-Z0-9]{16}|ASIA[A-Z0-9]{16}|aws_secret|SECRET_ACCESS_KEY=|PRIVATE KEY-----'"
+    found = pair.ssh(
+        key,
+        f"sudo grep -rIlE {secrets} {searched} --include='*' --exclude-dir=site-packages",
+        check=False,
+    )
+    assert found == ""
+
+
+# --- the mission -------------------------------------------------------------------------------
+
+
+def test_mission_finds_what_was_drawn(pair: Pair) -> None:
+    reset_counts()
+    played = pair.run("first")
+    assert read_output(pair.output("first")) == pair.truth()
+    assert "run first: done" in played.output
+    assert repeated_calls() == 0
+
+
+def test_results_are_of_the_same_images_and_say_more(pair: Pair) -> None:
+    lines = (pair.runs / "first" / "results.jsonl").read_text().splitlines()
+    cars = {sample.index for sample in pair.samples if sample.truth.car}
+    assert {json.loads(line)["index"] for line in lines} == cars
+
+
+def test_finished_run_says_so_and_changes_nothing(pair: Pair) -> None:
+    reset_counts()
+    played = pair.run("first")
+    assert "run first: was finished already" in played.output
+    assert played.changed == 0
+    assert not any(paid().values())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_login_user_reads_the_log_over_ssh(pair: Pair, key: str) -> None:
+    command = pair.outputs["log_commands"][key]
+    assert command.endswith(f"journalctl -fu {unit(key)}")
+    log = pair.ssh(key, f"journalctl --output=cat -u {unit(key)}")
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    summary = next(event for event in events if event["event"] == "summary")
+    assert summary["run"] == "first"
+    assert summary["worker"] == f"cartext-{key}"
+
+
+def test_credentials_come_from_the_instance_role(pair: Pair) -> None:
+    # the keys that the workers used are those that the metadata service gave to their roles
+    roles = {role["Arn"] for role in pair.hosts.sandbox.client("iam").list_roles()["Roles"]}
+    assert len([arn for arn in roles if "cartext" in arn]) >= 2
+    environment = pair.ssh("text-1", "sudo cat /etc/cartext/worker.env")
+    assert "AWS_ACCESS_KEY" not in environment
+    assert "AWS_SECRET" not in environment
+
+
+# --- disasters ---------------------------------------------------------------------------------
+
+
+def events(pair: Pair, key: str, run: str, name: str) -> list[dict[str, Any]]:
+    """The events of that name that a worker has logged for the run."""
+    log = pair.ssh(key, f"journalctl --output=cat -u {unit(key)}", check=False)
+    parsed = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [event for event in parsed if event["event"] == name and event["run"] == run]
+
+
+@contextmanager
+def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
+    """A run is in its middle, and nobody follows it; after the block its end is waited for."""
+    reset_counts()
+    knobs.latency_seconds = latency_seconds
+    follower = pair.start(run)
+
+    def in_the_middle() -> bool:
+        done = [event["done"] for event in events(pair, "label-1", run, "progress")]
+        return bool(done) and 2 <= done[-1] < len(pair.samples)
+
+    pair.wait_until("the middle of the run", in_the_middle)
+    follower.send_signal(signal.SIGINT)
+    follower.communicate(timeout=60)
+    yield
+    knobs.latency_seconds = 0.0
+    for key in KEYS:
+        pair.wait_until(f"the end of {key}", lambda key=key: pair.is_idle(key), 120)
+
+
+def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
+    with under_way(pair, "cut", latency_seconds=2):
+        for key in KEYS:
+            pair.hosts.power_cut(f"cartext-{key}")
+        # nobody starts anything but the machines: the run goes on by itself
+        for key in KEYS:
+            pair.hosts.power_on(f"cartext-{key}")
+    assert 0 < events(pair, "label-1", "cut", "start")[-1]["decided_before"] < IMAGES
+    assert pair.output_on_volume("cut") == pair.output("first")
+    assert repeated_calls() <= len(KEYS) * IN_FLIGHT
+
+
+def test_replaced_instance_keeps_its_volume_and_goes_on(pair: Pair) -> None:
+    before = pair.outputs["instances"]["text-1"]
+    with under_way(pair, "replaced", latency_seconds=2):
+        pair.apply('-replace=aws_instance.worker["text-1"]')
+        after = pair.outputs["instances"]["text-1"]
+        assert after["id"] != before["id"]
+        assert after["data_volume_id"] == before["data_volume_id"]
+        pair.site(*FEW_IN_FLIGHT)
+    assert pair.output_on_volume("replaced") == pair.output("first")
+    assert pair.output_on_volume("first") == pair.output("first")
+    assert repeated_calls() == 0
+
+
+@pytest.fixture
+def edited_checkout(pair: Pair, tmp_path: Path) -> Path:
+    """A copy of what is installed, with an edit in it."""
+    copy_sources(pair.checkout, tmp_path)
+    with (tmp_path / "workers" / "__init__.py").open("a") as file:
+        file.write("# edited\n")
+    return tmp_path
+
+
+def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
+    pair: Pair, edited_checkout: Path
+) -> None:
+    old = pair.ssh("label-1", "readlink /opt/cartext/current")
+    with under_way(pair, "rolled", latency_seconds=6):
+        pair.site(*FEW_IN_FLIGHT, checkout=edited_checkout)
+    assert 0 < events(pair, "label-1", "rolled", "start")[-1]["decided_before"] < IMAGES
+    new, link = sorted(pair.ssh("label-1", "ls /opt/cartext").split())
+    assert link == "current"
+    assert pair.ssh("label-1", "readlink /opt/cartext/current").strip() == new != old.strip()
+    assert pair.output_on_volume("rolled") == pair.output("first")
+    assert repeated_calls() == 0
+
+
+def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
+    with under_way(pair, "stopped", latency_seconds=4):
+        assert pair.play("stop.yml").status == 0
+        assert all(pair.is_idle(key) for key in KEYS)
+    assert events(pair, "label-1", "stopped", "summary")[-1]["done"] < IMAGES
+    pair.run("stopped")
+    assert pair.output("stopped") == pair.output("first")
+    assert repeated_calls() == 0
+
+
+def test_half_done_install_is_done_again(pair: Pair) -> None:
+    pair.ssh("text-1", "sudo rm -r /opt/cartext/current/installed /opt/cartext/current/lib")
+    pair.site(*FEW_IN_FLIGHT, "--limit", "localhost,cartext-text-1")
+    assert "usage" in pair.ssh("text-1", "/opt/cartext/current/bin/cartext --help")
+
+
+# --- misconfiguration says what is wrong, and ends ---------------------------------------------
+
+
+def wrong(pair: Pair, playbook: str, *arguments: str, **environment: str) -> str:
+    """The one complaint of a playbook that has to fail."""
+    played = pair.play(playbook, *arguments, **environment)
+    assert played.status != 0, played.output
+    assert played.complaints, played.output
+    return played.complaints[-1]
+
+
+def test_wrong_bucket(pair: Pair) -> None:
+    settings = "/etc/cartext/worker.env"
+    pair.ssh("label-1", f"sudo sed -i.right s/{BUCKET}/no-such-bucket/ {settings}")
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=wrong-bucket")
+    finally:
+        pair.ssh("label-1", f"sudo mv {settings}.right {settings}")
+    assert "no-such-bucket" in complaint
+    assert "run.yml -e run=wrong-bucket" in complaint
+    assert pair.play("stop.yml").status == 0
+
+
+def test_missing_queue_permission(pair: Pair) -> None:
+    pair.hosts.sandbox.faults.append(Fault(r"SQS\.SendMessage", "AccessDenied", 403))
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=no-permission")
+    finally:
+        pair.hosts.sandbox.faults.clear()
+    assert "SendMessage" in complaint
+    assert "permission" in complaint
+    assert pair.play("stop.yml").status == 0
+
+
+def test_full_data_volume(pair: Pair) -> None:
+    filler = "/var/lib/cartext/filler"
+    free = "$(($(df --output=avail -B1 /var/lib/cartext | tail -n 1) - 4194304))"
+    pair.ssh("text-1", f"sudo fallocate -l {free} {filler}-1")
+    pair.ssh("text-1", f"sudo dd if=/dev/zero of={filler}-2 bs=4k status=none || true")
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=full")
+    finally:
+        pair.ssh("text-1", f"sudo rm {filler}-1 {filler}-2")
+    assert "space" in complaint
+    pair.run("full")
+    assert pair.output("full") == pair.output("first")
+
+
+def test_unreachable_host(pair: Pair) -> None:
+    pair.hosts.power_cut("cartext-text-1")
+    try:
+        complaint = wrong(pair, "site.yml", "-e", "reachable_seconds=5")
+    finally:
+        pair.hosts.power_on("cartext-text-1")
+    assert "cartext-text-1" in complaint
+    assert "does not let us in by ssh" in complaint
+
+
+def test_empty_inventory(pair: Pair) -> None:
+    complaint = wrong(pair, "site.yml", CARTEXT_PROJECT="nothing-of-that-name")
+    assert "cartext-label-1, cartext-text-1" in complaint
+    assert "CARTEXT_PROJECT" in complaint
+
+
+def test_terraform_not_applied(pair: Pair, tmp_path: Path) -> None:
+    complaint = wrong(pair, "site.yml", CARTEXT_TERRAFORM_DIR=str(tmp_path))
+    assert "run `terraform apply`" in complaint
+
+
+def test_changed_host_key_is_fatal(pair: Pair) -> None:
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    anew = f"sudo rm {key} {key}.pub && sudo ssh-keygen -q -t ed25519 -N '' -f {key}"
+    pair.ssh("text-1", f"{anew} && sudo systemctl restart ssh")
+    # a connection of before, which is still open, would not notice
+    played = pair.play(
+        *("site.yml", "-e", "reachable_seconds=20", "--limit", "localhost,cartext-text-1"),
+        ANSIBLE_SSH_ARGS="-o ControlMaster=no",
+    )
+    assert played.status != 0
+    assert "cartext-text-1" in played.complaints[-1]
+    assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in played.complaints[-1]
