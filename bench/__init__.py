@@ -1,0 +1,1 @@
+"""Speed and cost of the workers, side by side with the sequential way."""

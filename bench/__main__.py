@@ -1,0 +1,54 @@
+"""`python -m bench`: what the workers can do on this machine, in a quarter of an hour."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import measures
+from bench.report import Row, as_json, chart, print_table
+from bench.stub import ROOT
+
+MEASURES = {
+    "quotas": (measures.quotas, "Speed at a quota (calls/s of each operation), calls of 250 ms"),
+    "sequential": (measures.sequential, "Side by side, 50 calls/s, calls of 500 ms"),
+    "sizes": (measures.sizes, "CPU time and memory, no quota, calls of 250 ms"),
+    "listing": (measures.listing, "A over a bucket that it has done before, all but 1,000 images"),
+    "parts": (measures.parts, "Where an image's CPU time goes"),
+    "scale": (measures.scale, "Workers of each kind, 20 calls/s each, one queue and one table"),
+}
+COSTS = "Dollars, every image a car; instances t3.small, list prices of us-east-1"
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny runs: does it work at all?")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, help="only these")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the results")
+    options = parser.parse_args()
+
+    console = Console(highlight=False)
+    results: dict[str, list[Row]] = {"machine": [measures.machine()]}
+    for name in options.only or MEASURES:
+        measure, title = MEASURES[name]
+        results[name] = []
+        with console.status(title):
+            results[name] += measure(options.quick)
+        print_table(title, results[name], console, across=name == "parts")
+    if "quotas" in results:
+        results["costs"] = list(measures.costs(results["quotas"]))
+        print_table(COSTS, results["costs"], console, across=True)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bench.json").write_text(as_json(results))
+    (options.out / "bench.svg").write_text(chart(results))
+    console.print(f"{options.out / 'bench.json'}\n{options.out / 'bench.svg'}")
+    if any(row.get("problems") for rows in results.values() for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""Runs workers as processes against the stub, and says what they took."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from bench.stub import ROOT, TABLE, Scenario, Stub
+
+STATE = ROOT / "build" / "bench"
+# the workers begin at half their rate and are at the full one after two seconds
+RAMP_SECONDS = 3.0
+# calls are counted when they are let in, and the last of a shard are fewer
+END_SECONDS = 1.0
+LATENCY_SECONDS = 0.75
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A process that has ended: `cpu` in seconds, `memory` in MB at its highest."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    status: int
+
+
+class Child:
+    """A process, measured by the kernel from its start to its end."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.log = folder / "log"
+        self._began = time.monotonic()
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(command, cwd=folder, env=environment, stderr=log)
+        self._thread = threading.Thread(target=self._wait)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._usage = Usage(
+            time.monotonic() - self._began,
+            used.ru_utime + used.ru_stime,
+            used.ru_maxrss / 1024,
+            self._process.returncode,
+        )
+
+    def wait(self) -> Usage:
+        """Waits for its end; RuntimeError when that is not a good one."""
+        self._thread.join()
+        if self._usage.status:
+            raise RuntimeError(f"a worker ended with {self._usage.status}: {self._last_words()}")
+        return self._usage
+
+    def kill(self) -> None:
+        """Ends it, if it has not ended."""
+        if self._thread.is_alive():
+            self._process.kill()
+        self._thread.join()
+
+    def _last_words(self) -> str:
+        return self.log.read_text()[-2000:]
+
+    @cached_property
+    def events(self) -> dict[str, dict[str, Any]]:
+        """The last line of each event in its log."""
+        wanted = ('"start"', '"end"', '"summary"')
+        with self.log.open() as lines:
+            rows = [json.loads(line) for line in lines if any(name in line for name in wanted)]
+        return {row["event"]: row for row in rows}
+
+    def time_of(self, event: str) -> float:
+        """When it logged this, in seconds since 1970."""
+        return datetime.fromisoformat(self.events[event]["time"]).timestamp()
+
+
+@dataclass
+class Run:
+    """A finished run of `labels` + `texts` workers."""
+
+    scenario: Scenario
+    seconds: float
+    record: dict[str, Any]
+    labels: list[Usage]
+    texts: list[Usage]
+    busy: float = 0.0
+    """CPU seconds that the whole machine spent meanwhile."""
+    window: tuple[float, float] = (0.0, 0.0)
+    written: float = 0.0
+    """When output.txt was whole, in seconds since 1970."""
+    problems: list[str] = field(default_factory=list)
+
+    def share_of_quota(self, operation: str) -> float:
+        """Calls let in, as a share of the quota, between the ramp and the end."""
+        return self.rate(operation) / self.scenario.quota
+
+    def rate(self, operation: str) -> float:
+        """Calls a second that were let in between the ramp and the end."""
+        first, last = self.window
+        taken: int = sum(first <= when < last for when in self.record[operation]["taken"])
+        return taken / (last - first)
+
+    @property
+    def throttled(self) -> float:
+        """Refused calls as a share of all."""
+        operations = [self.record[name] for name in ("DetectLabels", "DetectText")]
+        refused: int = sum(operation["throttled"] for operation in operations)
+        paid: int = sum(operation["paid"] for operation in operations)
+        return refused / (refused + paid)
+
+    def calls(self, service: str, per: int) -> float:
+        """Calls of a service for each of so many images."""
+        counts: dict[str, int] = self.record["calls"]
+        return sum(count for name, count in counts.items() if name.startswith(service)) / per
+
+    @property
+    def cores(self) -> dict[str, float]:
+        """How many cores each was at work on, on average; others are no part of the bench."""
+        workers = sum(usage.cpu for usage in self.labels + self.texts)
+        stub: float = self.record["cpu"]
+        others = max(0.0, self.busy - workers - stub)
+        seconds = {"the workers": workers, "the stub": stub, "others": others}
+        return {f"cores of {name}": cpu / self.seconds for name, cpu in seconds.items()}
+
+    @property
+    def images(self) -> int:
+        """How many were looked at."""
+        images: int = self.record["DetectLabels"]["images"]
+        return images
+
+    @property
+    def cars(self) -> int:
+        """How many were read."""
+        images: int = self.record["DetectText"]["images"]
+        return images
+
+    @property
+    def to_start(self) -> list[float]:
+        """Seconds from A's answer to B's start on the same image: the percentiles 1 to 99."""
+        answered, downloads = self.record["DetectLabels"]["answered"], self.record["downloads"]
+        return quantiles([downloads[key] - answered[key] for key in downloads], n=100)
+
+    @property
+    def to_file(self) -> float:
+        """Seconds from the last image's answer to the whole file."""
+        answered: dict[str, float] = self.record["DetectText"]["answered"]
+        return self.written - max(answered.values())
+
+
+def in_flight(quota: float, workers: int) -> int:
+    """As many images as a worker has on the way when a call takes `LATENCY_SECONDS`."""
+    return max(32, min(1000, round(quota / workers * LATENCY_SECONDS)))
+
+
+def run_workers(  # noqa: PLR0913 - what a run can differ in
+    scenario: Scenario,
+    labels: int = 1,
+    texts: int = 1,
+    *,
+    shared: bool | None = None,
+    late_texts: float = 0.0,
+    prepare: Callable[[Path], None] | None = None,
+    **settings: object,
+) -> Run:
+    """Runs so many workers to their end.
+
+    They share a table when they are more than a pair (or as `shared` says), else each has its own
+    SQLite file. The text workers start `late_texts` seconds later; `prepare` gets the state folder
+    of the first label worker before that starts.
+    """
+    shared = labels > 1 or texts > 1 if shared is None else shared
+    common = {
+        "quota": scenario.quota,
+        "in_flight": in_flight(scenario.quota, max(labels, texts)),
+        "log_format": "json",
+        "state_dir": "state",
+        **({"ledger": f"dynamodb://{TABLE}"} if shared else {}),
+        **settings,
+    }
+    with _children() as children, Stub(scenario) as stub:
+        folder = children.folder
+        if prepare:
+            prepare(folder / "label-0" / "state")
+        began, busy = time.monotonic(), _busy()
+        for role, number in (("label", labels), ("text", texts)):
+            if role == "text":
+                time.sleep(late_texts)
+            for worker in range(number):
+                shard = {"shard": worker, "shards": number} if role == "label" else {}
+                environment = stub.environment(**{**common, **shard, "quota_workers": number})
+                command = [sys.executable, "-m", "workers", role]
+                children.append(Child(command, environment, folder / f"{role}-{worker}"))
+        usages = [child.wait() for child in children]
+        run = Run(
+            scenario,
+            time.monotonic() - began,
+            stub.record(),
+            usages[:labels],
+            usages[labels:],
+            _busy() - busy,
+        )
+        if scenario.images and texts:
+            run.window = _window(children, labels)
+            run.written = max(_output(child).stat().st_mtime for child in children[labels:])
+            run.problems = _problems(run, children[labels:])
+        return run
+
+
+def _busy() -> float:
+    """CPU seconds of all cores since the machine started; 0 where that is not told."""
+    try:
+        line = Path("/proc/stat").read_text().partition("\n")[0]
+    except OSError:
+        return 0.0
+    user, nice, system, _, _, irq, soft, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+class _Children(list[Child]):
+    """Processes, and the folder in which each has its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+@contextmanager
+def workshop() -> Iterator[Path]:
+    """A folder on the checkout's disk, for as long as it is needed."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=STATE) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _children() -> Iterator[_Children]:
+    """A list for processes, which do not outlive it."""
+    with workshop() as folder:
+        children = _Children(folder)
+        try:
+            yield children
+        finally:
+            for child in children:
+                child.kill()
+
+
+def _window(children: list[Child], labels: int) -> tuple[float, float]:
+    """From when all are at their full rate until the first label worker has no more images."""
+    first = max(child.time_of("start") for child in children) + RAMP_SECONDS
+    last = min(child.time_of("end") for child in children[:labels]) - END_SECONDS
+    # a run that is over before leaves only its own middle
+    return (first, last) if last - first > 1 else (first - RAMP_SECONDS, last + END_SECONDS)
+
+
+def _output(child: Child) -> Path:
+    return child.folder / "state" / "default" / "output.txt"
+
+
+def _problems(run: Run, texts: list[Child]) -> list[str]:
+    """What went wrong though every worker was content."""
+    problems = []
+    if run.images != run.scenario.images:
+        problems.append(f"{run.images} of {run.scenario.images} images were looked at")
+    for name in ("DetectLabels", "DetectText"):
+        twice = run.record[name]["paid"] - run.record[name]["images"]
+        if twice:
+            problems.append(f"{twice} calls of {name} were paid for twice")
+    for child in texts:
+        lines = _output(child).read_text().splitlines()
+        right = sum(line.split(": ")[1] == line.split(": ")[0] + " | AB 123" for line in lines)
+        if not right == len(lines) == run.cars:
+            problems.append(f"{right} of {run.cars} lines of output.txt are right")
+    return problems
+
+
+def run_sequential(scenario: Scenario) -> Run:
+    """Runs the two processes of the sequential way to their end."""
+    with _children() as children, Stub(scenario) as stub:
+        began = time.monotonic()
+        for role in ("label", "text"):
+            command = [sys.executable, "-m", "bench.sequential", role]
+            children.append(Child(command, stub.environment(), children.folder / role))
+        label, text = [child.wait() for child in children]
+        record = stub.record()
+        taken = record["DetectLabels"]["taken"]
+        window = (taken[0], taken[-1])
+        seconds = time.monotonic() - began
+        return Run(scenario, seconds, record, [label], [text], window=window)

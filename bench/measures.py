@@ -1,0 +1,211 @@
+"""What is measured: each function makes its runs and gives the rows of one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from bench.cost import HOUR, dollars_by_service
+from bench.fleet import Run, run_sequential, run_workers, workshop
+from bench.report import Row
+from bench.stub import Scenario, Stub
+from bench.stub.scenario import key_of
+from workers.ledger import SqliteLedger
+from workers.records import LabelDecision
+
+Rows = Iterator[Row]
+
+RUN_SECONDS = 30
+# a quota that nobody reaches: the machine is the limit
+NO_QUOTA = 1e6
+
+
+def quotas(quick: bool) -> Rows:
+    """A pair at the quotas that accounts have, and a fleet at 1,000 calls a second."""
+    for quota, workers, seconds in ((5, 1, 40), (50, 1, 30), (250, 1, 30), (1000, 4, 20)):
+        if quick and quota != 50:
+            continue
+        images = 100 if quick else quota * seconds
+        run = run_workers(Scenario(images, quota), workers, workers)
+        yield {"quota": quota, "workers": f"{workers} + {workers}", **_speed(run)}
+    if not quick:
+        # whoever starts B later gives it a backlog, which lasts until A has no more images
+        run = run_workers(Scenario(50 * 30, 50), late_texts=10)
+        yield {"quota": 50, "workers": "1 + 1, B 10 s late", **_speed(run)}
+        run = run_workers(Scenario(50 * 30, 50, cars=0.3))
+        yield {"quota": 50, "workers": "1 + 1, 30 % cars", **_speed(run)}
+
+
+def _speed(run: Run) -> Row:
+    wait = run.to_start
+    others = sum(run.calls(service, run.images) for service in ("S3", "DynamoDB")) - (
+        run.record["calls"]["S3 GetObject"] / run.images
+    )
+    return {
+        "images": run.images,
+        "seconds": run.seconds,
+        "A images/s": run.rate("DetectLabels"),
+        "B images/s": run.rate("DetectText"),
+        "A share of quota": run.share_of_quota("DetectLabels"),
+        "B share of quota": run.share_of_quota("DetectText"),
+        "throttled": run.throttled,
+        "SQS calls a car": run.calls("SQS", run.cars),
+        "other calls an image": others,
+        "A to B p50 ms": wait[49] * 1000,
+        "A to B p99 ms": wait[98] * 1000,
+        "last to file s": run.to_file,
+        "A CPU ms an image": sum(usage.cpu for usage in run.labels) / run.images * 1000,
+        "B CPU ms an image": sum(usage.cpu for usage in run.texts) / run.cars * 1000,
+        "memory MB": max(usage.memory for usage in run.labels + run.texts),
+        **run.cores,
+        "problems": "; ".join(run.problems),
+        "calls": run.record["calls"],
+        "units": run.record["units"],
+    }
+
+
+def sequential(quick: bool) -> Rows:
+    """The pair and the sequential way, at the same time, each with 50 calls/s and 500 ms."""
+    ways: dict[str, Callable[[], Run]] = {
+        "this pair": partial(
+            run_workers, Scenario(150 if quick else 1500, 50, rekognition_seconds=0.5)
+        ),
+        "one at a time": partial(
+            run_sequential, Scenario(8 if quick else 60, 50, rekognition_seconds=0.5)
+        ),
+    }
+    runs = _at_once(ways)
+    slow = runs["one at a time"]
+    for way, run in runs.items():
+        yield {
+            "way": way,
+            "images": run.images,
+            "seconds": run.seconds,
+            "images/s": run.rate("DetectLabels"),
+            "times as fast": run.rate("DetectLabels") / slow.rate("DetectLabels"),
+            "times, start and end included": run.images / run.seconds * slow.seconds / slow.images,
+            "SQS calls a car": run.calls("SQS", run.cars),
+            "problems": "; ".join(run.problems),
+        }
+
+
+def _at_once(functions: dict[str, Callable[[], Run]]) -> dict[str, Run]:
+    runs: dict[str, Run] = {}
+
+    def keep(name: str) -> None:
+        runs[name] = functions[name]()
+
+    threads = [threading.Thread(target=keep, args=(name,)) for name in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: runs[name] for name in functions}
+
+
+def sizes(quick: bool) -> Rows:
+    """CPU time and memory of each worker by the number of images, as fast as the machine can."""
+    start: Run | None = None
+    for images in (0, 100) if quick else (0, 1000, 10_000, 100_000):
+        run = run_workers(Scenario(images, NO_QUOTA), in_flight=100)
+        # starting takes its time once, whatever the number of images
+        start = start or run
+        row: Row = {"images": images, "seconds": run.seconds}
+        for name, usages, before in (
+            ("A", run.labels, start.labels),
+            ("B", run.texts, start.texts),
+        ):
+            row[f"{name} CPU s"] = usages[0].cpu
+            if images:
+                row[f"{name} CPU ms an image"] = (usages[0].cpu - before[0].cpu) / images * 1000
+            row[f"{name} memory MB"] = usages[0].memory
+        if images:
+            row["images/s"] = images / run.seconds
+            row["last to file s"] = run.to_file
+        row["problems"] = "; ".join(run.problems)
+        yield row
+
+
+def listing(quick: bool) -> Rows:
+    """A starts again over a bucket of which all but the last thousand images are decided."""
+    decided, new = (2000, 10) if quick else (1_000_000, 1000)
+    scenario = Scenario(decided + new, NO_QUOTA, s3_seconds=0)
+    run = run_workers(scenario, texts=0, in_flight=100, prepare=partial(_decide, decided))
+    (label,) = run.labels
+    yield {
+        "keys": scenario.images,
+        "seconds": run.seconds,
+        "A CPU s": label.cpu,
+        "A CPU µs a key": label.cpu / scenario.images * 1e6,
+        "A memory MB": label.memory,
+        "paid calls": run.images,
+    }
+
+
+def _decide(images: int, state_dir: Path) -> None:
+    """Writes the ledger of an earlier start."""
+    with closing(SqliteLedger(state_dir / "ledger.sqlite3")) as ledger:
+        decisions = (LabelDecision("default", 0, key_of(number)) for number in range(images))
+        while some := [ledger.decide(decision) for decision in islice(decisions, 10_000)]:
+            some[-1].result()
+
+
+def parts(quick: bool) -> Rows:
+    """Where an image's CPU time goes, in milliseconds."""
+    scenario = Scenario(1_000_000, NO_QUOTA, 1.0, 100_000, 0, 0, 0)
+    with workshop() as folder, Stub(scenario) as stub:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.parts", "50" if quick else "1000"],
+            env=stub.environment(),
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    found = json.loads(done.stdout)
+    for name, milliseconds in found["milliseconds"].items():
+        shares = found["shares"].get(name.partition(" ")[2], {})
+        yield {"part": name, "CPU ms an image": milliseconds, **shares}
+
+
+def scale(quick: bool) -> Rows:
+    """More workers of each kind at a quota that grows with them, one queue, one ledger table."""
+    quota, one = 20, 0.0
+    for workers in (1, 2) if quick else (1, 2, 4, 8):
+        images = quota * workers * (4 if quick else RUN_SECONDS)
+        run = run_workers(Scenario(images, quota * workers), workers, workers, shared=True)
+        rate = run.rate("DetectText")
+        one = one or rate
+        yield {"workers": workers, "quota": quota * workers, "speed-up": rate / one, **_speed(run)}
+
+
+def costs(measured: list[Row]) -> Rows:
+    """Dollars by the calls that `quotas` has measured: every image has a car and is read."""
+    by_quota = {row["quota"]: row for row in reversed(measured) if row["workers"][-1] in "14"}
+    for quota, row in sorted(by_quota.items()):
+        workers = int(row["workers"][0])
+        for images in (1000, 1_000_000, 10_000_000):
+            seconds = images / (quota * row["A share of quota"])
+            parts = dollars_by_service(row, images, seconds, instances=2 * workers)
+            yield {
+                "images": images,
+                "quota": quota,
+                "workers": row["workers"],
+                "hours": seconds / HOUR,
+                **parts,
+                "dollars": sum(parts.values()),
+            }
+
+
+def machine() -> Row:
+    """What all of this ran on."""
+    load = os.getloadavg()[0]
+    return {"cores": os.cpu_count(), "load before": load, "time": time.strftime("%Y-%m-%d %H:%M")}

@@ -1,0 +1,143 @@
+"""Where an image's CPU time goes: `python -m bench.parts` in a stub's environment prints JSON.
+
+One thread does what the workers' threads do, so that each part can be timed for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from bench.stub.s3 import ETAG
+from bench.stub.scenario import key_of
+from workers import log
+from workers.aws import Aws
+from workers.images import Bucket
+from workers.index_queue import BATCH, IndexQueue, image_entry
+from workers.ledger import SqliteLedger
+from workers.output import write_results
+from workers.recognition import Recognizer
+from workers.records import LabelDecision, TextResult
+from workers.settings import Settings
+from workers.stop import Stop
+
+# by the name of the source file; a file of no part belongs to whoever called it
+PARTS = (
+    ("signing", ("botocore/auth", "hmac.py")),
+    ("request body", ("botocore/serialize", "json/encoder", "base64.py")),
+    ("answer", ("botocore/parsers", "json/decoder", "imagesize")),
+    ("sockets", ("/socket.py", "http/client", "urllib3/util/wait")),
+    ("HTTP", ("urllib3/", "/email/", "botocore/httpsession", "botocore/awsrequest")),
+    ("rest of botocore", ("/botocore/",)),
+    ("ours", ("/workers/", "/tenacity/")),
+)
+
+
+class Bench:
+    """The parts of a worker, used by one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        settings, stop = Settings(quota=1e6, log_format="json"), Stop()  # type: ignore[call-arg]
+        aws = Aws(settings, stop)
+        bucket = Bucket(aws, settings)
+        self.recognizer = Recognizer(aws, bucket, settings, stop)
+        self.queue = IndexQueue(aws, settings)
+        self.ledger = SqliteLedger(folder / "ledger.sqlite3")
+        self.folder = folder
+        self.pages = bucket.pages()
+        label = self.recognizer.label(key_of(0))
+        lines = self.recognizer.lines(key_of(0), ETAG)
+        self.decisions = [
+            LabelDecision("bench", 0, key_of(number), ETAG, label) for number in range(10_000)
+        ]
+        self.results = [TextResult("bench", d.index, label, lines) for d in self.decisions]
+        self.receipts: list[str] = []
+        log.configure(settings, "bench")
+
+    def receive(self, _: int) -> None:
+        """Ten messages, of which the receipts are kept."""
+        self.receipts += [message.receipt for message in self.queue.receive(BATCH)]
+
+    def parts(self) -> dict[str, tuple[Callable[[int], Any], int]]:
+        """What each part does when it is done for the n-th time, and for how many images."""
+        entries = [image_entry(decision) for decision in self.decisions[:BATCH]]
+        write = structlog.get_logger().info
+        return {
+            "A listing": (lambda _: next(self.pages), 1000),
+            "A DetectLabels": (lambda n: self.recognizer.label(key_of(n)), 1),
+            "A ledger": (lambda n: self.ledger.decide(self.decisions[n]).result(), 1),
+            "A send": (lambda _: self.queue.send(entries), BATCH),
+            "A log": (lambda n: write("labelled", index=key_of(n), confidence=98.7, ms=250), 1),
+            "B receive": (self.receive, BATCH),
+            "B GetObject, DetectText": (lambda n: self.recognizer.lines(key_of(n), ETAG), 1),
+            "B ledger": (lambda n: self.ledger.complete(self.results[n]).result(), 1),
+            "B delete": (lambda n: self.queue.delete(self.receipts[n * 10 : n * 10 + 10]), BATCH),
+            "B log": (lambda n: write("read", index=key_of(n), text="AB 123", ms=250), 1),
+            "B output, each time": (lambda _: self.write(), 500),
+        }
+
+    def write(self) -> None:
+        """The whole output anew."""
+        write_results(self.folder, self.ledger.results("bench"))
+
+
+def main() -> None:
+    """Times the parts and divides the calls."""
+    times = int(sys.argv[1])
+    with (
+        Path(os.devnull).open("w") as sys.stderr,
+        tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
+    ):
+        bench = Bench(Path(folder))
+        found: dict[str, float] = {}
+        for name, (function, images) in bench.parts().items():
+            rounds = times if images == 1 else 20
+            before = time.process_time()
+            for number in range(rounds):
+                function(number)
+            found[name] = (time.process_time() - before) / rounds / images * 1000
+        calls = {
+            "DetectLabels": lambda n: bench.recognizer.label(key_of(n)),
+            "GetObject, DetectText": lambda n: bench.recognizer.lines(key_of(n), ETAG),
+        }
+        shares = {name: _shares(function, times) for name, function in calls.items()}
+        bench.ledger.close()
+    print(json.dumps({"milliseconds": found, "shares": shares}))
+
+
+def _shares(function: Callable[[int], Any], times: int) -> dict[str, float]:
+    """What the CPU was at, by samples of its own time, which slow no part."""
+    samples: Counter[str] = Counter()
+
+    def look(_: int, frame: FrameType | None) -> None:
+        part = None
+        while frame and not part:
+            part = _part(frame.f_code.co_filename)
+            frame = frame.f_back
+        samples[part or "ours"] += 1
+
+    signal.signal(signal.SIGPROF, look)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    for number in range(times):
+        function(number)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return {name: samples[name] / samples.total() for name, _ in PARTS}
+
+
+def _part(file: str) -> str | None:
+    return next((part for part, words in PARTS if any(word in file for word in words)), None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The AWS that the bench measures against: fast, in a process of its own, with the true limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.stub.scenario import BUCKET, QUEUE, TABLE, Scenario
+
+__all__ = ["BUCKET", "ROOT", "TABLE", "Scenario", "Stub"]
+
+ROOT = Path(__file__).parents[2]
+RECORD = "/-/record"
+
+
+class Stub:
+    """Serves one scenario on a loopback port until it is left."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.stub", json.dumps(asdict(self.scenario))],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout  # noqa: S101 - for the type checker
+        self.endpoint = self._process.stdout.readline().strip()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # it leaves when its input ends, so that it never outlives us
+        self._process.communicate()
+
+    @property
+    def queue_url(self) -> str:
+        """URL of the one queue."""
+        return f"{self.endpoint}/123456789012/{QUEUE}"
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        """The environment of a process that shall find its AWS here; `settings` are CARTEXT_…"""
+        ours = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "CARTEXT_"))
+        }
+        values = {"bucket": BUCKET, "queue_url": self.queue_url, **settings}
+        return {
+            **ours,
+            "PYTHONPATH": str(ROOT),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **{f"CARTEXT_{name.upper()}": str(value) for name, value in values.items()},
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What was called so far; `bench.stub.__main__` says what is in it."""
+        with urllib.request.urlopen(self.endpoint + RECORD) as reply:  # noqa: S310 - loopback
+            record: dict[str, Any] = json.load(reply)
+            return record

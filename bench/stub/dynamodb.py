@@ -1,0 +1,137 @@
+"""A table with string keys `pk` and `sk`, as far as the fleet's ledger uses DynamoDB."""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from typing import Any
+
+from bench.stub.http import TRACE, Request, Respond
+from bench.stub.scenario import Scenario, vary
+
+Json = dict[str, Any]
+
+# items of one Query; DynamoDB's own limit is 1 MB
+PAGE = 2000
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """What is answered instead of a result."""
+
+    def __init__(self, code: str, **more: Any) -> None:
+        self.body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **more}
+
+
+class Partition:
+    """The items of one `pk`, and their `sk` in order."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Json] = {}
+        self.order: list[str] = []
+
+    def put(self, item: Json) -> None:
+        """Keeps an item in the place of one with the same `sk`."""
+        name = item["sk"]["S"]
+        if name not in self.items:
+            insort(self.order, name)
+        self.items[name] = item
+
+    def delete(self, name: str) -> None:
+        """Removes an item, if it is there."""
+        if self.items.pop(name, None):
+            del self.order[bisect_left(self.order, name)]
+
+
+class DynamoDb:
+    """GetItem, PutItem, BatchGetItem, Query and TransactWriteItems."""
+
+    def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
+        self._seconds = scenario.dynamodb_seconds
+        self._counts = counts
+        self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
+        self.units = {"read": 0, "write": 0}
+        """Capacity that is paid for on demand."""
+
+    def handle(self, request: Request, respond: Respond, operation: str) -> None:
+        """Answers a DynamoDB call (AWS JSON 1.0)."""
+        self._counts[f"DynamoDB {operation}"] += 1
+        status = 200
+        try:
+            reply = getattr(self, f"_{operation}")(json.loads(request.body))
+        except Refusal as refusal:
+            status, reply = 400, refusal.body
+        headers = "Content-Type: application/x-amz-json-1.0\r\n" + TRACE
+        respond(json.dumps(reply).encode(), status, vary(self._seconds), headers)
+
+    def _find(self, key: Json) -> Json | None:
+        item = self._partitions[key["pk"]["S"]].items.get(key["sk"]["S"])
+        self._read([item] if item else [])
+        return item
+
+    def _read(self, items: list[Json]) -> None:
+        size = sum(len(json.dumps(item)) for item in items)
+        self.units["read"] += max(1, math.ceil(size / 4096))
+
+    def _GetItem(self, request: Json) -> Json:  # noqa: N802 - the operation's name
+        item = self._find(request["Key"])
+        return {"Item": item} if item else {}
+
+    def _BatchGetItem(self, request: Json) -> Json:  # noqa: N802
+        ((table, wanted),) = request["RequestItems"].items()
+        found = [self._find(key) for key in wanted["Keys"]]
+        return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
+
+    def _PutItem(self, request: Json) -> Json:  # noqa: N802
+        self.units["write"] += 1
+        if "ConditionExpression" in request and self._find(request["Item"]):
+            raise Refusal("ConditionalCheckFailedException")
+        self._put(request["Item"])
+        return {}
+
+    def _put(self, item: Json) -> None:
+        self._partitions[item["pk"]["S"]].put(item)
+
+    def _Query(self, request: Json) -> Json:  # noqa: N802
+        values = request["ExpressionAttributeValues"]
+        partition = self._partitions[values[":pk"]["S"]]
+        first, past = 0, len(partition.order)
+        if ":first" in values:
+            first = bisect_left(partition.order, values[":first"]["S"])
+            past = bisect_right(partition.order, values[":last"]["S"])
+        if "ExclusiveStartKey" in request:
+            first = bisect_right(partition.order, request["ExclusiveStartKey"]["sk"]["S"])
+        found = [partition.items[name] for name in partition.order[first:past][:PAGE]]
+        self._read(found)
+        reply: Json = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+        if past - first > PAGE:
+            reply["LastEvaluatedKey"] = {name: found[-1][name] for name in ("pk", "sk")}
+        return reply
+
+    def _TransactWriteItems(self, request: Json) -> Json:  # noqa: N802
+        actions = [next(iter(action.items())) for action in request["TransactItems"]]
+        # a transaction costs twice, also one that is refused
+        self.units["write"] += 2 * len(actions)
+        taken = ["ConditionExpression" in what and self._find(what["Item"]) for _, what in actions]
+        if any(taken):
+            reasons = [{"Code": "ConditionalCheckFailed" if there else "None"} for there in taken]
+            raise Refusal("TransactionCanceledException", CancellationReasons=reasons)
+        for kind, what in actions:
+            if kind == "Put":
+                self._put(what["Item"])
+            elif kind == "Delete":
+                self._partitions[what["Key"]["pk"]["S"]].delete(what["Key"]["sk"]["S"])
+            else:
+                self._add(what)
+        return {}
+
+    def _add(self, update: Json) -> None:
+        """Does `ADD #a :a, #b :b`."""
+        key = update["Key"]
+        items = self._partitions[key["pk"]["S"]].items
+        item = dict(items.get(key["sk"]["S"]) or key)
+        for placeholder, name in update["ExpressionAttributeNames"].items():
+            more = int(update["ExpressionAttributeValues"][":" + placeholder[1:]]["N"])
+            item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + more)}
+        self._put(item)

@@ -1,0 +1,139 @@
+"""DetectLabels and DetectText: an answer after a while, and no more of them than the quota."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections import Counter
+from time import time
+from typing import Any
+
+from bench.stub.http import TRACE, Request, Respond
+from bench.stub.s3 import key_in
+from bench.stub.scenario import Scenario, vary
+
+# the quota's bucket holds so much; a fuller one would forgive more
+BURST_SECONDS = 0.5
+REFUSAL = json.dumps(
+    {
+        "__type": "ProvisionedThroughputExceededException",
+        "Code": "ProvisionedThroughputExceededException",
+        "Message": "Provisioned rate exceeded",
+    }
+).encode()
+HEADERS = "Content-Type: application/x-amz-json-1.1\r\n" + TRACE
+
+
+class Operation:
+    """One operation's quota, and what it has done."""
+
+    def __init__(self, quota: float) -> None:
+        self._quota = quota
+        self._most = max(1.0, quota * BURST_SECONDS)
+        self._tokens, self._filled = self._most, time()
+        self.taken: list[float] = []
+        """When each call was let in."""
+        self.throttled = 0
+        self.paid: Counter[str] = Counter()
+        """Good answers by image."""
+        self.answered: dict[str, float] = {}
+        """When each image had its answer."""
+
+    def lets_in(self) -> bool:
+        """Takes a call out of the quota, if it has one."""
+        now = time()
+        self._tokens = min(self._most, self._tokens + (now - self._filled) * self._quota)
+        self._filled = now
+        if self._tokens < 1:
+            self.throttled += 1
+            return False
+        self._tokens -= 1
+        self.taken.append(now)
+        return True
+
+
+class Rekognition:
+    """The two operations."""
+
+    def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
+        self._scenario = scenario
+        self._counts = counts
+        self.operations = {
+            name: Operation(scenario.quota) for name in ("DetectLabels", "DetectText")
+        }
+
+    def handle(self, request: Request, respond: Respond, name: str) -> None:
+        """Answers a Rekognition call (AWS JSON 1.1)."""
+        self._counts[f"Rekognition {name}"] += 1
+        operation = self.operations[name]
+        if not operation.lets_in():
+            respond(REFUSAL, 400, headers=HEADERS)
+            return
+        after = vary(self._scenario.rekognition_seconds)
+        key = _key(request.body)
+        operation.paid[key] += 1
+        operation.answered[key] = time() + after
+        reply = self._labels(key) if name == "DetectLabels" else _text(key)
+        respond(reply, after=after, headers=HEADERS)
+
+    def _labels(self, key: str) -> bytes:
+        has_car = zlib.crc32(b"car" + key.encode()) < self._scenario.cars * 2**32
+        return CAR if has_car else NO_CAR
+
+
+def _key(body: bytes) -> str:
+    # of an image in the request only its first bytes are decoded
+    begin = body.find(b'"Bytes"', 0, 100)
+    if begin >= 0:
+        begin = body.find(b'"', begin + 7) + 1
+        return key_in(base64.b64decode(body[begin : begin + 400]))
+    name: str = json.loads(body)["Image"]["S3Object"]["Name"]
+    return name
+
+
+def _labels_reply(labels: list[dict[str, Any]]) -> bytes:
+    return json.dumps({"Labels": labels, "LabelModelVersion": "3.0"}).encode()
+
+
+NO_CAR = _labels_reply([])
+CAR = _labels_reply(
+    [
+        {
+            "Name": "Car",
+            "Confidence": 98.7654321,
+            "Instances": [
+                {
+                    "BoundingBox": {"Width": 0.5, "Height": 0.25, "Left": left, "Top": 0.4},
+                    "Confidence": 98.7654321,
+                }
+                for left in (0.1234567, 0.2345678, 0.3456789)
+            ],
+            "Parents": [{"Name": "Transportation"}, {"Name": "Vehicle"}],
+            "Aliases": [{"Name": "Automobile"}],
+            "Categories": [{"Name": "Vehicles and Automotive"}],
+        }
+    ]
+)
+
+
+def _detection(number: int, kind: str, text: str) -> dict[str, Any]:
+    box = {"Width": 0.123456789, "Height": 0.0456789, "Left": 0.3456789, "Top": 0.6789}
+    polygon = [{"X": x, "Y": y} for x in (0.3456789, 0.4691358) for y in (0.6789, 0.7245789)]
+    return {
+        "DetectedText": text,
+        "Type": kind,
+        "Id": number,
+        "Confidence": 97.1234567,
+        "Geometry": {"BoundingBox": box, "Polygon": polygon},
+    }
+
+
+def _text(key: str) -> bytes:
+    """Two lines, of which one is the image's name, and their three words."""
+    lines = [_detection(number, "LINE", text) for number, text in enumerate((key, "AB 123"))]
+    words = [
+        {**_detection(number, "WORD", text), "ParentId": parent}
+        for number, parent, text in ((2, 0, key), (3, 1, "AB"), (4, 1, "123"))
+    ]
+    return json.dumps({"TextDetections": lines + words, "TextModelVersion": "3.0"}).encode()

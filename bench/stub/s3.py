@@ -1,0 +1,98 @@
+"""A bucket with as many images as are wanted, each made when it is asked for."""
+
+from __future__ import annotations
+
+import io
+from time import time
+
+from PIL import Image
+
+from bench.stub.http import Request, Respond
+from bench.stub.scenario import BUCKET, Scenario, key_of, vary
+
+PAGE = 1000
+ETAG = '"0123456789abcdef0123456789abcdef"'
+MODIFIED = "2024-01-01T00:00:00.000Z"
+# what a real answer has, too, and a client reads
+HEADERS = (
+    "x-amz-id-2: uvzGQ2VIRv8mNUwGgVVbCkbI2vnYWAAIUcy9BJxJjtCAIlhGyGqhVUAe5Xg3f0k5wT4v3vJ8Wgk=\r\n"
+    "x-amz-request-id: 3WN3ZTJQXF0E6QYH\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+    "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nServer: AmazonS3\r\n"
+    "x-amz-server-side-encryption: AES256\r\nAccept-Ranges: bytes\r\n"
+    f"Content-Type: image/jpeg\r\nETag: {ETAG}\r\n"
+)
+
+
+class S3:
+    """HeadBucket, ListObjectsV2, GetObject."""
+
+    def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
+        self._scenario = scenario
+        self._counts = counts
+        self._jpeg = _jpeg(scenario.image_bytes)
+        self.downloads: dict[str, float] = {}
+        """When each image was first asked for."""
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Answers an S3 call."""
+        _, bucket, key = (request.path + "/").split("/", 2)
+        after = vary(self._scenario.s3_seconds)
+        if bucket != BUCKET:
+            respond(status=404, after=after)
+        elif request.method == "HEAD":
+            self._count("HeadBucket")
+            respond(headers="x-amz-bucket-region: us-east-1\r\n", after=after)
+        elif key:
+            self._count("GetObject")
+            self._get(key.removesuffix("/"), request, respond, after)
+        else:
+            self._count("ListObjectsV2")
+            respond(self._page(int(request.query.get("continuation-token", 0))), after=after)
+
+    def _count(self, operation: str) -> None:
+        self._counts[f"S3 {operation}"] += 1
+
+    def _get(self, key: str, request: Request, respond: Respond, after: float) -> None:
+        self.downloads.setdefault(key, time())
+        condition = request.header("if-match")
+        if condition and condition != ETAG:
+            respond(status=412, after=after)
+        else:
+            # a JPEG's comment tells, when only its bytes come to Rekognition, which image it is
+            comment = key.encode()
+            marked = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+            respond(marked + self._jpeg[2:], after=after, headers=HEADERS)
+
+    def _page(self, first: int) -> bytes:
+        past = min(first + PAGE, self._scenario.images)
+        more = past < self._scenario.images
+        entries = "".join(
+            f"<Contents><Key>{key_of(number)}</Key><LastModified>{MODIFIED}</LastModified>"
+            f"<ETag>&quot;{ETAG[1:-1]}&quot;</ETag><Size>{len(self._jpeg)}</Size>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+            for number in range(first, past)
+        )
+        token = f"<NextContinuationToken>{past}</NextContinuationToken>" if more else ""
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<Name>{BUCKET}</Name><Prefix></Prefix><KeyCount>{past - first}</KeyCount>"
+            f"<MaxKeys>{PAGE}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
+            f"{entries}</ListBucketResult>"
+        ).encode()
+
+
+def key_in(jpeg: bytes) -> str:
+    """The key that an image's comment carries."""
+    return jpeg[6 : 4 + int.from_bytes(jpeg[4:6], "big")].decode()
+
+
+def _jpeg(size: int) -> bytes:
+    """A JPEG of about so many bytes: noise, made larger until it is."""
+    side = 80
+    while True:
+        file = io.BytesIO()
+        Image.effect_noise((side, side), 80).save(file, "JPEG", quality=90)
+        if file.tell() >= size:
+            return file.getvalue()
+        side = side * 5 // 4

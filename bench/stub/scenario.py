@@ -1,0 +1,39 @@
+"""What the stub has and how slow it is."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+BUCKET, QUEUE, TABLE = "bench", "index", "ledger"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Latencies are medians in seconds; they vary log-normally, by `JITTER`."""
+
+    images: int
+    quota: float = 1e9
+    """Calls a second that each of Rekognition's operations takes."""
+    cars: float = 1.0
+    """Share of the images with a car."""
+    image_bytes: int = 100_000
+    rekognition_seconds: float = 0.25
+    s3_seconds: float = 0.03
+    sqs_seconds: float = 0.01
+    dynamodb_seconds: float = 0.005
+
+
+# 5 % of the calls take more than 1.5 times the median, 1 % more than 1.8 times
+JITTER = 0.25
+
+
+def vary(seconds: float) -> float:
+    """One call's latency where the median is `seconds`."""
+    return seconds * math.exp(random.gauss(0, JITTER)) if seconds else 0.0
+
+
+def key_of(number: int) -> str:
+    """The key of an image, so that the order of keys is that of numbers."""
+    return f"{number:08d}.jpg"
