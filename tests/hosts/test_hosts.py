@@ -123,6 +123,13 @@ def test_results_are_of_the_same_images_and_say_more(pair: Pair) -> None:
     assert {json.loads(line)["index"] for line in lines} == cars
 
 
+def test_report_has_the_pictures(pair: Pair) -> None:
+    page = (pair.runs / "first" / "report.html").read_text(encoding="utf-8")
+    car = next(sample for sample in pair.samples if sample.truth.car and sample.truth.text)
+    assert car.truth.text[0] in page
+    assert page.count("/9j/") >= 1, "no JPEG is embedded"
+
+
 def test_finished_run_says_so_and_changes_nothing(pair: Pair) -> None:
     reset_counts()
     played = pair.run("first")
@@ -320,7 +327,7 @@ def test_changed_host_key_is_fatal(pair: Pair) -> None:
     pair.ssh("text-1", f"{anew} && sudo systemctl restart ssh")
     # a connection of before, which is still open, would not notice
     played = pair.play(
-        *("site.yml", "-e", "reachable_seconds=20", "--limit", "localhost,cartext-text-1"),
+        *("site.yml", "-e", "reachable_seconds=8", "--limit", "localhost,cartext-text-1"),
         ANSIBLE_SSH_ARGS="-o ControlMaster=no",
     )
     assert played.status != 0
