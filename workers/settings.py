@@ -23,10 +23,6 @@ class Settings(BaseSettings):
     (`CARTEXT_IN_FLIGHT=64`), a line in the env file `cartext.env` of the working folder, default.
     Region, credentials and endpoint are not here: the AWS SDK's own `AWS_REGION`, `AWS_PROFILE`,
     `AWS_ENDPOINT_URL` … hold.
-
-    example:
-      cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
-      cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
     """
 
     model_config = SettingsConfigDict(
