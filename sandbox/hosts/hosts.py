@@ -18,7 +18,7 @@ from sandbox.hosts import disks, leftovers
 from sandbox.hosts.guests import Guest
 from sandbox.hosts.image import machine_image
 from sandbox.hosts.metadata import Metadata
-from sandbox.hosts.network import AWS_ADDRESS, Bridge
+from sandbox.hosts.network import AWS_ADDRESS, Bridge, homes_of_bridges
 from sandbox.hosts.shell import HostsError, missing, run
 from sandbox.server import Sandbox
 
@@ -52,6 +52,10 @@ class Hosts:
         with self._stack:
             self._stack.enter_context(only_one(self.home))
             leftovers.remove(self.home)
+            for home in homes_of_bridges():
+                # of another checkout, whose process has died and cannot clean up any more
+                if holder(home) is None:
+                    leftovers.remove(home)
             self._image = machine_image(IMAGES)
             self._stack.callback(leftovers.remove, self.home)
             self._bridge.up()

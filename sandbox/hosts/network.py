@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class Bridge:
     """A bridge named after the home folder, so that the next start finds what a crash left."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self.name = "cartext-" + hashlib.sha256(str(home).encode()).hexdigest()[:6]
 
     def up(self) -> None:
@@ -25,7 +27,7 @@ class Bridge:
         # machines may have a route for all link-local addresses; only this very one must be free
         _refuse_used(IPv4Network(AWS_ADDRESS), narrowest=32)
         run("ip", "link", "add", self.name, "type", "bridge")
-        run("ip", "link", "set", self.name, "up")
+        run("ip", "link", "set", self.name, "up", "alias", str(self._home))
         run("ip", "address", "add", f"{AWS_ADDRESS}/32", "dev", self.name)
 
     def add_subnet(self, network: IPv4Network) -> IPv4Interface:
@@ -51,6 +53,13 @@ class Bridge:
             for link in links
             for address in link.get("addr_info", [])
         ]
+
+
+def homes_of_bridges() -> Iterator[Path]:
+    """The home folder of every bridge that is up, also of other checkouts'."""
+    for alias in Path("/sys/class/net").glob("cartext-*/ifalias"):
+        if home := alias.read_text().strip():
+            yield Path(home)
 
 
 def _refuse_used(network: IPv4Network, narrowest: int = 0) -> None:
