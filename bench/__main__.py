@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import measures
+from bench.fleet import PATIENCE
 from bench.report import Row, as_json, chart, print_table
 from bench.stub import ROOT
 
@@ -28,7 +29,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny runs: does it work at all?")
     parser.add_argument("--only", nargs="+", choices=MEASURES, help="only these")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the results")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="before each run, wait so long for a machine on which nothing else is at work",
+    )
     options = parser.parse_args()
+    PATIENCE.seconds = options.patience
 
     console = Console(highlight=False)
     results: dict[str, list[Row]] = {"machine": [measures.machine()]}

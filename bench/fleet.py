@@ -25,7 +25,17 @@ STATE = ROOT / "build" / "bench"
 RAMP_SECONDS = 3.0
 # calls are counted when they are let in, and the last of a shard are fewer
 END_SECONDS = 1.0
-LATENCY_SECONDS = 0.75
+QUIET_CORES = 0.1
+
+
+@dataclass
+class Patience:
+    """How long a run waits for others to leave the machine alone."""
+
+    seconds: float = 0.0
+
+
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True)
@@ -163,9 +173,13 @@ class Run:
         return self.written - max(answered.values())
 
 
-def in_flight(quota: float, workers: int) -> int:
-    """As many images as a worker has on the way when a call takes `LATENCY_SECONDS`."""
-    return max(32, min(1000, round(quota / workers * LATENCY_SECONDS)))
+def in_flight(scenario: Scenario, workers: int) -> int:
+    """As many images as a worker has on the way at its share of the quota, and half as many more.
+
+    Never fewer than the workers' own default.
+    """
+    calls = min(scenario.quota, 1000.0) / workers
+    return max(32, round(1.5 * calls * scenario.rekognition_seconds))
 
 
 def run_workers(  # noqa: PLR0913 - what a run can differ in
@@ -187,12 +201,13 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
     shared = labels > 1 or texts > 1 if shared is None else shared
     common = {
         "quota": scenario.quota,
-        "in_flight": in_flight(scenario.quota, max(labels, texts)),
+        "in_flight": in_flight(scenario, max(labels, texts)),
         "log_format": "json",
         "state_dir": "state",
         **({"ledger": f"dynamodb://{TABLE}"} if shared else {}),
         **settings,
     }
+    wait_for_quiet(PATIENCE.seconds)
     with _children() as children, Stub(scenario) as stub:
         folder = children.folder
         if prepare:
@@ -220,6 +235,16 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             run.written = max(_output(child).stat().st_mtime for child in children[labels:])
             run.problems = _problems(run, children[labels:])
         return run
+
+
+def wait_for_quiet(seconds: float) -> None:
+    """Waits until nothing else is at work on the machine, or so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        before = _busy()
+        time.sleep(5)
+        if _busy() - before < 5 * QUIET_CORES:
+            return
 
 
 def _busy() -> float:

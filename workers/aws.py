@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -124,7 +125,9 @@ class AwsCalls:
             sdk.get_component("response_parser_factory").set_parser_defaults(
                 timestamp_parser=parse_time
             )
-            session: Any = boto3.session.Session(botocore_session=sdk)
+            # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
+            region = os.environ.get("AWS_REGION")
+            session: Any = boto3.session.Session(botocore_session=sdk, region_name=region)
             return [session.client(service, config=self._config) for service in services]
         except (BotoCoreError, ValueError) as error:
             raise _translated(error, "AWS", self._settings) from error

@@ -261,3 +261,10 @@ def test_an_endpoint_that_is_none_is_named(
 def test_an_error_message_is_one_line() -> None:
     error = client_error("Strange", 400, "two\n  lines")
     assert aws.error_message(error) == "Strange: two lines"
+
+
+def test_the_region_of_every_other_client_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    settings = Settings(bucket="photos", queue_url="http://127.0.0.1/1/index")
+    assert Aws(settings, Stop()).region == "eu-west-1"
