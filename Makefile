@@ -62,7 +62,7 @@ hosts-down: $(VENV)/dev ## takes it down
 	@$(BIN)/python -m sandbox.hosts down
 
 .PHONY: bench
-bench: $(VENV)/sandbox ## speed and cost, measured side by side with the sequential way
+bench: $(VENV)/dev ## speed and cost, measured side by side with the sequential way
 	@$(BIN)/python -m bench
 
 .PHONY: lock

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench import measures
 from bench.fleet import PATIENCE
+from bench.provisioning import provisioning
 from bench.report import Row, as_json, chart, print_table
 from bench.stub import ROOT
 
@@ -19,6 +20,7 @@ MEASURES = {
     "listing": (measures.listing, "A over a bucket that it has done before, all but 1,000 images"),
     "parts": (measures.parts, "Where an image's CPU time goes"),
     "scale": (measures.scale, "Workers of each kind, 20 calls/s each, one queue and one table"),
+    "provisioning": (provisioning, "Two hosts of this machine made workers by Ansible"),
 }
 COSTS = "Dollars, every image a car; instances t3.small, list prices of us-east-1"
 

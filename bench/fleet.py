@@ -173,15 +173,6 @@ class Run:
         return self.written - max(answered.values())
 
 
-def in_flight(scenario: Scenario, workers: int) -> int:
-    """As many images as a worker has on the way at its share of the quota, and half as many more.
-
-    Never fewer than the workers' own default.
-    """
-    calls = min(scenario.quota, 1000.0) / workers
-    return max(32, round(1.5 * calls * scenario.rekognition_seconds))
-
-
 def run_workers(  # noqa: PLR0913 - what a run can differ in
     scenario: Scenario,
     labels: int = 1,
@@ -201,7 +192,6 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
     shared = labels > 1 or texts > 1 if shared is None else shared
     common = {
         "quota": scenario.quota,
-        "in_flight": in_flight(scenario, max(labels, texts)),
         "log_format": "json",
         "state_dir": "state",
         **({"ledger": f"dynamodb://{TABLE}"} if shared else {}),

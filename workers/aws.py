@@ -104,7 +104,7 @@ class AwsCalls:
         # the SDK's own retries are off: two layers of them multiply
         self._config = Config(
             retries={"total_max_attempts": 1},
-            max_pool_connections=settings.in_flight + 16,
+            max_pool_connections=settings.slots + 16,
             connect_timeout=5,
             read_timeout=max(30, settings.poll_seconds + 10),
             tcp_keepalive=True,

@@ -40,7 +40,7 @@ class LabelWorker:
         self._recognizer = Recognizer(aws, self._bucket, settings, stop)
         self._queue = IndexQueue(aws, settings)
         self._sender = IndexSender(self._queue, self._acknowledged, settings, stop)
-        self._pool = BoundedPool(settings.in_flight, stop, BACKLOG)
+        self._pool = BoundedPool(settings.slots, stop, BACKLOG)
         self._set_aside: list[tuple[Image, int]] = []
         self._lock = threading.Lock()
         self._listed = 0

@@ -90,7 +90,7 @@ class Plan:
 def fleet_rate(settings: Settings) -> float:
     """Images a second of all workers of a kind: what the quota or their threads let through."""
     by_quota = settings.quota * SHARE_OF_QUOTA
-    by_threads = settings.in_flight * settings.quota_workers / CALL_SECONDS
+    by_threads = settings.slots * settings.quota_workers / CALL_SECONDS
     return min(by_quota, by_threads)
 
 
@@ -173,7 +173,7 @@ def as_text(plan: Plan, settings: Settings, region: str) -> str:
         (
             "time",
             duration_text(plan.seconds(settings)),
-            f"{fleet_rate(settings):.1f} images/s: {fleet}, {settings.in_flight} images in flight "
+            f"{fleet_rate(settings):.1f} images/s: {fleet}, {settings.slots} images in flight "
             f"each, a quota of {settings.quota:g} calls/s",
         ),
         (

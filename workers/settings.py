@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# a text detection takes half a second and more
+SLOW_CALL_SECONDS = 0.75
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 ImageSource = Literal["s3", "bytes"]
@@ -76,7 +79,13 @@ class Settings(BaseSettings):
 
     shard: int = Field(0, ge=0, description="label worker: number of this shard, from 0")
     shards: int = Field(1, ge=1, description="label worker: how many shards share the listing")
-    in_flight: int = Field(32, ge=1, le=1000, description="images worked on at once")
+    in_flight: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="images worked on at once (default: 0.75 s of this worker's share of the "
+        "quota, 32 to 256)",
+    )
     quota: float = Field(
         50.0, gt=0, description="the account's Rekognition quota for this call, in calls a second"
     )
@@ -122,6 +131,12 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """URL of the ledger."""
         return self.ledger or f"sqlite:///{self.state_dir / 'ledger.sqlite3'}"
+
+    @property
+    def slots(self) -> int:
+        """How many images are worked on at once; by default enough for slow calls at the quota."""
+        share = self.quota / self.quota_workers
+        return self.in_flight or min(max(32, math.ceil(share * SLOW_CALL_SECONDS)), 256)
 
     @property
     def run_dir(self) -> Path:

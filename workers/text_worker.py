@@ -56,7 +56,7 @@ class TextWorker:
         self._queue = IndexQueue(aws, settings)
         self._deleter = Batcher("deleter", self._queue.delete, DELETE_LINGER_SECONDS, stop)
         # behind a full queue every receive brings a whole batch, while no thread runs dry
-        self._pool = BoundedPool(settings.in_flight, stop, BATCH)
+        self._pool = BoundedPool(settings.slots, stop, BATCH)
         self._output = Output(settings.state_dir, ledger)
         self._in_flight: dict[tuple[str, str], _Work] = {}
         self._lock = threading.Lock()

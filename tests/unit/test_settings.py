@@ -20,7 +20,7 @@ def parsed(*flags: str) -> Settings:
 def test_a_flag_wins_over_the_environment_that_over_the_file_that_over_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert parsed().in_flight == 32
+    assert parsed().in_flight is None
     (tmp_path / "cartext.env").write_text("CARTEXT_IN_FLIGHT=5\nCARTEXT_LABEL=Truck\n")
     assert parsed().in_flight == 5
     monkeypatch.setenv("CARTEXT_IN_FLIGHT", "6")
@@ -32,7 +32,21 @@ def test_a_flag_wins_over_the_environment_that_over_the_file_that_over_the_defau
 def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARTEXT_PREFIX", "")
     monkeypatch.setenv("CARTEXT_IN_FLIGHT", "")
-    assert (parsed().prefix, parsed().in_flight) == ("", 32)
+    assert (parsed().prefix, parsed().in_flight) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "slots"),
+    [
+        (["--quota", "5"], 32),
+        (["--quota", "250"], 188),
+        (["--quota", "250", "--quota-workers", "2"], 94),
+        (["--quota", "5000"], 256),
+        (["--quota", "250", "--in-flight", "3"], 3),
+    ],
+)
+def test_as_many_in_flight_as_the_quota_needs(flags: list[str], slots: int) -> None:
+    assert parsed(*flags).slots == slots
 
 
 def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
