@@ -64,7 +64,7 @@ def _site(hosts: Hosts) -> Row:
     number = 0
     for play in told["plays"]:
         for task in play["tasks"]:
-            took = _seconds(task["task"]["duration"])
+            took = _seconds(task)
             plays[f"  {play['play']['name']}, s"] += took
             tasks[task["task"]["name"]] += took
             number += 1
@@ -79,10 +79,12 @@ def _site(hosts: Hosts) -> Row:
     }
 
 
-def _seconds(duration: dict[str, Any]) -> float:
-    """From a task's start to its end on the last host."""
-    start, end = (datetime.fromisoformat(duration[name]) for name in ("start", "end"))
-    return (end - start).total_seconds()
+def _seconds(task: dict[str, Any]) -> float:
+    """From a task's start to its end on the last host; 0 for one that no host has done."""
+    start, end = (task["task"]["duration"].get(name, "") for name in ("start", "end"))
+    if not end:
+        return 0.0
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def _cpu() -> float:
