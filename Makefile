@@ -25,7 +25,7 @@ sandbox: $(VENV)/sandbox ## an embedded AWS that stays up, for any AWS client
 
 .PHONY: test
 test: lint ## lint, then every test that this machine can run
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(VENV)/dev ## style, types, Terraform and Ansible checks

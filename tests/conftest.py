@@ -9,6 +9,15 @@ import pytest
 from sandbox.server import Sandbox
 
 
+# they wait more than they work, so that the others go on beside them
+LONGEST = ("hosts", "infra")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: nothing is left that one process has to do alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """An empty AWS account on loopback."""
