@@ -8,7 +8,6 @@ import pytest
 
 from sandbox.server import Sandbox
 
-
 # they wait more than they work, so that the others go on beside them
 LONGEST = ("hosts", "infra")
 
