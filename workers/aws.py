@@ -39,6 +39,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from workers import inline_image
 from workers.errors import OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
 from workers.stop import Stop
@@ -125,6 +126,7 @@ class AwsCalls:
             sdk.get_component("response_parser_factory").set_parser_defaults(
                 timestamp_parser=parse_time
             )
+            inline_image.speed_up(sdk)
             # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
             region = os.environ.get("AWS_REGION")
             session: Any = boto3.session.Session(botocore_session=sdk, region_name=region)

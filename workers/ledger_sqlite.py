@@ -6,6 +6,7 @@ import json
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -27,6 +28,8 @@ from workers.records import (
 
 # one look-up or transaction takes as many as this
 CHUNK = 1000
+# a commit waits so long for more to commit: each costs the threads at work a turn
+GATHER_SECONDS = 0.01
 # how long a worker waits for another one that writes the same file
 BUSY_SECONDS = 30
 
@@ -67,6 +70,13 @@ CREATE TRIGGER IF NOT EXISTS tally_result AFTER INSERT ON result BEGIN
   UPDATE text_tally SET done = done + 1, with_text = with_text + (NEW.lines != '[]'),
     failed = failed + (NEW.failure IS NOT NULL) WHERE run = NEW.run;
 END;
+"""
+
+PROGRESS = """
+SELECT coalesce(done, 0), coalesce(with_text, 0), coalesce(failed, 0), coalesce(sum(expected), 0),
+  count(expected) AND count(expected) >= max(shards),
+  EXISTS (SELECT 1 FROM foreign_end WHERE foreign_end.run = asked.run)
+FROM (SELECT ? AS run) AS asked LEFT JOIN text_tally USING (run) LEFT JOIN received_end USING (run)
 """
 
 Statement = tuple[str, list[tuple[Any, ...]]]
@@ -167,18 +177,10 @@ class SqliteLedger:
         return self._write("INSERT OR IGNORE INTO foreign_end VALUES (?)", [(run,)])
 
     def progress(self, run: str) -> RunProgress:
-        tally = self._read("SELECT done, with_text, failed FROM text_tally WHERE run = ?", (run,))
-        ends = self._read("SELECT shards, expected FROM received_end WHERE run = ?", (run,))
-        foreign = self._read("SELECT 1 FROM foreign_end WHERE run = ?", (run,))
-        done, with_text, failed = tally[0] if tally else (0, 0, 0)
-        return RunProgress(
-            done,
-            with_text,
-            failed,
-            expected=sum(expected for _, expected in ends),
-            all_ended=bool(ends) and len(ends) >= max(shards for shards, _ in ends),
-            foreign_end=bool(foreign),
+        ((done, with_text, failed, expected, all_ended, foreign_end),) = self._read(
+            PROGRESS, (run,)
         )
+        return RunProgress(done, with_text, failed, expected, bool(all_ended), bool(foreign_end))
 
     def results(self, run: str) -> Iterator[TextResult]:
         rows = self._stream(
@@ -186,8 +188,8 @@ class SqliteLedger:
             " ORDER BY sort_key, idx",
             (run,),
         )
-        for index, label, lines, failure, time in rows:
-            yield TextResult(run, index, load_label(label), load_lines(lines), failure, time)
+        for index, label, lines, failure, when in rows:
+            yield TextResult(run, index, load_label(label), load_lines(lines), failure, when)
 
     def close(self) -> None:
         self._queue.put(None)
@@ -250,6 +252,7 @@ class SqliteLedger:
     def _commit_all(self) -> None:
         while (first := self._queue.get()) is not None:
             batch = [first]
+            time.sleep(GATHER_SECONDS)
             while len(batch) < CHUNK and not self._queue.empty():
                 following = self._queue.get()
                 if following is None:

@@ -98,16 +98,15 @@ class TextWorker:
         self._write_last_output()
         self._deleter.flush()
         self._log_summary()
-        if self._stop.error or not self._finished():
+        if self._stop.error or not self._finished(self._progress()):
             self._stop.raise_error()
 
     def _take_until_finished(self) -> None:
-        while not self._stop and not self._finished():
-            if self._all_taken():
+        while not self._stop and not self._finished(progress := self._progress()):
+            if self._all_taken(progress):
                 self._pool.wait_for_change(0.2)
-                continue
-            if self._pool.wait_for_room(BATCH):
-                self._take(self._queue.receive(BATCH, self._patience()))
+            elif self._pool.wait_for_room(BATCH):
+                self._take(self._queue.receive(BATCH, self._patience(progress)))
 
     def _take(self, messages: list[Received]) -> None:
         if self._stop:
@@ -227,9 +226,8 @@ class TextWorker:
     def _progress(self) -> RunProgress:
         return self._ledger.progress(self._settings.run)
 
-    def _all_taken(self) -> bool:
+    def _all_taken(self, progress: RunProgress) -> bool:
         """Whether all that is still expected is in flight, and no message need be waited for."""
-        progress = self._progress()
         with self._lock:
             in_flight = sum(run == self._settings.run for run, _ in self._in_flight)
         return (
@@ -238,13 +236,12 @@ class TextWorker:
             and (progress.done + in_flight >= progress.expected)
         )
 
-    def _patience(self) -> int:
+    def _patience(self, progress: RunProgress) -> int:
         """How long to wait for messages: not for long when another worker may do the last image."""
         seconds = self._settings.poll_seconds
-        return min(seconds, LAST_POLL_SECONDS) if self._progress().all_ended else seconds
+        return min(seconds, LAST_POLL_SECONDS) if progress.all_ended else seconds
 
-    def _finished(self) -> bool:
-        progress = self._progress()
+    def _finished(self, progress: RunProgress) -> bool:
         if progress.counted_out:
             return True
         # where ends with counts have come, too, those are believed

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+import boto3
 import pytest
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
@@ -21,6 +22,7 @@ from workers.settings import Settings
 from workers.stop import Stop
 
 URL = "http://queue.test/"
+NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 THROTTLED = [
     client_error("ProvisionedThroughputExceededException"),
@@ -227,6 +229,32 @@ def test_every_client_leaves_retries_to_the_worker_and_has_a_connection_for_each
         assert config.retries["total_max_attempts"] == 1
         assert config.max_pool_connections >= 100
         assert config.read_timeout > 20
+
+
+@pytest.mark.parametrize("image", [{"Bytes": b"\xff\xd8" * 5000}, {"S3Object": {"Name": "a.jpg"}}])
+def test_an_image_is_sent_as_the_sdk_would_send_it(
+    settings: Settings, stop: Stop, image: dict[str, Any]
+) -> None:
+    ours, plain = Aws(settings, stop).rekognition, boto3.client("rekognition", config=NO_RETRIES)
+    labels = {"Image": image, "MaxLabels": 3}
+    assert sent(ours, "detect_labels", labels) == sent(plain, "detect_labels", labels)
+    text = {"Image": image}
+    assert sent(ours, "detect_text", text) == sent(plain, "detect_text", text)
+
+
+def sent(client: Any, operation: str, parameters: dict[str, Any]) -> bytes:
+    """The body of the request that the client would make."""
+    bodies: list[bytes] = []
+
+    def catch(request: Any, **_: Any) -> None:
+        bodies.append(request.body)
+        raise ConnectionAbortedError
+
+    client.meta.events.register("before-send.rekognition", catch)
+    with pytest.raises(ConnectionAbortedError):
+        getattr(client, operation)(**parameters)
+    client.meta.events.unregister("before-send.rekognition", catch)
+    return bodies[0]
 
 
 def test_the_region_is_that_of_the_environment(settings: Settings, stop: Stop) -> None:
