@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -169,6 +170,8 @@ COMMANDS = {
 def _work(settings: Settings, role: str) -> Iterator[tuple[Ledger, Stop]]:
     stop = Stop()
     stop.on_signals()
+    # little of what an image leaves is in cycles, and looking for them takes all threads' time
+    gc.set_threshold(20_000)
     with _alone(settings.state_dir, role):
         ledger = open_ledger(settings)
         try:
