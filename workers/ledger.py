@@ -23,6 +23,8 @@ class Ledger(Protocol):
     A write is durable when its future is done, and all that were asked for before it are, too.
     """
 
+    shared: bool
+    """Whether other workers of a kind write to it as well."""
     refresh_seconds: float
     """How often all results may be read again without that being what a worker does."""
 

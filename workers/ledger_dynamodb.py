@@ -168,6 +168,7 @@ class DynamoDbLedger:
     when it does not answer; a write that fails puts that into its future.
     """
 
+    shared = True
     refresh_seconds = 30.0
 
     def __init__(self, table: str, calls: AwsCalls, fresh_seconds: float = FRESH_SECONDS) -> None:

@@ -6,10 +6,12 @@ import json
 
 from workers.records import Box, Label, TextLine
 
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def dump_label(label: Label | None) -> str | None:
     """The label as JSON, None where there is none."""
-    return _compact(label.as_dict()) if label else None
+    return encode(label.as_dict()) if label else None
 
 
 def load_label(text: str | None) -> Label | None:
@@ -23,7 +25,7 @@ def load_label(text: str | None) -> Label | None:
 
 def dump_lines(lines: tuple[TextLine, ...]) -> str:
     """The lines as JSON; no lines are `[]`."""
-    return _compact([line.as_dict() for line in lines])
+    return encode([line.as_dict() for line in lines])
 
 
 def load_lines(text: str) -> tuple[TextLine, ...]:
@@ -32,7 +34,3 @@ def load_lines(text: str) -> tuple[TextLine, ...]:
         TextLine(line["text"], line["confidence"], tuple((x, y) for x, y in line["polygon"]))
         for line in json.loads(text)
     )
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

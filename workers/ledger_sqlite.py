@@ -89,6 +89,7 @@ class SqliteLedger:
     RunError when the file cannot be used; a write that fails puts that into its future.
     """
 
+    shared = False
     refresh_seconds = 0.5
 
     def __init__(self, path: Path) -> None:

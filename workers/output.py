@@ -17,6 +17,7 @@ from workers.ledger import Ledger
 from workers.records import LabelDecision, TextResult
 
 SCHEMA_VERSION = 1
+encode = json.JSONEncoder(ensure_ascii=False).encode
 # rewriting takes at most this share of the time, however many results there are
 REWRITE_SHARE = 0.05
 REWRITE_SECONDS = 1.0
@@ -54,8 +55,10 @@ def _result_row(result: TextResult) -> dict[str, Any]:
 
 
 def _json_line(row: dict[str, Any]) -> str:
+    text = encode(row)
+    if text.isascii():
+        return text + "\n"
     # these three end a line for many a reader, though not for JSON
-    text = json.dumps(row, ensure_ascii=False)
     for character in "\x85\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     # half a surrogate pair has no UTF-8, and its escape is JSON, too
@@ -69,6 +72,8 @@ def _text_line(result: TextResult) -> str:
 
 def _visible(text: str) -> str:
     """The text with what would break a line written as an escape; a backslash is doubled."""
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(
         character.encode("unicode_escape").decode()
         if character == "\\" or unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}

@@ -34,6 +34,7 @@ class Quota:
         self._stop = stop
         self._clock = clock
         self._lock = threading.Lock()
+        self._line = threading.Lock()
         self._updated = self._next_call = clock()
         self._slowed = float("-inf")
 
@@ -44,13 +45,15 @@ class Quota:
 
     def wait(self) -> None:
         """Returns when the next call may be made; raises StoppedError when the worker stops."""
-        with self._lock:
-            now = self._clock()
-            self._rate = min(self.full_rate, self._rate + self._gain * (now - self._updated))
-            self._updated = now
-            turn = max(self._next_call, now - CREDIT_SECONDS)
-            self._next_call = turn + 1 / self._rate
-        self._stop.sleep(max(0.0, turn - now))
+        # one by one: a turn given out early would be at the rate of that time
+        with self._line:
+            with self._lock:
+                now = self._clock()
+                self._rate = min(self.full_rate, self._rate + self._gain * (now - self._updated))
+                self._updated = now
+                turn = max(self._next_call, now - CREDIT_SECONDS)
+                self._next_call = turn + 1 / self._rate
+            self._stop.sleep(max(0.0, turn - now))
 
     def throttled(self) -> None:
         """The service refused a call as one too many: go slower."""

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 DELETE_LINGER_SECONDS = 1.0
 # an image that failed for a passing reason comes again after so long, times its receives
 RETRY_SECONDS = 30
-# when every shard has ended, so soon it is noticed that the run is done
-LAST_POLL_SECONDS = 1
+# another worker may do the last image: so soon it is noticed that the run is done
+SHARED_POLL_SECONDS = 1
 # when a run lacks images for so long, a person is told where they may be
 MISSING_SECONDS = 60.0
 
@@ -60,6 +60,8 @@ class TextWorker:
         self._output = Output(settings.state_dir, ledger)
         self._in_flight: dict[tuple[str, str], _Work] = {}
         self._lock = threading.Lock()
+        poll = settings.poll_seconds
+        self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if ledger.shared else poll
         self._last_receive = settings.tries
         self._began = self._heard = time.monotonic()
         self._done_before = 0
@@ -106,7 +108,7 @@ class TextWorker:
             if self._all_taken(progress):
                 self._pool.wait_for_change(0.2)
             elif self._pool.wait_for_room(BATCH):
-                self._take(self._queue.receive(BATCH, self._patience(progress)))
+                self._take(self._queue.receive(BATCH, self._poll_seconds))
 
     def _take(self, messages: list[Received]) -> None:
         if self._stop:
@@ -235,11 +237,6 @@ class TextWorker:
             and progress.all_ended
             and (progress.done + in_flight >= progress.expected)
         )
-
-    def _patience(self, progress: RunProgress) -> int:
-        """How long to wait for messages: not for long when another worker may do the last image."""
-        seconds = self._settings.poll_seconds
-        return min(seconds, LAST_POLL_SECONDS) if progress.all_ended else seconds
 
     def _finished(self, progress: RunProgress) -> bool:
         if progress.counted_out:

@@ -68,6 +68,25 @@ def test_it_begins_at_half_the_rate_and_is_at_the_full_one_after_two_seconds(clo
     assert quota.rate == quota.full_rate
 
 
+def test_a_crowd_at_the_start_does_not_book_its_turns_at_the_low_rate(clock: Clock) -> None:
+    quota, calls = Quota(5, clock, clock), itertools.count()
+
+    def call() -> None:
+        while True:
+            quota.wait()
+            if clock.now >= 1010:
+                return
+            next(calls)
+
+    crowd = [threading.Thread(target=call) for _ in range(32)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    # two seconds at three quarters of the rate, eight at all of it
+    assert next(calls) == pytest.approx(5 * SHARE_OF_QUOTA * 9.5, abs=3)
+
+
 def test_a_long_pause_saves_up_only_a_moment_worth_of_calls(clock: Clock) -> None:
     quota = Quota(100, clock, clock)
     clock.now += 3600
