@@ -1,4 +1,4 @@
-"""`python -m bench`: what the workers can do on this machine, in a quarter of an hour."""
+"""`python -m bench`: what the workers can do on this machine, in twenty minutes."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ HIDDEN = {"calls", "units", "problems"}
 PARTS = {"signing", "request body", "answer", "sockets", "HTTP", "rest of botocore", "ours"}
 PERCENT = PARTS | {"throttled"}
 
-WIDTH, BAR, GAP, LEFT, RIGHT = 720, 18, 6, 190, 110
+WIDTH, BAR, GAP, LEFT, RIGHT = 780, 18, 6, 250, 110
 BLUE, ORANGE, GREY, INK = "#3b6fb6", "#e08a2e", "#d9dde3", "#22262b"
 
 
@@ -47,6 +47,8 @@ def text_of(name: str, value: Any) -> str:
         return f"{value:,}" if isinstance(value, int) else str(value)
     if name in PERCENT or "share" in name:
         return f"{value:.2%}"
+    if value == 0:
+        return "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"

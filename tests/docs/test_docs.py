@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import publish
 from tests.docs import settings_table
 from workers.cli import COMMANDS
 
@@ -119,3 +120,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_settings_table_is_as_the_settings_are() -> None:
     assert settings_table.DOCUMENT.read_text() == settings_table.text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", publish.PAGES, ids=lambda page: page.stem)
+def test_the_tables_of_numbers_are_as_the_bench_measured_them(page: Path) -> None:
+    results = json.loads(publish.RESULTS.read_text())
+    text = page.read_text(encoding="utf-8")
+    assert "<!-- bench: " in text
+    assert publish.page_with(text, results) == text, "run `python -m bench.publish`"
