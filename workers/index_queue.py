@@ -30,7 +30,9 @@ BATCH_BYTES = 200_000
 SENDERS = 4
 # a bigger number is nobody's count, and no ledger holds it
 MOST = 2**63
-# how soon a thread that gathers notices a flush
+# how soon a full batch is noticed
+GATHER_SECONDS = 0.01
+# how soon a flush notices that the worker has failed
 FLUSH_SECONDS = 0.05
 
 
@@ -304,15 +306,15 @@ class Batcher:
         item, size = self._items.get()
         batch = [item]
         due = time.monotonic() + self._linger
+        # asleep, not at the queue: there every item that comes would wake it
+        while self._items.qsize() < BATCH - 1 and (left := due - time.monotonic()) > 0:
+            if self._flushing.wait(min(left, GATHER_SECONDS)):
+                break
         while len(batch) < BATCH and size < BATCH_BYTES:
-            left = due - time.monotonic()
-            over = left <= 0 or self._flushing.is_set()
             try:
-                item, more = self._items.get(not over, timeout=min(max(left, 0), FLUSH_SECONDS))
+                item, more = self._items.get_nowait()
             except queue.Empty:
-                if over:
-                    break
-                continue
+                break
             batch.append(item)
             size += more
         return batch

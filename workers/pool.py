@@ -19,7 +19,7 @@ class BoundedPool:
     def __init__(self, threads: int, stop: Stop, backlog: int = 0) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="image")
         self._slots = threads + backlog
-        self._held = 0
+        self._held = self._wanted = 0
         self._stop = stop
         self._changed = threading.Condition()
 
@@ -31,8 +31,10 @@ class BoundedPool:
     def wait_for_room(self, least: int = 1) -> int:
         """Waits for `least` free slots and returns how many there are: 0 when the worker stops."""
         with self._changed:
+            self._wanted = least
             while self._slots - self._held < least and not self._stop:
                 self._changed.wait(0.2)
+            self._wanted = 0
             return 0 if self._stop else self._slots - self._held
 
     def wait_for_change(self, seconds: float) -> None:
@@ -60,7 +62,9 @@ class BoundedPool:
         finally:
             with self._changed:
                 self._held -= 1
-                self._changed.notify_all()
+                # who waits for ten is not woken nine times before
+                if self._slots - self._held >= self._wanted:
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """Ends the threads once what they work on is done."""

@@ -104,8 +104,13 @@ class TextWorker:
             self._stop.raise_error()
 
     def _take_until_finished(self) -> None:
-        while not self._stop and not self._finished(progress := self._progress()):
-            if self._all_taken(progress):
+        while not self._stop:
+            # in this order: an image leaves the flight after its result is in the ledger
+            in_flight, progress = self._in_flight_now(), self._progress()
+            if self._finished(progress):
+                return
+            if in_flight and progress.all_ended and progress.done + in_flight >= progress.expected:
+                # all that is still expected has been taken: no message need be waited for
                 self._pool.wait_for_change(0.2)
             elif self._pool.wait_for_room(BATCH):
                 self._take(self._queue.receive(BATCH, self._poll_seconds))
@@ -228,15 +233,10 @@ class TextWorker:
     def _progress(self) -> RunProgress:
         return self._ledger.progress(self._settings.run)
 
-    def _all_taken(self, progress: RunProgress) -> bool:
-        """Whether all that is still expected is in flight, and no message need be waited for."""
+    def _in_flight_now(self) -> int:
+        """How many images of the own run are in flight."""
         with self._lock:
-            in_flight = sum(run == self._settings.run for run, _ in self._in_flight)
-        return (
-            bool(in_flight)
-            and progress.all_ended
-            and (progress.done + in_flight >= progress.expected)
-        )
+            return sum(run == self._settings.run for run, _ in self._in_flight)
 
     def _finished(self, progress: RunProgress) -> bool:
         if progress.counted_out:

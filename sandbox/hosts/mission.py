@@ -12,6 +12,7 @@ from pathlib import Path
 from sandbox import eyes
 from sandbox.hosts.hosts import Hosts
 from sandbox.hosts.image import LOGIN_USER
+from sandbox.hosts.network import refuse_used
 from sandbox.hosts.shell import HostsError
 from sandbox.terraform import Terraform
 
@@ -35,6 +36,7 @@ def apply(
     `images` are pairs of key and content for the bucket, `network` is the VPC's, and
     `variables` are Terraform's. Raises `TerraformError` or `HostsError`.
     """
+    refuse_used(network)  # the guests would find out, a minute of Terraform later
     of_hosts = {
         "bucket": hosts.sandbox.create_bucket(BUCKET, images),
         "vpc_cidr": str(network),

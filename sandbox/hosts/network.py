@@ -25,7 +25,7 @@ class Bridge:
     def up(self) -> None:
         """Makes the bridge. Raises `HostsError` when its address is taken."""
         # machines may have a route for all link-local addresses; only this very one must be free
-        _refuse_used(IPv4Network(AWS_ADDRESS), narrowest=32)
+        refuse_used(IPv4Network(AWS_ADDRESS), narrowest=32)
         run("ip", "link", "add", self.name, "type", "bridge")
         run("ip", "link", "set", self.name, "up", "alias", str(self._home))
         run("ip", "address", "add", f"{AWS_ADDRESS}/32", "dev", self.name)
@@ -37,7 +37,7 @@ class Bridge:
         """
         router = IPv4Interface(f"{network[1]}/{network.prefixlen}")
         if router not in self._addresses():
-            _refuse_used(router.network)
+            refuse_used(router.network)
             run("ip", "address", "add", str(router), "dev", self.name)
         return router
 
@@ -62,7 +62,8 @@ def homes_of_bridges() -> Iterator[Path]:
             yield Path(home)
 
 
-def _refuse_used(network: IPv4Network, narrowest: int = 0) -> None:
+def refuse_used(network: IPv4Network, narrowest: int = 0) -> None:
+    """Raises `HostsError` when a route of this machine, no wider than `narrowest`, leads there."""
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "all")):
         if route["dst"] == "default":
             continue
