@@ -42,8 +42,10 @@ def main() -> None:
     PATIENCE.seconds = options.patience
 
     console = Console(highlight=False)
-    results: dict[str, list[Row]] = {"machine": [measures.machine()]}
-    for name in options.only or MEASURES:
+    names = options.only or list(MEASURES)
+    machine = {**measures.machine(), "tables": ", ".join(names)}
+    results: dict[str, list[Row]] = {"machine": [machine]}
+    for name in names:
         measure, title = MEASURES[name]
         results[name] = []
         with console.status(title):
