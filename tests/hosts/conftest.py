@@ -123,7 +123,7 @@ class Pair:
             assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def wait_until(self, what: str, is_so: Any, seconds: float = 60) -> None:
+    def wait_until(self, what: str, is_so: Any, seconds: float = 180) -> None:
         """Waits for something that must come."""
         give_up = time.monotonic() + seconds
         while not is_so():

@@ -181,13 +181,15 @@ def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
         done = [event["done"] for event in events(pair, "label-1", run, "progress")]
         return bool(done) and 2 <= done[-1] < len(pair.samples)
 
-    pair.wait_until("the middle of the run", in_the_middle)
-    follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=60)
+    try:
+        pair.wait_until("the middle of the run", in_the_middle)
+    finally:
+        follower.send_signal(signal.SIGINT)
+        print(follower.communicate(timeout=60)[0])  # noqa: T201 - shown with a failure
     yield
     knobs.latency_seconds = 0.0
     for key in KEYS:
-        pair.wait_until(f"the end of {key}", lambda key=key: pair.is_idle(key), 120)
+        pair.wait_until(f"the end of {key}", lambda key=key: pair.is_idle(key))
 
 
 def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
