@@ -11,6 +11,7 @@ from workers.aws import AwsCalls
 from workers.ledger_dynamodb import DynamoDbLedger
 from workers.ledger_sqlite import ReadOnlyLedger, SqliteLedger
 from workers.records import LabelCounts, LabelDecision, RunProgress, ShardEnd, TextResult
+from workers.rows import ResultRow
 from workers.settings import Settings
 from workers.stop import Stop
 
@@ -73,7 +74,7 @@ class Ledger(Protocol):
     def progress(self, run: str) -> RunProgress:
         """How far the text workers are."""
 
-    def results(self, run: str) -> Iterator[TextResult]:
+    def results(self, run: str) -> Iterator[ResultRow]:
         """Every result, in natural order."""
 
     def close(self) -> None:

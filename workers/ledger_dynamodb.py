@@ -40,7 +40,7 @@ from botocore.exceptions import ClientError
 
 from workers.aws import AwsCalls, PartlyFailedError, code_of, error_message
 from workers.errors import OutageError, PassingError, RunError, WorkerError
-from workers.ledger_json import dump_label, dump_lines, load_label, load_lines
+from workers.ledger_json import dump_label, load_label
 from workers.records import (
     LabelCounts,
     LabelDecision,
@@ -49,6 +49,7 @@ from workers.records import (
     TextResult,
     natural_key,
 )
+from workers.rows import ResultRow, result_row
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -271,13 +272,8 @@ class DynamoDbLedger:
         return set(by_key.values())
 
     def complete(self, result: TextResult) -> Future[None]:
-        values: Values = {
-            "index": result.index,
-            "label": dump_label(result.label),
-            "lines": _smaller(dump_lines(result.lines)),
-            "failure": result.failure,
-            "time": result.time or None,
-        }
+        row, line = result_row(result)
+        values: Values = {"index": result.index, "row": _smaller(row), "line": line}
         counts = {
             "done": 1,
             "with_text": int(bool(result.lines)),
@@ -303,20 +299,15 @@ class DynamoDbLedger:
             seen = self._look(run)
         return self._with_own(run, seen)
 
-    def results(self, run: str) -> Iterator[TextResult]:
+    def results(self, run: str) -> Iterator[ResultRow]:
         counted = self._with_own(run, self._look(run)).done
-        streams = [
-            (_result(run, item) for item in self._query(f"{run}/result/{bucket}"))
-            for bucket in range(BUCKETS)
-        ]
-        merged = heapq.merge(*streams, key=lambda result: _order(result.index))
+        streams = [self._query(f"{run}/result/{bucket}") for bucket in range(BUCKETS)]
+        merged = heapq.merge(*streams, key=_order_of)
         found = 0
-        for _, alike in groupby(merged, key=lambda result: _order(result.index)):
-            for result in sorted(
-                alike, key=lambda result: (natural_key(result.index), result.index)
-            ):
+        for _, alike in groupby(merged, key=_order_of):
+            for item in sorted(alike, key=lambda item: (natural_key(item["index"]), item["index"])):
                 found += 1
-                yield result
+                yield _result(item)
         # a transaction becomes visible item by item: its count may be so before its images
         if found < counted:
             raise OutageError(
@@ -606,13 +597,15 @@ def _end_values(end: ShardEnd) -> Values:
     return {"shards": end.shards, "expected": end.expected}
 
 
-def _result(run: str, item: dict[str, Any]) -> TextResult:
-    lines = item["lines"]
-    if isinstance(lines, bytes):
-        lines = zlib.decompress(lines).decode()
-    label = load_label(item.get("label"))
-    failure, when = item.get("failure"), item.get("time", "")
-    return TextResult(run, item["index"], label, load_lines(lines), failure, when)
+def _order_of(item: dict[str, Any]) -> str:
+    return str(item["sk"].rpartition("\0")[0])
+
+
+def _result(item: dict[str, Any]) -> ResultRow:
+    row = item["row"]
+    if isinstance(row, bytes):
+        row = zlib.decompress(row).decode()
+    return ResultRow(row, item.get("line"))
 
 
 def _smaller(text: str) -> str | bytes:

@@ -16,7 +16,7 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from workers.errors import RunError
-from workers.ledger_json import dump_label, dump_lines, load_label, load_lines
+from workers.ledger_json import dump_label, load_label
 from workers.records import (
     LabelCounts,
     LabelDecision,
@@ -25,6 +25,7 @@ from workers.records import (
     TextResult,
     natural_key,
 )
+from workers.rows import ResultRow, result_row
 
 # one look-up or transaction takes as many as this
 CHUNK = 1000
@@ -45,7 +46,7 @@ CREATE TABLE IF NOT EXISTS ended_shard (
   run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS result (
-  run TEXT, idx TEXT, sort_key TEXT, label TEXT, lines TEXT, failure TEXT, time TEXT,
+  run TEXT, idx TEXT, sort_key TEXT, row TEXT, line TEXT, failed INTEGER,
   PRIMARY KEY (run, idx)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS in_order ON result (run, sort_key);
@@ -67,8 +68,8 @@ CREATE TABLE IF NOT EXISTS text_tally (
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS tally_result AFTER INSERT ON result BEGIN
   INSERT OR IGNORE INTO text_tally VALUES (NEW.run, 0, 0, 0);
-  UPDATE text_tally SET done = done + 1, with_text = with_text + (NEW.lines != '[]'),
-    failed = failed + (NEW.failure IS NOT NULL) WHERE run = NEW.run;
+  UPDATE text_tally SET done = done + 1, with_text = with_text + (NEW.line IS NOT NULL),
+    failed = failed + NEW.failed WHERE run = NEW.run;
 END;
 """
 
@@ -163,12 +164,10 @@ class SqliteLedger:
             result.run,
             result.index,
             natural_key(result.index),
-            dump_label(result.label),
-            dump_lines(result.lines),
-            result.failure,
-            result.time,
+            *result_row(result),
+            result.failure is not None,
         )
-        return self._write("INSERT OR IGNORE INTO result VALUES (?, ?, ?, ?, ?, ?, ?)", [row])
+        return self._write("INSERT OR IGNORE INTO result VALUES (?, ?, ?, ?, ?, ?)", [row])
 
     def record_end(self, end: ShardEnd) -> Future[None]:
         row = (end.run, end.shard, end.shards, end.expected)
@@ -183,14 +182,11 @@ class SqliteLedger:
         )
         return RunProgress(done, with_text, failed, expected, bool(all_ended), bool(foreign_end))
 
-    def results(self, run: str) -> Iterator[TextResult]:
+    def results(self, run: str) -> Iterator[ResultRow]:
         rows = self._stream(
-            "SELECT idx, label, lines, failure, time FROM result WHERE run = ?"
-            " ORDER BY sort_key, idx",
-            (run,),
+            "SELECT row, line FROM result WHERE run = ? ORDER BY sort_key, idx", (run,)
         )
-        for index, label, lines, failure, when in rows:
-            yield TextResult(run, index, load_label(label), load_lines(lines), failure, when)
+        return map(ResultRow._make, rows)
 
     def close(self) -> None:
         self._queue.put(None)

@@ -2,84 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from workers.errors import RunError
 from workers.ledger import Ledger
-from workers.records import LabelDecision, TextResult
+from workers.records import LabelDecision
+from workers.rows import ResultRow, failure_row
 
-SCHEMA_VERSION = 1
-encode = json.JSONEncoder(ensure_ascii=False).encode
 # rewriting takes at most this share of the time, however many results there are
 REWRITE_SHARE = 0.05
 REWRITE_SECONDS = 1.0
 
 
-def write_results(folder: Path, results: Iterable[TextResult]) -> None:
+def write_results(folder: Path, results: Iterable[ResultRow]) -> None:
     """Writes `output.txt` and `results.jsonl` of a run; raises RunError when the disk refuses."""
-    with replacing(folder / "output.txt") as text, replacing(folder / "results.jsonl") as rows:
-        for result in results:
-            rows.write(_json_line(_result_row(result)))
-            if result.lines:
-                text.write(_text_line(result))
+    with replacing(folder / "output.txt") as lines, replacing(folder / "results.jsonl") as rows:
+        for row, line in results:
+            rows.write(row + "\n")
+            if line is not None:
+                lines.write(line + "\n")
 
 
 def write_failures(folder: Path, failures: Iterable[LabelDecision]) -> None:
     """Writes `failed.jsonl`: the images of a run that label detection can never look at."""
     with replacing(folder / "failed.jsonl") as rows:
         for decision in failures:
-            row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
-            rows.write(_json_line({**row, "failure": decision.failure}))
-
-
-def _result_row(result: TextResult) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA_VERSION,
-        "run": result.run,
-        "index": result.index,
-        "label": result.label.name if result.label else None,
-        "confidence": result.label.confidence if result.label else None,
-        "boxes": [box.as_dict() for box in result.label.boxes] if result.label else [],
-        "lines": [line.as_dict() for line in result.lines],
-        "failure": result.failure,
-        "time": result.time or None,
-    }
-
-
-def _json_line(row: dict[str, Any]) -> str:
-    text = encode(row)
-    if text.isascii():
-        return text + "\n"
-    # these three end a line for many a reader, though not for JSON
-    for character in "\x85\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    # half a surrogate pair has no UTF-8, and its escape is JSON, too
-    return text.encode("utf-8", "backslashreplace").decode() + "\n"
-
-
-def _text_line(result: TextResult) -> str:
-    texts = " | ".join(_visible(line.text) for line in result.lines)
-    return f"{_visible(result.index)}: {texts}\n"
-
-
-def _visible(text: str) -> str:
-    """The text with what would break a line written as an escape; a backslash is doubled."""
-    if text.isprintable() and "\\" not in text:
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if character == "\\" or unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}
-        else character
-        for character in text
-    )
+            rows.write(failure_row(decision) + "\n")
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from pydantic_settings import SettingsConfigDict
 from workers.aws import Aws
 from workers.charts import histogram, timeline
 from workers.errors import RunError
-from workers.output import SCHEMA_VERSION, replacing
+from workers.output import replacing
+from workers.rows import SCHEMA_VERSION
 from workers.settings import Settings
 from workers.stop import Stop
 from workers.words import bytes_text

@@ -284,7 +284,7 @@ class _Failures:
                 found = (decision.failure for decision in ledger.failures(run, shard))
                 self._known[work.name] = work.failed, _count(found, work.failed)
         if status.text and self._is_news(status.text):
-            found = (result.failure for result in ledger.results(run))
+            found = (json.loads(row)["failure"] for row, _ in ledger.results(run))
             self._known["text"] = status.text.failed, _count(found, status.text.failed)
 
     def _is_news(self, work: Work) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from workers.records import (
     TextLine,
     TextResult,
 )
+from workers.rows import result_row
 from workers.settings import Settings
 from workers.stop import Stop
 
@@ -100,6 +102,11 @@ def decision(index: str, label: Label | None = CAR, **more: Any) -> LabelDecisio
 
 def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> TextResult:
     return TextResult(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
+
+
+def found(ledger: Ledger) -> list[str]:
+    """The indexes of the run's results."""
+    return [json.loads(row)["index"] for row, _ in ledger.results(RUN)]
 
 
 # --- the label worker's side ---------------------------------------------------------------------
@@ -201,7 +208,7 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
     ]
     wait(*map(open_again().complete, kept))
     after = open_again()
-    assert list(after.results(RUN)) == kept
+    assert list(after.results(RUN)) == list(map(result_row, kept))
     assert after.not_done(RUN, ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]) == {"4.jpg"}
     progress = after.progress(RUN)
     assert (progress.done, progress.with_text, progress.failed) == (3, 1, 1)
@@ -210,7 +217,7 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
 def test_the_first_result_stays_and_counts_once(ledger: Ledger) -> None:
     wait(ledger.complete(result("1.jpg", LINES)))
     wait(ledger.complete(result("1.jpg", failure="gone")), ledger.complete(result("1.jpg")))
-    assert [(r.lines, r.failure) for r in ledger.results(RUN)] == [(LINES, None)]
+    assert list(ledger.results(RUN)) == [result_row(result("1.jpg", LINES))]
     progress = ledger.progress(RUN)
     assert (progress.done, progress.with_text, progress.failed) == (1, 1, 0)
 
@@ -225,7 +232,7 @@ def test_the_first_one_stays_also_within_one_moment(ledger: Ledger) -> None:
 def test_results_come_in_natural_order(ledger: Ledger) -> None:
     expected = ["1.jpg", "2.jpg", "9.jpg", "10.jpg", "10a.jpg", "100.jpg", "a2", "a10", "b1"]
     wait(*(ledger.complete(result(index)) for index in reversed(expected)))
-    assert [r.index for r in ledger.results(RUN)] == expected
+    assert found(ledger) == expected
 
 
 def test_runs_do_not_mix(ledger: Ledger) -> None:
@@ -255,7 +262,7 @@ def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
     assert [d.index for d in ledger.unsent(RUN, 0)] == [index]
     wait(ledger.sent([decision(index)]))
     assert list(ledger.unsent(RUN, 0)) == []
-    assert [r.index for r in ledger.results(RUN)] == [index]
+    assert found(ledger) == [index]
 
 
 # --- ends ----------------------------------------------------------------------------------------
@@ -327,8 +334,8 @@ def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
     writer.start()
     try:
         for _ in range(5):
-            found = [r.index for r in ledger.results(RUN)]
-            assert len(set(found)) == len(found) >= 100
+            indexes = found(ledger)
+            assert len(set(indexes)) == len(indexes) >= 100
     finally:
         stop.set()
         writer.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,9 +15,10 @@ from sandbox import dynamodb
 from sandbox.server import Fault, Sandbox
 from workers.aws import AwsCalls
 from workers.errors import OutageError, RunError
-from workers.ledger import SqliteLedger, open_ledger
+from workers.ledger import Ledger, SqliteLedger, open_ledger
 from workers.ledger_dynamodb import DynamoDbLedger
 from workers.records import Box, Label, LabelDecision, ShardEnd, TextLine, TextResult
+from workers.rows import result_row
 from workers.settings import Settings
 from workers.stop import Stop
 
@@ -58,6 +60,11 @@ def indexes(count: int) -> list[str]:
 
 def decision(index: str, label: Label | None = CAR) -> LabelDecision:
     return LabelDecision(RUN, 0, index, '"etag"', label)
+
+
+def found(ledger: Ledger) -> list[str]:
+    """The indexes of the run's results."""
+    return [json.loads(row)["index"] for row, _ in ledger.results(RUN)]
 
 
 def done(futures: list[Future[None]]) -> None:
@@ -102,7 +109,7 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
     for worker in workers:
         progress = worker.progress(RUN)
         assert (progress.done, progress.with_text, progress.failed) == (150, 150, 0)
-        assert [result.index for result in worker.results(RUN)] == names
+        assert found(worker) == names
 
 
 def test_a_lost_answer_is_not_counted_twice(ledger: DynamoDbLedger, open_again: Open) -> None:
@@ -263,8 +270,8 @@ def test_results_come_in_the_same_order_as_from_sqlite(
         on_disk.complete(TextResult(RUN, name))
         ledger.complete(TextResult(RUN, name))
     done([kept.sent([]) for kept in (on_disk, ledger)])
-    expected = [result.index for result in on_disk.results(RUN)]
-    assert [result.index for result in ledger.results(RUN)] == expected
+    expected = found(on_disk)
+    assert found(ledger) == expected
     assert len(expected) == len(names)
     assert ledger.not_done(RUN, names) == set()
     on_disk.close()
@@ -285,8 +292,8 @@ def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox
     boxes = tuple(Box(number / 100, 0.25, 0.125, 0.5) for number in range(80))
     results = [TextResult(RUN, name, Label("Car", 99.0, boxes), lines) for name in indexes(110)]
     done([ledger.complete(result) for result in results])
-    assert list(ledger.results(RUN)) == results
-    assert len(items(sandbox, "result")[0]["lines"]["B"]) < 4000
+    assert list(ledger.results(RUN)) == list(map(result_row, results))
+    assert len(items(sandbox, "result")[0]["row"]["B"]) < 4000
 
 
 # --- what goes wrong -----------------------------------------------------------------------------

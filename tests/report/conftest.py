@@ -14,6 +14,7 @@ from tests.report.browser import CHROMIUM, Browser
 from workers.output import write_failures, write_results
 from workers.records import Box, Label, LabelDecision, TextLine, TextResult
 from workers.report import write_report
+from workers.rows import result_row
 
 EVIL = "</script ><img src=x onerror=alert(1)><!--<script >alert(2)</script>"
 MAGENTA = (255, 0, 255)
@@ -53,7 +54,7 @@ def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
         failures: Mapping[str, str] | None = None,
     ) -> Path:
         folder = tmp_path_factory.mktemp("page")
-        write_results(folder, results)
+        write_results(folder, map(result_row, results))
         if failures:
             failed = (LabelDecision("demo", 0, key, failure=why) for key, why in failures.items())
             write_failures(folder, failed)

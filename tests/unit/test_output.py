@@ -18,13 +18,14 @@ from workers.errors import RunError
 from workers.ledger import SqliteLedger
 from workers.output import Output, write_failures, write_results
 from workers.records import Box, Label, LabelDecision, TextLine, TextResult
+from workers.rows import ResultRow, result_row
 
 LABEL = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
 
 
-def result(index: str, *texts: str, failure: str | None = None) -> TextResult:
+def result(index: str, *texts: str, failure: str | None = None) -> ResultRow:
     lines = tuple(TextLine(text, 99.0, ((0.0, 0.5), (1.0, 1.0))) for text in texts)
-    return TextResult("r", index, LABEL, lines, failure)
+    return result_row(TextResult("r", index, LABEL, lines, failure))
 
 
 def read(folder: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -110,7 +111,7 @@ def test_an_error_in_the_middle_leaves_the_old_files_and_nothing_else(tmp_path: 
     write_results(tmp_path, [result("1.jpg", "old")])
     before = read(tmp_path)
 
-    def breaks() -> Iterator[TextResult]:
+    def breaks() -> Iterator[ResultRow]:
         yield result("1.jpg", "new")
         raise ZeroDivisionError
 
@@ -123,7 +124,7 @@ def test_an_error_in_the_middle_leaves_the_old_files_and_nothing_else(tmp_path: 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     write_results(tmp_path, [result("1.jpg", "old")])
 
-    def looks() -> Iterator[TextResult]:
+    def looks() -> Iterator[ResultRow]:
         for number in range(5000):
             yield result(f"{number}.jpg", "new")
             if number % 1000 == 0:
@@ -191,7 +192,7 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
 def test_the_files_follow_the_ledger_in_natural_order(tmp_path: Path, ledger: SqliteLedger) -> None:
     output = Output(tmp_path, ledger)
     for index in ("10.jpg", "2.jpg", "1.jpg"):
-        ledger.complete(result(index, "x")).result()
+        ledger.complete(TextResult("r", index)).result()
         output.has_news("r")
     output.write()
     assert [row["index"] for row in read(tmp_path / "r")[1]] == ["1.jpg", "2.jpg", "10.jpg"]

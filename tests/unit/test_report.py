@@ -32,6 +32,7 @@ from workers.report import (
     thumbnails,
     write_report,
 )
+from workers.rows import result_row
 
 ROOT = Path(__file__).parents[2]
 EVIL = "</script ><!--<script >alert('<!--&\u2028\U0001f697')</script>"
@@ -54,7 +55,7 @@ RESULTS = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run's output."""
-    write_results(tmp_path, RESULTS)
+    write_results(tmp_path, map(result_row, RESULTS))
     failure = "empty: the object has no bytes"
     write_failures(tmp_path, [LabelDecision("holidays", 0, "empty.jpg", failure=failure)])
     return tmp_path

@@ -23,7 +23,7 @@ from workers.index_queue import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
 from workers.pool import BoundedPool
-from workers.records import Label, LabelDecision, ShardEnd, TextResult
+from workers.records import Label, LabelDecision, ShardEnd
 from workers.settings import Settings
 from workers.stop import Stop
 from workers.text_worker import TextWorker
@@ -89,8 +89,10 @@ class Scene:
         line = {"DetectedText": self.text(key), "Type": "LINE", "Confidence": 99.0}
         return {"TextDetections": [{**line, "Geometry": {"Polygon": []}}]}
 
-    def results(self, run: str = "default") -> dict[str, TextResult]:
-        return {result.index: result for result in self.ledger.results(run)}
+    def results(self, run: str = "default") -> dict[str, dict[str, Any]]:
+        """The rows of results.jsonl by index."""
+        rows = [json.loads(row) for row, _ in self.ledger.results(run)]
+        return {row["index"]: row for row in rows}
 
     @property
     def left(self) -> list[str]:
@@ -363,7 +365,7 @@ def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
     del scene.s3.objects["2.jpg"]
     scene.s3.objects["3.jpg"] = b"GIF89a"
     scene.start(TextWorker)
-    failures = {index: result.failure for index, result in scene.results().items()}
+    failures = {index: row["failure"] for index, row in scene.results().items()}
     assert failures["1.jpg"] is None
     assert failures["2.jpg"].startswith("gone")
     assert failures["3.jpg"].startswith("wrong format")
@@ -375,7 +377,7 @@ def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) ->
         image_entry(LabelDecision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
     )
     scene.end(1).start(TextWorker)
-    assert scene.results()["1.jpg"].failure.startswith("replaced")
+    assert scene.results()["1.jpg"]["failure"].startswith("replaced")
 
 
 def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:
@@ -388,8 +390,8 @@ def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:
     threading.Timer(0.2, failed.set).start()
     scene.found("1.jpg").end(1).text = fail_once
     scene.start(TextWorker, retry_seconds=0.02)
-    result = scene.results()["1.jpg"]
-    assert (result.failure, result.lines[0].text) == (None, "read")
+    row = scene.results()["1.jpg"]
+    assert (row["failure"], row["lines"][0]["text"]) == (None, "read")
 
 
 def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +405,7 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     )
     scene.found("1.jpg").end(1).text = fail
     scene.start(TextWorker, retry_seconds=0.02)
-    assert scene.results()["1.jpg"].failure.startswith("failed 2 times: ")
+    assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
     assert scene.left == []
 
 
