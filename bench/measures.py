@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -209,5 +210,9 @@ def costs(measured: list[Row]) -> Rows:
 
 def machine() -> Row:
     """What all of this ran on."""
-    load = os.getloadavg()[0]
-    return {"cores": os.cpu_count(), "load before": load, "time": time.strftime("%Y-%m-%d %H:%M")}
+    return {
+        "cores": os.cpu_count(),
+        "Python": platform.python_version(),
+        "load before": os.getloadavg()[0],
+        "time": time.strftime("%Y-%m-%d %H:%M"),
+    }
