@@ -59,8 +59,8 @@ Key = tuple[str, str]
 Values = dict[str, str | int | bytes | None]
 
 BUCKETS = 4
-# a fuller transaction is a cheaper one; everything that a worker waits for waits this much longer
-LINGER_SECONDS = 0.2
+# a fuller transaction is a cheaper one; what the next worker waits for waits less for it
+LINGER_SECONDS, LABELLED_LINGER_SECONDS = 0.2, 0.02
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MOST_ITEMS = 100
 MOST_BYTES = 3_000_000
@@ -85,13 +85,15 @@ PASSING_REASONS = {
 class _Write:
     """What is written whole, or not at all when the first of `puts` is there already.
 
-    `counts` are added to a tally when it is written; `future` is done in either case.
+    `counts` are added to a tally when it is written; `future` is done in either case. It waits
+    `linger` seconds at most for others to share its transaction.
     """
 
     puts: dict[Key, Values] = field(default_factory=dict)
     deletes: set[Key] = field(default_factory=set)
     tally: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    linger: float = LINGER_SECONDS
     future: Future[None] = field(default_factory=Future)
 
     @property
@@ -163,8 +165,8 @@ class _Seen:
 class DynamoDbLedger:
     """The ledger in a table that many workers, on many instances, write at once.
 
-    Writes of all threads are gathered for `LINGER_SECONDS` and share transactions; they become
-    durable in the order in which they were asked for. What other workers have counted may be
+    Writes of all threads are gathered for a moment and share transactions; they become durable in
+    the order in which they were asked for. What other workers have counted may be
     `FRESH_SECONDS` old in `progress`. Raises RunError when the table cannot be used and OutageError
     when it does not answer; a write that fails puts that into its future.
     """
@@ -227,12 +229,14 @@ class DynamoDbLedger:
             "labelled": int(decision.label is not None),
             "failed": int(decision.failure is not None),
         }
-        return self._write(_Write(puts, tally=f"{run}/label/{shard}", counts=counts))
+        linger = LABELLED_LINGER_SECONDS if decision.label else LINGER_SECONDS
+        tally = f"{run}/label/{shard}"
+        return self._write(_Write(puts, tally=tally, counts=counts, linger=linger))
 
     def sent(self, decisions: list[LabelDecision]) -> Future[None]:
         # one that is gathered together with its decision costs no write at all
         writes = [self._write(_Write(deletes={_unsent(decision)})) for decision in decisions] or [
-            self._write(_Write())
+            self._write(_Write(linger=0))
         ]
         return _all_of(writes)
 
@@ -372,12 +376,12 @@ class DynamoDbLedger:
         write = self._waiting or self._queue.get()
         self._waiting = None
         group = _Group()
-        due = time.monotonic() + LINGER_SECONDS
+        due = float("inf")
         while write is not None and group.add(write):
-            # an empty write hurries those before it
-            left = 0.0 if not write.puts and not write.deletes else due - time.monotonic()
+            # one that is in a hurry takes those before it along
+            due = min(due, time.monotonic() + write.linger)
             try:
-                write = self._queue.get(timeout=max(0.0, left))
+                write = self._queue.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 return group
         if write is None:
