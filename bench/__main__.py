@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +31,7 @@ def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny runs: does it work at all?")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, help="only these")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, help="only these; the others stay")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the results")
     parser.add_argument(
         "--patience",
@@ -43,24 +45,35 @@ def main() -> None:
 
     console = Console(highlight=False)
     names = options.only or list(MEASURES)
+    file = options.out / "bench.json"
+    results: dict[str, list[Row]] = {"machine": []}
+    if options.only and file.exists():
+        results = json.loads(file.read_text())
     machine = {**measures.machine(), "tables": ", ".join(names)}
-    results: dict[str, list[Row]] = {"machine": [machine]}
+    results["machine"] = [*_machines_of(results, set(MEASURES) - set(names)), machine]
     for name in names:
         measure, title = MEASURES[name]
         results[name] = []
         with console.status(title):
             results[name] += measure(options.quick)
         print_table(title, results[name], console, across=name == "parts")
-    if "quotas" in results:
+    if "quotas" in names:
         results["costs"] = list(measures.costs(results["quotas"]))
         print_table(COSTS, results["costs"], console, across=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "bench.json").write_text(as_json(results))
-    (options.out / "bench.svg").write_text(chart(results))
-    console.print(f"{options.out / 'bench.json'}\n{options.out / 'bench.svg'}")
+    file.write_text(as_json(results))
+    file.with_suffix(".svg").write_text(chart(results))
+    console.print(f"{file}\n{file.with_suffix('.svg')}")
     if any(row.get("problems") for rows in results.values() for row in rows):
         raise SystemExit(1)
+
+
+def _machines_of(results: dict[str, list[Row]], kept: set[str]) -> Iterator[Row]:
+    """What the tables that are kept were measured on."""
+    for row in results["machine"]:
+        if tables := [name for name in row["tables"].split(", ") if name in kept]:
+            yield {**row, "tables": ", ".join(tables)}
 
 
 if __name__ == "__main__":
