@@ -214,6 +214,14 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
     assert (progress.done, progress.with_text, progress.failed) == (3, 1, 1)
 
 
+def test_a_text_that_has_no_utf8_is_kept_as_its_escape(ledger: Ledger) -> None:
+    odd = result("1.jpg", (TextLine("half a pair \ud83d", 90.0),))
+    wait(ledger.complete(odd))
+    assert list(ledger.results(RUN)) == [result_row(odd)]
+    ((row, _),) = ledger.results(RUN)
+    assert json.loads(row)["lines"][0]["text"] == "half a pair \ud83d"
+
+
 def test_the_first_result_stays_and_counts_once(ledger: Ledger) -> None:
     wait(ledger.complete(result("1.jpg", LINES)))
     wait(ledger.complete(result("1.jpg", failure="gone")), ledger.complete(result("1.jpg")))
