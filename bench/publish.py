@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import HIDDEN, Row, text_of
+from bench.report import Row, grid_of, text_of
 from bench.stub import ROOT
 
 RESULTS = ROOT / "docs" / "bench.json"
@@ -47,10 +47,7 @@ def page_with(text: str, results: dict[str, list[Row]]) -> str:
 
 def _table(name: str, results: dict[str, list[Row]]) -> str:
     rows = _summary(results) if name == "summary" else results[name]
-    names = dict.fromkeys(name for row in rows for name in row if name not in HIDDEN)
-    grid = [[name, *(text_of(name, row.get(name)) for row in rows)] for name in names]
-    if name in ACROSS:
-        grid = [list(column) for column in zip(*grid, strict=True)]
+    grid = grid_of(rows, name in ACROSS)
     rule = ["---", *["---:"] * (len(grid[0]) - 1)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (grid[0], rule, *grid[1:]))
 

@@ -22,11 +22,8 @@ BLUE, ORANGE, GREY, INK = "#3b6fb6", "#e08a2e", "#d9dde3", "#22262b"
 
 
 def print_table(title: str, rows: Sequence[Row], console: Console, across: bool = False) -> None:
-    """One measure: a column for each run and a line for each number, or the other way `across`."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in HIDDEN)
-    grid = [[name, *(text_of(name, row.get(name)) for row in rows)] for name in names]
-    if across:
-        grid = [list(column) for column in zip(*grid, strict=True)]
+    """One measure, as `grid_of` lays it out."""
+    grid = grid_of(rows, across)
     table = Table(box=box.SIMPLE_HEAD, show_header=across)
     for number, heading in enumerate(grid[0]):
         table.add_column(heading, justify="right" if number else "left")
@@ -37,6 +34,13 @@ def print_table(title: str, rows: Sequence[Row], console: Console, across: bool 
     for row in rows:
         if row.get("problems"):
             console.print(f"[red]wrong: {row['problems']}")
+
+
+def grid_of(rows: Sequence[Row], across: bool = False) -> list[list[str]]:
+    """A column for each run and a line for each number, or the other way `across`."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in HIDDEN)
+    grid = [[name, *(text_of(name, row.get(name)) for row in rows)] for name in names]
+    return [list(column) for column in zip(*grid, strict=True)] if across else grid
 
 
 def text_of(name: str, value: Any) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from sandbox import dynamodb
 from sandbox.server import Sandbox
+from tests.contract.conftest import indexes_in
 from workers.aws import AwsCalls
 from workers.errors import RunError
 from workers.ledger import Ledger, SqliteLedger
@@ -102,11 +103,6 @@ def decision(index: str, label: Label | None = CAR, **more: Any) -> LabelDecisio
 
 def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> TextResult:
     return TextResult(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
-
-
-def found(ledger: Ledger) -> list[str]:
-    """The indexes of the run's results."""
-    return [json.loads(row)["index"] for row, _ in ledger.results(RUN)]
 
 
 # --- the label worker's side ---------------------------------------------------------------------
@@ -240,7 +236,7 @@ def test_the_first_one_stays_also_within_one_moment(ledger: Ledger) -> None:
 def test_results_come_in_natural_order(ledger: Ledger) -> None:
     expected = ["1.jpg", "2.jpg", "9.jpg", "10.jpg", "10a.jpg", "100.jpg", "a2", "a10", "b1"]
     wait(*(ledger.complete(result(index)) for index in reversed(expected)))
-    assert found(ledger) == expected
+    assert indexes_in(ledger, RUN) == expected
 
 
 def test_runs_do_not_mix(ledger: Ledger) -> None:
@@ -270,7 +266,7 @@ def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
     assert [d.index for d in ledger.unsent(RUN, 0)] == [index]
     wait(ledger.sent([decision(index)]))
     assert list(ledger.unsent(RUN, 0)) == []
-    assert found(ledger) == [index]
+    assert indexes_in(ledger, RUN) == [index]
 
 
 # --- ends ----------------------------------------------------------------------------------------
@@ -342,7 +338,7 @@ def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
     writer.start()
     try:
         for _ in range(5):
-            indexes = found(ledger)
+            indexes = indexes_in(ledger, RUN)
             assert len(set(indexes)) == len(indexes) >= 100
     finally:
         stop.set()

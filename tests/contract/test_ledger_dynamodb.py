@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,9 +12,10 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from sandbox import dynamodb
 from sandbox.server import Fault, Sandbox
+from tests.contract.conftest import indexes_in
 from workers.aws import AwsCalls
 from workers.errors import OutageError, RunError
-from workers.ledger import Ledger, SqliteLedger, open_ledger
+from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger_dynamodb import DynamoDbLedger
 from workers.records import Box, Label, LabelDecision, ShardEnd, TextLine, TextResult
 from workers.rows import result_row
@@ -62,11 +62,6 @@ def decision(index: str, label: Label | None = CAR) -> LabelDecision:
     return LabelDecision(RUN, 0, index, '"etag"', label)
 
 
-def found(ledger: Ledger) -> list[str]:
-    """The indexes of the run's results."""
-    return [json.loads(row)["index"] for row, _ in ledger.results(RUN)]
-
-
 def done(futures: list[Future[None]]) -> None:
     for future in futures:
         future.result(30)
@@ -109,7 +104,7 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
     for worker in workers:
         progress = worker.progress(RUN)
         assert (progress.done, progress.with_text, progress.failed) == (150, 150, 0)
-        assert found(worker) == names
+        assert indexes_in(worker, RUN) == names
 
 
 def test_a_lost_answer_is_not_counted_twice(ledger: DynamoDbLedger, open_again: Open) -> None:
@@ -270,8 +265,8 @@ def test_results_come_in_the_same_order_as_from_sqlite(
         on_disk.complete(TextResult(RUN, name))
         ledger.complete(TextResult(RUN, name))
     done([kept.sent([]) for kept in (on_disk, ledger)])
-    expected = found(on_disk)
-    assert found(ledger) == expected
+    expected = indexes_in(on_disk, RUN)
+    assert indexes_in(ledger, RUN) == expected
     assert len(expected) == len(names)
     assert ledger.not_done(RUN, names) == set()
     on_disk.close()

@@ -23,9 +23,13 @@ from workers.rows import ResultRow, result_row
 LABEL = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
 
 
-def result(index: str, *texts: str, failure: str | None = None) -> ResultRow:
+def text_result(index: str, *texts: str, failure: str | None = None) -> TextResult:
     lines = tuple(TextLine(text, 99.0, ((0.0, 0.5), (1.0, 1.0))) for text in texts)
-    return result_row(TextResult("r", index, LABEL, lines, failure))
+    return TextResult("r", index, LABEL, lines, failure)
+
+
+def result(index: str, *texts: str, failure: str | None = None) -> ResultRow:
+    return result_row(text_result(index, *texts, failure=failure))
 
 
 def read(folder: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -192,10 +196,12 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
 def test_the_files_follow_the_ledger_in_natural_order(tmp_path: Path, ledger: SqliteLedger) -> None:
     output = Output(tmp_path, ledger)
     for index in ("10.jpg", "2.jpg", "1.jpg"):
-        ledger.complete(TextResult("r", index)).result()
+        ledger.complete(text_result(index, "x")).result()
         output.has_news("r")
     output.write()
-    assert [row["index"] for row in read(tmp_path / "r")[1]] == ["1.jpg", "2.jpg", "10.jpg"]
+    text, rows = read(tmp_path / "r")
+    assert text == "1.jpg: x\n2.jpg: x\n10.jpg: x\n"
+    assert [row["index"] for row in rows] == ["1.jpg", "2.jpg", "10.jpg"]
 
 
 def test_only_runs_with_news_are_written(tmp_path: Path, ledger: SqliteLedger) -> None:
