@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := $(PIP) --require-hashes --requirement
 IMAGES ?=
-SOURCES := workers sandbox tests bench
+SOURCES := workers console sandbox bench tests
 
 .PHONY: help
 help: ## this list
@@ -71,7 +71,7 @@ lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf $(VENV) .venv-policy .cache demo build
+	rm -rf $(VENV) .venv-policy .cache build
 
 # A folder's marker is as new as the lock file that filled it.
 $(VENV)/made:

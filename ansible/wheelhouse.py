@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "wheelhouse"
 PIP_LOCK = ROOT / "ansible" / "pip.txt"
+PACKAGES = ("workers", "console")
 # both supported systems have glibc 2.34 or newer
 MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
 
@@ -27,7 +28,7 @@ MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_3
 def main(target: str, checkout: Path = ROOT) -> None:
     """Builds the archive of `target`, a Python version and a machine, and says where it is."""
     project = checkout / "pyproject.toml"
-    sources = [project, *sorted(checkout.glob("workers/**/*.py"))]
+    sources = [project, *(file for package in PACKAGES for file in _sources(checkout / package))]
     locks = [checkout / "requirements" / "workers.txt", PIP_LOCK]
     number = tomllib.loads(project.read_text())["project"]["version"]
     version = f"{number}-{_fingerprint(target, *locks, *sources)}"
@@ -40,6 +41,13 @@ def main(target: str, checkout: Path = ROOT) -> None:
         _whole(archive, lambda unfinished: _pack(unfinished, locked, checkout, sources))
         _keep_newest(4)
     json.dump({"version": version, "archive": str(archive), "built": built}, sys.stdout)
+
+
+def _sources(package: Path) -> list[Path]:
+    """All that the wheel has of a package, its queries and the report's page too."""
+    return sorted(
+        file for file in package.rglob("*") if file.is_file() and file.suffix not in {".pyc"}
+    )
 
 
 def _fingerprint(target: str, *files: Path) -> str:

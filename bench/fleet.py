@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from bench.child import Child, Usage
 from bench.stub import ROOT, TABLE, Scenario, Stub
 
 STATE = ROOT / "build" / "bench"
@@ -26,7 +21,6 @@ RAMP_SECONDS = 3.0
 # calls are counted when they are let in, and the last of a shard are fewer
 END_SECONDS = 1.0
 QUIET_CORES = 0.1
-LOOK_SECONDS = 0.1
 
 
 @dataclass
@@ -37,81 +31,6 @@ class Patience:
 
 
 PATIENCE = Patience()
-
-
-@dataclass(frozen=True)
-class Usage:
-    """A process that has ended: `cpu` in seconds, `memory` in MB at its highest."""
-
-    seconds: float
-    cpu: float
-    memory: float
-    status: int
-
-
-def _memory_of(process: int) -> float | None:
-    """The most MB that it has had so far; None when it has ended."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if "VmHWM" in line), None)
-
-
-class Child:
-    """A process, measured by the kernel from its start to its end."""
-
-    def __init__(self, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.log = folder / "log"
-        self._began = time.monotonic()
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=folder, env=environment, stderr=log)
-        if hasattr(os, "SCHED_BATCH"):  # as the systemd unit has it
-            os.sched_setscheduler(self._process.pid, os.SCHED_BATCH, os.sched_param(0))
-        self._thread = threading.Thread(target=self._wait)
-        self._thread.start()
-
-    def _wait(self) -> None:
-        # the kernel's own maximum of a process includes that of the one which started it
-        memory = 0.0
-        while (ended := os.wait4(self._process.pid, os.WNOHANG))[0] == 0:
-            memory = _memory_of(self._process.pid) or memory
-            time.sleep(LOOK_SECONDS)
-        _, status, used = ended
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        self._usage = Usage(
-            time.monotonic() - self._began,
-            used.ru_utime + used.ru_stime,
-            memory,
-            self._process.returncode,
-        )
-
-    def wait(self) -> Usage:
-        """Waits for its end; RuntimeError when that is not a good one."""
-        self._thread.join()
-        if self._usage.status:
-            raise RuntimeError(f"a worker ended with {self._usage.status}: {self._last_words()}")
-        return self._usage
-
-    def kill(self) -> None:
-        """Ends it, if it has not ended."""
-        if self._thread.is_alive():
-            self._process.kill()
-        self._thread.join()
-
-    def _last_words(self) -> str:
-        return self.log.read_text()[-2000:]
-
-    @cached_property
-    def events(self) -> dict[str, dict[str, Any]]:
-        """The last line of each event in its log."""
-        wanted = ('"start"', '"end"', '"summary"')
-        with self.log.open() as lines:
-            rows = [json.loads(line) for line in lines if any(name in line for name in wanted)]
-        return {row["event"]: row for row in rows}
-
-    def time_of(self, event: str) -> float:
-        """When it logged this, in seconds since 1970."""
-        return datetime.fromisoformat(self.events[event]["time"]).timestamp()
 
 
 @dataclass
@@ -206,7 +125,6 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
     shared = labels > 1 or texts > 1 if shared is None else shared
     common = {
         "quota": scenario.quota,
-        "log_format": "json",
         "state_dir": "state",
         **({"ledger": f"dynamodb://{TABLE}"} if shared else {}),
         **settings,
@@ -223,8 +141,7 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             for worker in range(number):
                 shard = {"shard": worker, "shards": number} if role == "label" else {}
                 environment = stub.environment(**{**common, **shard, "quota_workers": number})
-                command = [sys.executable, "-m", "workers", role]
-                children.append(Child(command, environment, folder / f"{role}-{worker}"))
+                children.append(Child(role, environment, folder / f"{role}-{worker}"))
         usages = [child.wait() for child in children]
         run = Run(
             scenario,
@@ -323,8 +240,8 @@ def run_sequential(scenario: Scenario) -> Run:
     with _children() as children, Stub(scenario) as stub:
         began = time.monotonic()
         for role in ("label", "text"):
-            command = [sys.executable, "-m", "bench.sequential", role]
-            children.append(Child(command, stub.environment(), children.folder / role))
+            environment, folder = stub.environment(), children.folder / role
+            children.append(Child(role, environment, folder, module="bench.sequential"))
         label, text = [child.wait() for child in children]
         record = stub.record()
         taken = record["DetectLabels"]["taken"]

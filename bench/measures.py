@@ -15,13 +15,14 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from bench.cost import HOUR, dollars_by_service
+from bench.cost import dollars_by_service
 from bench.fleet import Run, run_sequential, run_workers, workshop
 from bench.report import Row, text_of
 from bench.stub import Scenario, Stub
 from bench.stub.scenario import key_of
 from workers.ledger import SqliteLedger
-from workers.records import LabelDecision
+from workers.model import Decision
+from workers.price import HOUR
 
 Rows = Iterator[Row]
 
@@ -170,7 +171,7 @@ def listing(quick: bool) -> Rows:
 def _decide(images: int, state_dir: Path) -> None:
     """Writes the ledger of an earlier start."""
     with closing(SqliteLedger(state_dir / "ledger.sqlite3")) as ledger:
-        decisions = (LabelDecision("default", 0, key_of(number)) for number in range(images))
+        decisions = (Decision("default", 0, key_of(number)) for number in range(images))
         while some := [ledger.decide(decision) for decision in islice(decisions, 10_000)]:
             some[-1].result()
 

@@ -17,20 +17,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import structlog
-
 from bench.stub.s3 import ETAG
 from bench.stub.scenario import key_of
+from console.parts import make_parts
 from workers import log
-from workers.aws import Aws
-from workers.images import Bucket
-from workers.index_queue import BATCH, IndexQueue, image_entry
+from workers.events import Labelled, TextRead, say
+from workers.index_queue.batcher import BATCH
+from workers.index_queue.messages import image_entry
 from workers.ledger import SqliteLedger
-from workers.output import write_results
-from workers.recognition import Recognizer
-from workers.records import LabelDecision, TextResult
+from workers.model import Decision, Result
+from workers.output.files import write_results
 from workers.settings import Settings
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 # by the name of the source file; a file of no part belongs to whoever called it
 PARTS = (
@@ -49,19 +47,17 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         settings, stop = Settings(quota=1e6, log_format="json"), Stop()  # type: ignore[call-arg]
-        aws = Aws(settings, stop)
-        bucket = Bucket(aws, settings)
-        self.recognizer = Recognizer(aws, bucket, settings, stop)
-        self.queue = IndexQueue(aws, settings)
         self.ledger = SqliteLedger(folder / "ledger.sqlite3")
+        parts = make_parts(settings, self.ledger, stop)
+        self.recognizer, self.queue = parts.recognizer, parts.index_queue
         self.folder = folder
-        self.pages = bucket.pages()
+        self.pages = parts.bucket.pages()
         label = self.recognizer.label(key_of(0))
         lines = self.recognizer.lines(key_of(0), ETAG)
         self.decisions = [
-            LabelDecision("bench", 0, key_of(number), ETAG, label) for number in range(10_000)
+            Decision("bench", 0, key_of(number), ETAG, label) for number in range(10_000)
         ]
-        self.results = [TextResult("bench", d.index, label, lines) for d in self.decisions]
+        self.results = [Result("bench", d.index, label, lines) for d in self.decisions]
         self.receipts: list[str] = []
         log.configure(settings, "bench")
 
@@ -72,18 +68,19 @@ class Bench:
     def parts(self) -> dict[str, tuple[Callable[[int], Any], int]]:
         """What each part does when it is done for the n-th time, and for how many images."""
         entries = [image_entry(decision) for decision in self.decisions[:BATCH]]
-        write = structlog.get_logger().info
+        labelled = [Labelled(d.index, "Car", 98.7, 250) for d in self.decisions]
+        read = [TextRead(d.index, "AB 123", 250) for d in self.decisions]
         return {
             "A listing": (lambda _: next(self.pages), 1000),
             "A DetectLabels": (lambda n: self.recognizer.label(key_of(n)), 1),
             "A ledger": (lambda n: self.ledger.decide(self.decisions[n]).result(), 1),
             "A send": (lambda _: self.queue.send(entries), BATCH),
-            "A log": (lambda n: write("labelled", index=key_of(n), confidence=98.7, ms=250), 1),
+            "A log": (lambda n: say(labelled[n]), 1),
             "B receive": (self.receive, BATCH),
             "B GetObject, DetectText": (lambda n: self.recognizer.lines(key_of(n), ETAG), 1),
             "B ledger": (lambda n: self.ledger.complete(self.results[n]).result(), 1),
             "B delete": (lambda n: self.queue.delete(self.receipts[n * 10 : n * 10 + 10]), BATCH),
-            "B log": (lambda n: write("read", index=key_of(n), text="AB 123", ms=250), 1),
+            "B log": (lambda n: say(read[n]), 1),
             "B output, each time": (lambda _: self.write(), 500),
         }
 

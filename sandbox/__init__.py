@@ -1,6 +1,10 @@
 """AWS on one machine: S3, SQS, EC2, IAM … by moto, and a Rekognition that really looks."""
 
 import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
 
 # moto asks boto3 about regions while it is imported, and that stumbles over a profile that is gone
 for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 from urllib.request import getproxies
 
-from sandbox import eyes
-from sandbox.folder import find_files, read_files
-from sandbox.model import SandboxError
-from sandbox.rekognition import knobs
-from sandbox.scenes import sample_images
-from sandbox.server import Sandbox, shell_exports
+from sandbox.aws.rekognition import eyes
+from sandbox.aws.rekognition.service import knobs
+from sandbox.aws.server import Sandbox, shell_exports
+from sandbox.errors import SandboxError
+from sandbox.pictures import pictures
+from sandbox.signals import leave_on_signals
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
 BUCKET, QUEUE = "images", "index"
@@ -39,10 +37,11 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit status."""
     options = _options(arguments)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _leave)
+    leave_on_signals()
     try:
         _serve(options)
+    except SystemExit:
+        return DONE
     except (SandboxError, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return DO_NOT_START_AGAIN
@@ -88,12 +87,9 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
-    files = find_files(options.images, _left_out) if options.images else []
-    drawn = ((scene.index, scene.data) for scene in sample_images(options.scenes))
+    images = pictures(options.images, options.scenes, _left_out)
     with Sandbox(port=options.port) as sandbox:
-        bucket = sandbox.create_bucket(
-            BUCKET, read_files(files, _left_out) if options.images else drawn
-        )
+        bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
         eyes.warm_up()
         knobs.latency_seconds = options.latency
@@ -111,13 +107,6 @@ def _serve(options: argparse.Namespace) -> NoReturn:
 
 def _left_out(name: str, reason: str) -> None:
     print(f"sandbox: left out {name}: {reason}", file=sys.stderr)
-
-
-def _leave(_: int, __: FrameType | None) -> NoReturn:
-    # a second signal may not turn the way out into a traceback
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(DONE)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.server import Sandbox, shell_exports
+from sandbox import CACHE, ROOT
+from sandbox.aws.server import Sandbox, shell_exports
+from sandbox.errors import SandboxError
+from sandbox.signals import leave_on_signals
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "terraform"
-CACHE = ROOT / ".cache"
 
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 
@@ -49,7 +49,7 @@ provider "aws" {
 ECHOED = ("apply", "destroy")
 
 
-class TerraformError(RuntimeError):
+class TerraformError(SandboxError):
     """Terraform ended with an error; the text is everything that it said."""
 
 
@@ -207,7 +207,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="cartext-") as name:
             print(Terraform(Path(name), os.environ, {}).run("validate").strip())
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    leave_on_signals()
     with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox(port=options.port) as aws:
         key, public_key = new_ssh_key(Path(name))
         variables = {
@@ -236,7 +236,5 @@ Ctrl-C takes it down and leaves nothing behind.""")
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
-        sys.exit(130)
     except TerraformError as error:
         sys.exit(f"sandbox.terraform: {error}")

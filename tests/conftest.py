@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.server import Sandbox
+if TYPE_CHECKING:
+    from sandbox.aws.server import Sandbox
 
 # they wait more than they work, so that the others go on beside them
 LONGEST = ("hosts", "infra")
@@ -20,5 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """An empty AWS account on loopback."""
+    from sandbox.aws.server import Sandbox  # noqa: PLC0415 - moto takes a second, unit tests need none
+
     with Sandbox() as running:
         yield running

@@ -1,4 +1,13 @@
-"""What can go wrong, by what it means for the image, the worker and the run."""
+"""What can go wrong, by what it means for the image, the worker and the run.
+
+Exception
+├── ImageError            this image can never succeed: kept with its reason, counts as done
+└── WorkerError           the worker ends, with one line for a person
+    ├── PassingError      75  a call failed for as long as it is tried; about an image: later
+    ├── OutageError       75  a service cannot be reached or keeps refusing
+    ├── StoppedError      75  it was asked to stop
+    └── RunError          78  settings, permissions or the disk are wrong
+"""
 
 from __future__ import annotations
 

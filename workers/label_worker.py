@@ -6,19 +6,32 @@ import threading
 import time
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
-from workers.aws import Aws
 from workers.errors import ImageError, OutageError, PassingError, RunError, StoppedError
-from workers.images import Bucket, broken_name, broken_size
-from workers.index_queue import IndexQueue, IndexSender, end_entry
-from workers.ledger import Ledger
-from workers.output import write_failures
-from workers.plan import check_budget
-from workers.pool import BoundedPool
-from workers.recognition import Recognizer, dollars
-from workers.records import Image, LabelDecision, ShardEnd
+from workers.events import (
+    ALREADY_FINISHED,
+    PROGRESS,
+    START,
+    SUMMARY,
+    End,
+    Failed,
+    Labelled,
+    NotLabelled,
+    say,
+)
+from workers.images.limits import unfit
+from workers.index_queue.messages import END_MARK, end_entry
+from workers.index_queue.sender import IndexSender
+from workers.model import Decision, Image, ShardEnd
+from workers.output.files import write_failures
+from workers.pace import Pace
+from workers.parts import Parts
+from workers.price import dollars, has_budget, refusal
 from workers.settings import Settings
-from workers.stop import Stop, Ticker
+from workers.threads.pool import BoundedPool
+from workers.threads.stop import Stop
+from workers.threads.ticker import Ticker
 
 log = structlog.get_logger()
 
@@ -31,22 +44,20 @@ MOST_SET_ASIDE = 10_000
 class LabelWorker:
     """One shard's way through a run."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, stop: Stop) -> None:
-        aws = self._aws = Aws(settings, stop)
+    def __init__(self, settings: Settings, parts: Parts, stop: Stop) -> None:
         self._settings = settings
-        self._ledger = ledger
         self._stop = stop
-        self._bucket = Bucket(aws, settings)
-        self._recognizer = Recognizer(aws, self._bucket, settings, stop)
-        self._queue = IndexQueue(aws, settings)
-        self._sender = IndexSender(self._queue, self._acknowledged, settings, stop)
+        self._ledger = parts.ledger
+        self._bucket = parts.bucket
+        self._recognizer = parts.recognizer
+        self._queue = parts.index_queue
+        self._sender = IndexSender(self._queue, self._acknowledged, settings.linger_seconds, stop)
         self._pool = BoundedPool(settings.slots, stop, BACKLOG)
         self._set_aside: list[tuple[Image, int]] = []
         self._lock = threading.Lock()
         self._listed = 0
         self._listing_done = False
-        self._began = time.monotonic()
-        self._decided_before = 0
+        self._pace = Pace(0)
 
     def run(self) -> None:
         """Works until every image of the shard is decided and the end is on the queue.
@@ -55,15 +66,15 @@ class LabelWorker:
         """
         run, shard = self._settings.run, self._settings.shard
         if ended := self._ledger.shard_ended(run, shard):
-            log.info("already finished", shard=shard, sent=ended.expected)
+            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected)
             return
         self._bucket.check()
-        check_budget(self._settings, self._aws)
+        self._check_budget()
         self._queue.max_receives()
         self._check_shards()
         before = self._ledger.label_counts(run, shard)
-        self._decided_before = before.decided
-        log.info("start", bucket=self._bucket.name, shard=shard, decided_before=before.decided)
+        self._pace = Pace(before.decided)
+        log.info(START, bucket=self._bucket.name, shard=shard, decided_before=before.decided)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
         )
@@ -81,6 +92,14 @@ class LabelWorker:
         progress.close()
         self._log_summary()
         self._stop.raise_error()
+
+    def _check_budget(self) -> None:
+        if not has_budget(self._settings):
+            return
+        images = (image for page in self._bucket.pages(whole=True) for image in page)
+        fit = sum(not unfit(image) for image in images)
+        if reason := refusal(fit, self._settings):
+            raise RunError(reason)
 
     def _check_shards(self) -> None:
         run, shards = self._settings.run, self._settings.shards
@@ -119,42 +138,43 @@ class LabelWorker:
         if self._stop:
             return
         began = time.monotonic()
-        decision = self._look(image, attempt)
-        if decision is None:
-            return
-        # kept before it is sent: the end counts what is kept, and B what was sent
-        self._ledger.decide(decision).result()
-        if decision.label:
-            self._sender.send(decision)
-        _log_decision(decision, began)
+        with bound_contextvars(index=image.index):
+            decision = self._look(image, attempt)
+            if decision is None:
+                return
+            # kept before it is sent: the end counts what is kept, and B what was sent
+            self._ledger.decide(decision).result()
+            if decision.label:
+                self._sender.send(decision)
+            _log_decision(decision, began)
 
-    def _look(self, image: Image, attempt: int) -> LabelDecision | None:
+    def _look(self, image: Image, attempt: int) -> Decision | None:
         """Decides about an image; None when that is left for a later try."""
         run, shard = self._settings.run, self._settings.shard
         try:
-            if broken := broken_name(image.index) or broken_size(image.size):
+            if broken := unfit(image):
                 raise ImageError(broken)
             label = self._recognizer.label(image.index)
-            return LabelDecision(run, shard, image.index, image.etag, label)
+            return Decision(run, shard, image.index, image.etag, label)
         except StoppedError:
             return None
         except ImageError as error:
-            return LabelDecision(run, shard, image.index, failure=str(error))
+            return Decision(run, shard, image.index, failure=str(error))
         except PassingError as error:
             if attempt < self._settings.tries:
                 self._put_aside(image, attempt + 1, error)
                 return None
             failure = f"failed {attempt} times: {error}"
-            return LabelDecision(run, shard, image.index, failure=failure)
+            return Decision(run, shard, image.index, failure=failure)
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
-        log.warning("set aside", index=image.index, error=str(error), next_try=attempt)
+        log.warning("set aside", error=str(error), next_try=attempt)
         with self._lock:
             self._set_aside.append((image, attempt))
         if len(self._set_aside) >= MOST_SET_ASIDE:
             raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
 
-    def _acknowledged(self, decisions: list[LabelDecision]) -> None:
+    def _acknowledged(self, decisions: list[Decision]) -> None:
         # not waited for: the next indexes go out while this is written
         self._ledger.sent(decisions)
 
@@ -169,7 +189,7 @@ class LabelWorker:
         write_failures(self._settings.run_dir, self._ledger.failures(run, shard))
         self._queue.send([end_entry(end)])
         self._ledger.end_shard(end).result()
-        log.info("end", index="-1", shard=shard, expected=expected)
+        say(End(END_MARK, shard, expected))
 
     def _count(self) -> None:
         """Counts the shard's images ahead of the work, so that the time left can be told."""
@@ -185,45 +205,37 @@ class LabelWorker:
 
     def _log_progress(self) -> None:
         counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
-        rate = (counts.decided - self._decided_before) / (time.monotonic() - self._began)
-        left = (self._listed - counts.decided) / rate if rate and self._listing_done else None
+        of = self._listed if self._listing_done else None
         log.info(
-            "progress",
+            PROGRESS,
             done=counts.decided,
-            of=self._listed if self._listing_done else None,
+            of=of,
             labelled=counts.labelled,
             failed=counts.failed,
-            per_second=round(rate, 1),
-            seconds_left=left if left is None else round(max(0.0, left)),
+            **self._pace.fields(counts.decided, of),
         )
 
     def _log_summary(self) -> None:
         counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
         log.info(
-            "summary",
+            SUMMARY,
             finished=not self._stop,
             done=counts.decided,
             labelled=counts.labelled,
             failed=counts.failed,
-            seconds=round(time.monotonic() - self._began, 1),
+            seconds=round(self._pace.seconds, 1),
             label_calls=self._recognizer.paid_calls,
             throttled_calls=self._recognizer.throttled_calls,
-            sqs_calls=self._queue.calls,
+            sqs_calls=self._queue.calls_made,
             dollars=round(dollars(self._recognizer.paid_calls), 4),
         )
 
 
-def _log_decision(decision: LabelDecision, began: float) -> None:
-    milliseconds = round((time.monotonic() - began) * 1000)
+def _log_decision(decision: Decision, began: float) -> None:
+    index, milliseconds = decision.index, round((time.monotonic() - began) * 1000)
     if decision.failure:
-        log.warning("failed", index=decision.index, reason=decision.failure, ms=milliseconds)
-    elif decision.label:
-        log.info(
-            "labelled",
-            index=decision.index,
-            label=decision.label.name,
-            confidence=decision.label.confidence,
-            ms=milliseconds,
-        )
+        say(Failed(index, decision.failure, milliseconds), "warning")
+    elif label := decision.label:
+        say(Labelled(index, label.name, label.confidence, milliseconds))
     else:
-        log.info("not labelled", index=decision.index, ms=milliseconds)
+        say(NotLabelled(index, milliseconds))

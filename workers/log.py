@@ -30,7 +30,11 @@ def configure(settings: Settings, role: str) -> None:
         }
         return {**first, **event}
 
-    processors: list[Processor] = [structlog.processors.format_exc_info]
+    processors: list[Processor] = [
+        # what a line is about is bound once, where the work on it begins
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+    ]
     if as_json:
         processors += [in_order, structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         return self.in_flight or min(max(32, math.ceil(share * SLOW_CALL_SECONDS)), 256)
 
     @property
+    def longest_hold(self) -> float:
+        """Seconds that an image may reasonably be in flight: its turn, a download, a detection."""
+        return max(self.visibility_timeout, 5 * self.retry_seconds)
+
+    @property
     def run_dir(self) -> Path:
         """Folder of this run's output."""
         return self.state_dir / self.run

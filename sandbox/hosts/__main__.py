@@ -10,26 +10,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from sandbox.folder import find_files, read_files
+from sandbox import ROOT
+from sandbox.aws.server import shell_exports
+from sandbox.errors import SandboxError
 from sandbox.hosts import leftovers, mission
 from sandbox.hosts.hosts import HOME, Hosts, holder, only_one
 from sandbox.hosts.shell import HostsError, missing
-from sandbox.model import SandboxError
-from sandbox.scenes import sample_images
-from sandbox.terraform import TerraformError
+from sandbox.pictures import pictures
+from sandbox.signals import leave_on_signals
+from workers.output.files import replacing
 
 LOG = HOME.with_suffix(".log")
 ENVIRONMENT = HOME / "environment"
 WITH_ENVIRONMENT = ("sh", "-c", '. "$0" && exec "$@"', str(ENVIRONMENT))
 USAGE = HOME / "usage"
 RUN = "hosts"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DOWN_SECONDS = 60.0
 
 DESCRIPTION = """\
@@ -46,13 +45,12 @@ commands:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     options = _options(arguments)
-    for each in SIGNALS:
-        signal.signal(each, _leave)
+    leave_on_signals()
     try:
         if reason := missing():
             raise HostsError(reason)
         COMMANDS[options.command](options)
-    except (HostsError, TerraformError, SandboxError) as error:
+    except SandboxError as error:
         print(f"hosts: {error}", file=sys.stderr)
         return 1
     return 0
@@ -94,8 +92,8 @@ def _mission(options: argparse.Namespace) -> None:
 
 
 def _up(options: argparse.Namespace) -> None:
-    _refuse_second()
-    ENVIRONMENT.unlink(missing_ok=True)
+    with only_one(HOME):
+        ENVIRONMENT.unlink(missing_ok=True)
     keep = [sys.executable, "-m", "sandbox.hosts", "keep", "--scenes", str(options.scenes)]
     keep += ["--network", str(options.network)]
     if options.images:
@@ -103,7 +101,7 @@ def _up(options: argparse.Namespace) -> None:
     with LOG.open("w") as log:
         keeper = subprocess.Popen(
             keep,
-            cwd=mission.ROOT,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -158,35 +156,19 @@ def _down(_: argparse.Namespace) -> None:
 COMMANDS = {"mission": _mission, "up": _up, "down": _down, "keep": _keep}
 
 
-def _images(options: argparse.Namespace) -> Iterable[tuple[str, bytes]]:
-    if options.images:
-        return read_files(find_files(options.images, _left_out), _left_out)
-    return ((sample.index, sample.data) for sample in sample_images(options.scenes))
+def _images(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    return pictures(options.images, options.scenes, _left_out)
 
 
 def _left_out(name: str, reason: str) -> None:
     print(f"hosts: left out {name}: {reason}", file=sys.stderr)
 
 
-def _refuse_second() -> None:
-    with only_one(HOME):
-        pass
-
-
 def _write_environment(environment: dict[str, str]) -> None:
     own = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in own.items()]
-    lines.append(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
-    unfinished = ENVIRONMENT.with_suffix(".part")
-    unfinished.write_text("\n".join(["unset AWS_PROFILE AWS_SESSION_TOKEN", *lines]) + "\n")
-    unfinished.rename(ENVIRONMENT)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    # a second signal may not interrupt the way down
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
+    path = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    with replacing(ENVIRONMENT) as file:
+        file.write(f"unset AWS_PROFILE AWS_SESSION_TOKEN\n{shell_exports(own)}\n{path}\n")
 
 
 if __name__ == "__main__":

@@ -11,22 +11,22 @@ from contextlib import ExitStack
 from functools import cached_property
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sandbox import CACHE
+from sandbox.aws.server import Sandbox
 from sandbox.hosts import disks, leftovers
 from sandbox.hosts.guests import Guest
 from sandbox.hosts.image import machine_image
 from sandbox.hosts.metadata import Metadata
 from sandbox.hosts.network import AWS_ADDRESS, Bridge, homes_of_bridges
 from sandbox.hosts.shell import HostsError, missing, run
-from sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-HOME = Path(__file__).resolve().parents[2] / ".cache" / "hosts"
+HOME = CACHE / "hosts"
 IMAGES = HOME.parent / "images"
 POLL_SECONDS = 1.0
 
@@ -69,12 +69,7 @@ class Hosts:
             self._stack = self._stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @property

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from sandbox.server import REGION, Sandbox
+from werkzeug import Request, Response
+
+from sandbox.aws.server import REGION, Sandbox
+from sandbox.aws.serving import Served
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -24,7 +24,7 @@ TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - a header of that name
 CREDENTIALS = "iam/security-credentials/"
 
 
-class Metadata:
+class Metadata(Served):
     """The service of all instances: the asking address says which one wants to know."""
 
     def __init__(self, sandbox: Sandbox, host: str, port: int = 80) -> None:
@@ -33,34 +33,28 @@ class Metadata:
         self._iam: IAMClient = sandbox.client("iam")
         self._sts: STSClient = sandbox.client("sts")
         self._tokens: dict[str, tuple[str, float]] = {}
-        handler = type("Handler", (_Handler,), {"metadata": self})
-        self._server = ThreadingHTTPServer((host, port), handler)
+        super().__init__(Request.application(self._answer), host, port)
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, name="metadata", daemon=True).start()
-        return self
+    def _answer(self, request: Request) -> Response:
+        address = request.remote_addr or ""
+        if (request.method, request.path) == ("PUT", "/latest/api/token"):
+            return self._new_token(address, request.headers.get(TTL_HEADER, ""))
+        if request.method != "GET":
+            return Response(status=404)
+        owner, expires = self._tokens.get(request.headers.get(TOKEN_HEADER, ""), ("", 0.0))
+        if owner != address or time.monotonic() > expires:
+            return Response(status=401)
+        content = self._metadata(address, request.path.removeprefix("/latest/meta-data/"))
+        return Response(content, status=404 if content is None else 200)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def token(self, address: str, seconds: int) -> str:
-        """A session token for the instance at `address`."""
+    def _new_token(self, address: str, seconds: str) -> Response:
+        if not seconds.isdigit() or not 1 <= int(seconds) <= 21600:
+            return Response(status=400)
         token = secrets.token_urlsafe(32)
-        self._tokens[token] = (address, time.monotonic() + seconds)
-        return token
+        self._tokens[token] = (address, time.monotonic() + int(seconds))
+        return Response(token, headers={TTL_HEADER: seconds})
 
-    def allows(self, address: str, token: str) -> bool:
-        """Whether the token was given to this address and still holds."""
-        owner, expires = self._tokens.get(token, ("", 0.0))
-        return owner == address and time.monotonic() < expires
-
-    def answer(self, address: str, path: str) -> str | None:
+    def _metadata(self, address: str, path: str) -> str | None:
         """What stands under `path` below meta-data/ for that instance; None when nothing does."""
         instance = self._instance(address)
         if instance is None:
@@ -113,36 +107,3 @@ class Metadata:
 
 def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class _Handler(BaseHTTPRequestHandler):
-    metadata: Metadata
-
-    def do_PUT(self) -> None:
-        seconds = self.headers.get(TTL_HEADER, "")
-        if self.path != "/latest/api/token":
-            self._say(404)
-        elif not seconds.isdigit() or not 1 <= int(seconds) <= 21600:
-            self._say(400)
-        else:
-            token = self.metadata.token(self.client_address[0], int(seconds))
-            self._say(200, token, {TTL_HEADER: seconds})
-
-    def do_GET(self) -> None:
-        address = self.client_address[0]
-        if not self.metadata.allows(address, self.headers.get(TOKEN_HEADER, "")):
-            self._say(401)
-            return
-        path = self.path.removeprefix("/latest/meta-data/")
-        content = self.metadata.answer(address, path)
-        self._say(404 if content is None else 200, content or "")
-
-    def _say(self, status: int, text: str = "", headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(text)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from sandbox import eyes
+from sandbox import ROOT
+from sandbox.aws.rekognition import eyes
 from sandbox.hosts.hosts import Hosts
 from sandbox.hosts.image import LOGIN_USER
 from sandbox.hosts.network import refuse_used
 from sandbox.hosts.shell import HostsError
 from sandbox.terraform import Terraform
 
-ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
 RUNS = ROOT / "runs"
 BUCKET = "cartext-images"

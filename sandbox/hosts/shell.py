@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
+
+from sandbox.errors import SandboxError
 
 TOOLS = {
     "debootstrap": "debootstrap",
@@ -17,15 +18,16 @@ TOOLS = {
     "losetup": "mount",
     "nsenter": "util-linux",
 }
+# with the system's tools, which a plain user's shell leaves out
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
-class HostsError(Exception):
-    """Something that a person can put right; the message says how."""
+class HostsError(SandboxError):
+    """A command failed, or this machine cannot have hosts as it is."""
 
 
-def run(*command: str | Path, check: bool = True, **more: str) -> str:
-    """Runs a command and returns its standard output; `more` goes into its environment.
+def run(*command: str | Path, check: bool = True) -> str:
+    """Runs a command and returns its standard output.
 
     Raises `HostsError` with what the command said when it fails and `check` is set.
     """
@@ -34,17 +36,12 @@ def run(*command: str | Path, check: bool = True, **more: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env=environment(os.environ, **more),
+        env={**os.environ, "PATH": PATH},
     )
     if check and done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise HostsError(f"{' '.join(map(str, command))} failed: {said}")
     return done.stdout
-
-
-def environment(base: Mapping[str, str], **more: str) -> dict[str, str]:
-    """`base` with the system's tools on its path, which a plain user's shell leaves out."""
-    return {**base, "PATH": f"{base.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin", **more}
 
 
 def missing() -> str:

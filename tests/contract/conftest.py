@@ -3,8 +3,71 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
 from workers.ledger import Ledger
+from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.model import Box, Decision, Label, Result, TextLine
+from workers.settings import Settings
+from workers.threads.stop import Stop
+
+if TYPE_CHECKING:
+    from sandbox.aws.server import Sandbox
+
+RUN = "monday"
+CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
+LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of a DynamoDB with the empty table `ledger`."""
+    from sandbox.aws.moto import dynamodb  # noqa: PLC0415 - moto takes a second
+
+    for name, value in sandbox.aws_environment.items():
+        monkeypatch.setenv(name, value)
+    dynamodb.create_ledger_table(sandbox.client("dynamodb"), "ledger")
+    (client,) = make_clients(settings(), "dynamodb")
+    return client
+
+
+def open_table(
+    client: Any,
+    table: str = "ledger",
+    retry_seconds: float = 5,
+    clock: Callable[[], float] | None = None,
+) -> DynamoDbLedger:
+    """Opens the ledger in a table as one more process does; its time flies where none is given."""
+    calls = Calls(settings(retry_seconds=retry_seconds), Stop())
+    return DynamoDbLedger(table, client, calls, clock or count().__next__)
+
+
+def settings(**fields: Any) -> Settings:
+    """Settings of a worker whose queue nobody asks."""
+    return Settings(bucket="photos", queue_url="http://queue.test/1/index", **fields)
+
+
+def decision(index: str, label: Label | None = CAR, **more: Any) -> Decision:
+    """What the label worker has decided; by default that it is a car."""
+    return Decision(**{"run": RUN, "shard": 0, "index": index, "label": label, **more})
+
+
+def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> Result:
+    """What the text worker has read; by default nothing."""
+    return Result(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
+
+
+def wait(*futures: Future[None]) -> None:
+    """Returns when everything is durable; raises what went wrong."""
+    for future in futures:
+        future.result(30)
 
 
 def indexes_in(ledger: Ledger, run: str) -> list[str]:

@@ -9,20 +9,17 @@ from typing import Any
 
 import pytest
 
-from sandbox.server import MAX_RECEIVES, Fault, Sandbox
-from workers.aws import Aws
+from console.parts import open_bucket
+from sandbox.aws.server import MAX_RECEIVES, Fault, Sandbox
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
 from workers.errors import RunError
-from workers.images import Bucket, broken_name
-from workers.index_queue import (
-    IndexQueue,
-    IndexSender,
-    Received,
-    end_entry,
-    image_entry,
-)
-from workers.records import Box, Label, LabelDecision, ShardEnd
+from workers.index_queue.messages import Received, end_entry, image_entry, unsendable
+from workers.index_queue.queue import IndexQueue
+from workers.index_queue.sender import IndexSender
+from workers.model import Box, Decision, Label, ShardEnd
 from workers.settings import Settings
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 RUN = "monday"
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
@@ -57,13 +54,18 @@ def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
     )
 
 
+def open_queue(settings: Settings, stop: Stop | None = None) -> IndexQueue:
+    (sqs,) = make_clients(settings, "sqs")
+    return IndexQueue(sqs, Calls(settings, stop or Stop()), settings)
+
+
 @pytest.fixture
 def queue(settings: Settings) -> IndexQueue:
-    return IndexQueue(Aws(settings, Stop()), settings)
+    return open_queue(settings)
 
 
-def decision(index: str) -> LabelDecision:
-    return LabelDecision(RUN, 1, index, '"etag"', CAR)
+def decision(index: str) -> Decision:
+    return Decision(RUN, 1, index, '"etag"', CAR)
 
 
 def send(queue: IndexQueue, *indexes: str) -> None:
@@ -82,7 +84,7 @@ def receive(queue: IndexQueue, count: int, seconds: float = 10) -> list[Received
 
 @pytest.mark.parametrize("index", ODD)
 def test_a_key_comes_as_it_was_sent(queue: IndexQueue, index: str) -> None:
-    assert broken_name(index) is None
+    assert unsendable(index) is None
     send(queue, index)
     (got,) = receive(queue, 1)
     assert (got.index, got.run, got.shard, got.etag, got.label) == (index, RUN, 1, '"etag"', CAR)
@@ -92,7 +94,7 @@ def test_a_key_comes_as_it_was_sent(queue: IndexQueue, index: str) -> None:
 def test_odd_keys_come_from_the_listing_as_they_are(sandbox: Sandbox, settings: Settings) -> None:
     for key in ODD:
         sandbox.client("s3").put_object(Bucket="photos", Key=key, Body=b"x")
-    images = [image for page in Bucket(Aws(settings, Stop()), settings).pages() for image in page]
+    images = [image for page in open_bucket(settings).pages() for image in page]
     assert sorted(image.index for image in images) == sorted(ODD)
 
 
@@ -113,7 +115,7 @@ def test_a_bare_message_is_somebody_elses(queue: IndexQueue, sandbox: Sandbox) -
 
 def test_batches_of_ten_and_never_more(queue: IndexQueue) -> None:
     send(queue, *(f"{number}.jpg" for number in range(25)))
-    assert queue.calls == 3
+    assert queue.calls_made == 3
     got = receive(queue, 25)
     assert sorted(one.index for one in got) == sorted(f"{number}.jpg" for number in range(25))
     assert queue.receive(10) == []
@@ -124,10 +126,10 @@ def test_batches_of_ten_and_never_more(queue: IndexQueue) -> None:
 
 @pytest.fixture
 def make_sender(settings: Settings) -> Callable[..., IndexSender]:
-    def make(acknowledged: Callable[[list[LabelDecision]], None], **fields: Any) -> IndexSender:
+    def make(acknowledged: Callable[[list[Decision]], None], **fields: Any) -> IndexSender:
         changed = settings.model_copy(update=fields)
         stop = Stop()
-        return IndexSender(IndexQueue(Aws(changed, stop), changed), acknowledged, changed, stop)
+        return IndexSender(open_queue(changed, stop), acknowledged, changed.linger_seconds, stop)
 
     return make
 
@@ -135,7 +137,7 @@ def make_sender(settings: Settings) -> Callable[..., IndexSender]:
 def test_the_sender_sends_everything_once_from_many_threads(
     queue: IndexQueue, make_sender: Callable[..., IndexSender]
 ) -> None:
-    acknowledged: list[LabelDecision] = []
+    acknowledged: list[Decision] = []
     sender = make_sender(acknowledged.extend)
     indexes = [f"{number}.jpg" for number in range(80)]
     threads = [
@@ -167,7 +169,7 @@ def test_failing_sends_are_made_again(
 ) -> None:
     sandbox.faults.append(Fault("SQS.SendMessageBatch", "InternalError", 500, times=2))
     sandbox.faults.append(Fault("SQS.SendMessageBatch", "RequestThrottled", 403, times=1))
-    acknowledged: list[LabelDecision] = []
+    acknowledged: list[Decision] = []
     make_sender(acknowledged.extend).send_all([decision("1.jpg")])
     assert len(acknowledged) == 1
     assert len(receive(queue, 1)) == 1
@@ -244,12 +246,12 @@ def test_a_queue_without_a_dead_letter_queue_has_no_limit(
 ) -> None:
     url = sandbox.client("sqs").create_queue(QueueName="plain")["QueueUrl"]
     plain = settings.model_copy(update={"queue_url": url})
-    assert IndexQueue(Aws(plain, Stop()), plain).max_receives() is None
+    assert open_queue(plain).max_receives() is None
 
 
 def test_a_long_poll_ends_with_the_message(settings: Settings) -> None:
     patient = settings.model_copy(update={"poll_seconds": 10})
-    queue = IndexQueue(Aws(patient, Stop()), patient)
+    queue = open_queue(patient)
     threading.Timer(0.5, send, [queue, "1.jpg"]).start()
     began = time.monotonic()
     (got,) = queue.receive(10)
@@ -259,7 +261,7 @@ def test_a_long_poll_ends_with_the_message(settings: Settings) -> None:
 
 def test_no_such_queue_is_told(settings: Settings) -> None:
     wrong = settings.model_copy(update={"queue_url": settings.queue_url + "-none"})
-    queue = IndexQueue(Aws(wrong, Stop()), wrong)
+    queue = open_queue(wrong)
     calls: list[Callable[[], object]] = [
         queue.max_receives,
         lambda: queue.receive(1),

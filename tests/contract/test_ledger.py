@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import dynamodb
-from sandbox.server import Sandbox
-from tests.contract.conftest import indexes_in
-from workers.aws import AwsCalls
-from workers.errors import RunError
+from tests.contract.conftest import (
+    CAR,
+    LINES,
+    RUN,
+    decision,
+    indexes_in,
+    open_table,
+    result,
+    wait,
+)
+from workers.ending import Ending, ending, expected, finished
 from workers.ledger import Ledger, SqliteLedger
-from workers.ledger_dynamodb import DynamoDbLedger
-from workers.records import (
-    Box,
-    Label,
+from workers.model import (
     LabelCounts,
-    LabelDecision,
     RunProgress,
     ShardEnd,
     TextLine,
-    TextResult,
 )
-from workers.rows import result_row
-from workers.settings import Settings
-from workers.stop import Stop
+from workers.output.rows import result_row
 
-RUN = "monday"
-ROOT = Path(__file__).parents[2]
-CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
-LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
 ODD = [
     "a\nb",
     "tab\t",
@@ -75,34 +67,13 @@ def sqlite(tmp_path: Path) -> Open:
 
 
 @pytest.fixture
-def dynamodb_table(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in sandbox.aws_environment.items():
-        monkeypatch.setenv(name, value)
-    dynamodb.create_ledger_table(sandbox.client("dynamodb"), "ledger")
-
-
-@pytest.fixture(name="dynamodb")
-def in_dynamodb(dynamodb_table: None) -> Open:
-    settings = Settings(bucket="photos", queue_url="http://queue.test/1/index", retry_seconds=5)
-    return lambda: DynamoDbLedger("ledger", AwsCalls(settings, Stop()), fresh_seconds=0)
+def dynamodb(client: Any) -> Open:
+    return lambda: open_table(client)
 
 
 @pytest.fixture
 def ledger(open_again: Open) -> Ledger:
     return open_again()
-
-
-def wait(*futures: Future[None]) -> None:
-    for future in futures:
-        future.result(30)
-
-
-def decision(index: str, label: Label | None = CAR, **more: Any) -> LabelDecision:
-    return LabelDecision(**{"run": RUN, "shard": 0, "index": index, "label": label, **more})
-
-
-def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> TextResult:
-    return TextResult(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
 
 
 # --- the label worker's side ---------------------------------------------------------------------
@@ -113,7 +84,7 @@ def test_an_empty_ledger_knows_nothing(ledger: Ledger) -> None:
     assert ledger.undecided(RUN, []) == ledger.not_done(RUN, []) == set()
     assert ledger.label_counts(RUN, 0) == LabelCounts(0, 0, 0)
     assert ledger.shard_ended(RUN, 0) is None
-    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 0, all_ended=False, foreign_end=False)
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0)
     assert [*ledger.results(RUN), *ledger.unsent(RUN, 0), *ledger.failures(RUN, 0)] == []
 
 
@@ -171,9 +142,24 @@ def test_a_future_that_is_done_covers_all_writes_before_it(open_again: Open) -> 
     assert list(after.unsent(RUN, 0)) == []
 
 
+def test_what_is_asked_for_later_holds(ledger: Ledger) -> None:
+    wait(ledger.sent([decision("1.jpg")]), ledger.decide(decision("1.jpg")))
+    assert list(ledger.unsent(RUN, 0)) == [decision("1.jpg")]
+
+
 def test_failures_come_in_the_order_of_their_names(ledger: Ledger) -> None:
     wait(*(ledger.decide(decision(i, None, failure="no")) for i in ("b", "a", "c")))
     assert [d.index for d in ledger.failures(RUN, 0)] == ["a", "b", "c"]
+
+
+def test_shards_do_not_mix(ledger: Ledger) -> None:
+    labelled = [decision(f"car-{shard}", shard=shard) for shard in range(2)]
+    failed = [decision(f"gone-{shard}", None, failure="gone", shard=shard) for shard in range(2)]
+    wait(*map(ledger.decide, labelled + failed))
+    for shard in range(2):
+        assert list(ledger.unsent(RUN, shard)) == [labelled[shard]]
+        assert [d.index for d in ledger.failures(RUN, shard)] == [failed[shard].index]
+        assert ledger.label_counts(RUN, shard) == LabelCounts(2, 1, 1)
 
 
 def test_a_shards_end_is_kept(open_again: Open) -> None:
@@ -183,7 +169,14 @@ def test_a_shards_end_is_kept(open_again: Open) -> None:
     assert ledger.shard_ended(RUN, 1) == end
     assert ledger.shard_ended(RUN, 0) is None
     assert ledger.shard_ended("tuesday", 1) is None
-    assert not ledger.progress(RUN).all_ended
+    assert expected(ledger.progress(RUN)) is None
+
+
+def test_the_last_end_of_a_shard_stays(ledger: Ledger) -> None:
+    for end in (ShardEnd(RUN, 0, 1, 1), ShardEnd(RUN, 0, 1, 2)):
+        wait(ledger.end_shard(end), ledger.record_end(end))
+    assert ledger.shard_ended(RUN, 0) == end
+    assert ledger.progress(RUN).ends == (end,)
 
 
 def test_how_many_shards_there_are_is_settled_once(open_again: Open) -> None:
@@ -234,7 +227,19 @@ def test_the_first_one_stays_also_within_one_moment(ledger: Ledger) -> None:
 
 
 def test_results_come_in_natural_order(ledger: Ledger) -> None:
-    expected = ["1.jpg", "2.jpg", "9.jpg", "10.jpg", "10a.jpg", "100.jpg", "a2", "a10", "b1"]
+    expected = [
+        "001.jpg",
+        "01.jpg",
+        "1.jpg",
+        "2.jpg",
+        "9.jpg",
+        "10.jpg",
+        "10a.jpg",
+        "100.jpg",
+        "a2",
+        "a10",
+        "b1",
+    ]
     wait(*(ledger.complete(result(index)) for index in reversed(expected)))
     assert indexes_in(ledger, RUN) == expected
 
@@ -244,9 +249,32 @@ def test_runs_do_not_mix(ledger: Ledger) -> None:
     wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), ledger.record_foreign_end(RUN))
     other = "monday-2"
     assert ledger.not_done(other, ["1.jpg"]) == ledger.undecided(other, ["1.jpg"]) == {"1.jpg"}
-    assert ledger.progress(other) == RunProgress(0, 0, 0, 0, all_ended=False, foreign_end=False)
+    assert ledger.progress(other) == RunProgress(0, 0, 0)
     assert list(ledger.results(other)) == []
     assert ledger.label_counts(other, 0).decided == 0
+
+
+def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> None:
+    runs = (RUN, "monday-2")
+    ends = [ShardEnd(run, 0, 1, number) for number, run in enumerate(runs)]
+    for run, end in zip(runs, ends, strict=True):
+        wait(
+            ledger.settle_shards(run, 1 + end.expected),
+            ledger.decide(decision("1.jpg", run=run)),
+            ledger.decide(decision("2.jpg", None, failure=run, run=run)),
+            ledger.complete(result("1.jpg", failure=run, run=run)),
+            ledger.end_shard(end),
+            ledger.record_end(end),
+        )
+    wait(ledger.sent([decision("1.jpg", run=runs[1])]))
+    assert [[d.index for d in ledger.unsent(run, 0)] for run in runs] == [["1.jpg"], []]
+    for run, end in zip(runs, ends, strict=True):
+        assert ledger.shards(run) == 1 + end.expected
+        assert [d.failure for d in ledger.failures(run, 0)] == [run]
+        assert ledger.label_counts(run, 0) == LabelCounts(2, 1, 1)
+        assert list(ledger.results(run)) == [result_row(result("1.jpg", failure=run, run=run))]
+        assert ledger.shard_ended(run, 0) == end
+        assert ledger.progress(run) == RunProgress(1, 0, 1, (end,))
 
 
 def test_a_thousand_keys_are_looked_up_at_once(ledger: Ledger) -> None:
@@ -275,33 +303,32 @@ def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
 def test_a_run_has_ended_when_every_shard_has(open_again: Open) -> None:
     ledger = open_again()
     wait(ledger.record_end(ShardEnd(RUN, 2, 3, 5)))
-    assert not ledger.progress(RUN).all_ended
+    assert expected(ledger.progress(RUN)) is None
     wait(ledger.record_end(ShardEnd(RUN, 2, 3, 5)), ledger.record_end(ShardEnd(RUN, 0, 3, 4)))
-    progress = ledger.progress(RUN)
-    assert (progress.all_ended, progress.expected) == (False, 9)
+    assert expected(ledger.progress(RUN)) is None
     wait(ledger.record_end(ShardEnd(RUN, 1, 3, 0)))
     progress = open_again().progress(RUN)
-    assert (progress.all_ended, progress.expected, progress.counted_out) == (True, 9, False)
+    assert (expected(progress), finished(progress)) == (9, False)
 
 
 def test_an_end_of_nothing_is_counted_out(ledger: Ledger) -> None:
     wait(ledger.record_end(ShardEnd(RUN, 0, 1, 0)))
-    assert ledger.progress(RUN).counted_out
+    assert finished(ledger.progress(RUN))
 
 
 def test_counted_out_at_the_last_result(ledger: Ledger) -> None:
     wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)), ledger.complete(result("1.jpg")))
-    assert not ledger.progress(RUN).counted_out
+    assert not finished(ledger.progress(RUN))
     wait(ledger.complete(result("1.jpg")))
-    assert not ledger.progress(RUN).counted_out
+    assert not finished(ledger.progress(RUN))
     wait(ledger.complete(result("2.jpg", failure="gone")))
-    assert ledger.progress(RUN).counted_out
+    assert finished(ledger.progress(RUN))
 
 
 def test_a_foreign_end_is_kept_and_ends_nothing_by_itself(open_again: Open) -> None:
     wait(open_again().record_foreign_end(RUN), open_again().record_foreign_end(RUN))
     progress = open_again().progress(RUN)
-    assert (progress.foreign_end, progress.all_ended, progress.counted_out) == (True, False, False)
+    assert (progress.foreign_end, ending(progress)) == (True, Ending.UNCOUNTED)
 
 
 # --- many at once --------------------------------------------------------------------------------
@@ -345,6 +372,15 @@ def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
         writer.join()
 
 
+def test_a_long_read_keeps_nobody_waiting(ledger: Ledger) -> None:
+    wait(*(ledger.complete(result(f"{number}.jpg")) for number in range(10)))
+    reading = ledger.results(RUN)
+    next(reading)
+    wait(ledger.complete(result("10.jpg")))
+    assert ledger.progress(RUN).done == 11
+    assert len(list(reading)) >= 9
+
+
 def test_close_writes_what_was_asked_for(open_again: Open) -> None:
     ledger = open_again()
     futures = [ledger.complete(result(f"{number}.jpg")) for number in range(100)]
@@ -353,147 +389,3 @@ def test_close_writes_what_was_asked_for(open_again: Open) -> None:
     assert open_again().progress(RUN).done == 100
     # the fixture closes it once more
     assert ledger.close() is None
-
-
-# --- SQLite on a disk ----------------------------------------------------------------------------
-
-WRITER = """
-import sys
-from pathlib import Path
-from workers.ledger import SqliteLedger
-from workers.records import TextResult
-ledger = SqliteLedger(Path(sys.argv[1]))
-numbers = range(*map(int, sys.argv[2:]))
-futures = [ledger.complete(TextResult("monday", f"{number}.jpg")) for number in numbers]
-for future in futures:
-    future.result()
-print("written", flush=True)
-sys.stdin.read()
-"""
-
-
-def writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), str(first), str(last)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_processes_open_and_write_one_new_file_at_the_same_time(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "ledger.sqlite3"
-    processes = [writer(path, 100 * n, 100 * n + 150) for n in range(3)]
-    outcomes = [process.communicate(timeout=60) for process in processes]
-    assert [said for said, _ in outcomes] == ["written\n"] * 3, outcomes
-    ledger = SqliteLedger(path)
-    assert ledger.progress(RUN).done == len(list(ledger.results(RUN))) == 350
-    ledger.close()
-
-
-def test_a_new_file_can_be_opened_by_several_at_the_same_moment(tmp_path: Path) -> None:
-    """A and B start together in one folder; SQLite's own wait does not cover the change to WAL."""
-    for number in range(100):
-        together = threading.Barrier(4)
-
-        def open_one(
-            path: Path = tmp_path / f"{number}.sqlite3", together: threading.Barrier = together
-        ) -> None:
-            together.wait(10)
-            SqliteLedger(path).close()
-
-        with ThreadPoolExecutor(4) as pool:
-            for opened in [pool.submit(open_one) for _ in range(4)]:
-                opened.result(60)
-
-
-def test_what_is_acknowledged_survives_sigkill(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite3"
-    process = writer(path, 0, 500)
-    assert process.stdout
-    assert process.stdout.readline() == "written\n"
-    process.kill()
-    process.communicate()
-    ledger = SqliteLedger(path)
-    assert ledger.progress(RUN).done == 500
-    ledger.close()
-
-
-def assert_unusable(error: BaseException, path: Path) -> None:
-    assert isinstance(error, RunError)
-    assert str(error).startswith(f"the ledger {path} cannot be used (")
-    assert "check the disk's free space and the folder's owner" in str(error)
-    assert len(str(error).splitlines()) == 1
-
-
-def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite3"
-    path.write_text("no database at all, but a long enough text to be taken for one" * 20)
-    with pytest.raises(RunError) as raised:
-        SqliteLedger(path)
-    assert_unusable(raised.value, path)
-
-
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "ledger.sqlite3"
-    with pytest.raises(RunError) as raised:
-        SqliteLedger(path)
-    assert_unusable(raised.value, path)
-
-
-def test_a_value_that_cannot_be_kept_is_an_error_and_the_ledger_goes_on(tmp_path: Path) -> None:
-    """Else the thread that writes ends, and every worker waits for ever."""
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
-    for write in (
-        lambda: ledger.complete(result("lone \ud800")),
-        lambda: ledger.record_end(ShardEnd(RUN, 0, 1, 10**30)),
-    ):
-        with pytest.raises(RunError):
-            write().result(10)
-    ledger.complete(result("1.jpg")).result(10)
-    assert ledger.progress(RUN).done == 1
-    ledger.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 600 KB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "cartext-test", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def test_a_full_disk_is_told_and_what_was_kept_stays(small_disk: Path) -> None:
-    path = small_disk / "ledger.sqlite3"
-    ledger = SqliteLedger(path)
-    kept: set[str] = set()
-    with pytest.raises(RunError) as raised:
-        for number in range(5000):
-            ledger.complete(result(f"{number}.jpg", LINES * 20)).result(30)
-            kept.add(f"{number}.jpg")
-    assert_unusable(raised.value, path)
-    assert "full" in str(raised.value)
-    assert kept
-    with pytest.raises(RunError):
-        wait(*(ledger.complete(result(f"again-{n}.jpg", LINES * 20)) for n in range(200)))
-    ledger.close()
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    ledger = SqliteLedger(path)
-    assert ledger.not_done(RUN, sorted(kept)) == set()
-    ledger.complete(result("afterwards.jpg")).result(30)
-    ledger.close()
-
-
-def test_a_disk_that_turns_read_only_is_told(small_disk: Path) -> None:
-    path = small_disk / "ledger.sqlite3"
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(RunError) as raised:
-        SqliteLedger(path)
-    assert_unusable(raised.value, path)

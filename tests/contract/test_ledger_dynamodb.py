@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,38 +13,35 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from sandbox import dynamodb
-from sandbox.server import Fault, Sandbox
-from tests.contract.conftest import indexes_in
-from workers.aws import AwsCalls
+from sandbox.aws.server import Fault, Sandbox
+from tests.contract.conftest import (
+    LINES,
+    RUN,
+    decision,
+    indexes_in,
+    open_table,
+    result,
+    settings,
+    wait,
+)
+from workers.ending import expected, finished
 from workers.errors import OutageError, RunError
 from workers.ledger import SqliteLedger, open_ledger
-from workers.ledger_dynamodb import DynamoDbLedger
-from workers.records import Box, Label, LabelDecision, ShardEnd, TextLine, TextResult
-from workers.rows import result_row
-from workers.settings import Settings
-from workers.stop import Stop
-
-RUN = "holidays"
-CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
-LINE = TextLine("KXM 473", 99.1, ((0.1, 0.2), (0.3, 0.2), (0.3, 0.3), (0.1, 0.3)))
+from workers.ledger.dynamodb import ledger as ledger_module
+from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.model import Box, Label, RunProgress, ShardEnd, TextLine
+from workers.output.rows import result_row
 
 Open = Callable[..., DynamoDbLedger]
 
 
 @pytest.fixture
-def open_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_again(client: Any) -> Iterator[Open]:
     """Opens the same table as one more process does."""
-    for name, value in sandbox.aws_environment.items():
-        monkeypatch.setenv(name, value)
-    dynamodb.create_ledger_table(sandbox.client("dynamodb"), "ledger")
     opened: list[DynamoDbLedger] = []
 
-    def open_one(table: str = "ledger", retry_seconds: float = 5) -> DynamoDbLedger:
-        settings = Settings(
-            bucket="photos", queue_url="http://queue.test/1/index", retry_seconds=retry_seconds
-        )
-        opened.append(DynamoDbLedger(table, AwsCalls(settings, Stop()), fresh_seconds=0))
+    def open_one(**options: Any) -> DynamoDbLedger:
+        opened.append(open_table(client, **options))
         return opened[-1]
 
     yield open_one
@@ -58,17 +58,8 @@ def indexes(count: int) -> list[str]:
     return [f"trip/{number + 1}.jpg" for number in range(count)]
 
 
-def decision(index: str, label: Label | None = CAR) -> LabelDecision:
-    return LabelDecision(RUN, 0, index, '"etag"', label)
-
-
-def done(futures: list[Future[None]]) -> None:
-    for future in futures:
-        future.result(30)
-
-
 def complete(ledger: DynamoDbLedger, names: list[str]) -> list[Future[None]]:
-    return [ledger.complete(TextResult(RUN, name, CAR, (LINE,))) for name in names]
+    return [ledger.complete(result(name, LINES)) for name in names]
 
 
 def items(sandbox: Sandbox, kind: str) -> list[Any]:
@@ -91,6 +82,20 @@ def after(operation: Callable[..., Any], error: Exception, times: int = 1) -> Ca
     return answer
 
 
+def kept_requests(client: Any, *operations: str) -> list[Any]:
+    """The requests of these operations that are made from now on."""
+    requests: list[Any] = []
+    for name in operations:
+        real = getattr(client, name)
+
+        def keep(real: Any = real, **request: Any) -> Any:
+            requests.append(request)
+            return real(**request)
+
+        setattr(client, name, keep)
+    return requests
+
+
 # --- exactness -----------------------------------------------------------------------------------
 
 
@@ -100,18 +105,20 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
     futures = [complete(worker, names[30 * n :]) for n, worker in enumerate(workers)]
     futures += [complete(worker, names[: 50 * n]) for n, worker in enumerate(workers)]
     for some in futures:
-        done(some)
+        wait(*some)
     for worker in workers:
         progress = worker.progress(RUN)
         assert (progress.done, progress.with_text, progress.failed) == (150, 150, 0)
         assert indexes_in(worker, RUN) == names
 
 
-def test_a_lost_answer_is_not_counted_twice(ledger: DynamoDbLedger, open_again: Open) -> None:
+def test_a_lost_answer_is_not_counted_twice(
+    ledger: DynamoDbLedger, client: Any, open_again: Open
+) -> None:
     lost = ConnectionClosedError(endpoint_url="http://table.test")
-    ledger._client.transact_write_items = after(ledger._client.transact_write_items, lost)
-    done(complete(ledger, indexes(40)))
-    done([ledger.decide(decision(name)) for name in indexes(40)])
+    client.transact_write_items = after(client.transact_write_items, lost)
+    wait(*complete(ledger, indexes(40)))
+    wait(*(ledger.decide(decision(name)) for name in indexes(40)))
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
         counts = reader.label_counts(RUN, 0)
@@ -120,35 +127,54 @@ def test_a_lost_answer_is_not_counted_twice(ledger: DynamoDbLedger, open_again: 
 
 def test_a_killed_workers_counts_stay(open_again: Open) -> None:
     killed = open_again()
-    done(complete(killed, indexes(7)))
+    wait(*complete(killed, indexes(7)))
     replacement = open_again()
     assert replacement.not_done(RUN, indexes(10)) == set(indexes(10)) - set(indexes(7))
-    done(complete(replacement, indexes(10)))
+    wait(*complete(replacement, indexes(10)))
     assert replacement.progress(RUN).done == 10
 
 
-def test_a_transaction_that_meets_another_one_is_tried_again(ledger: DynamoDbLedger) -> None:
-    real, refused = ledger._client.transact_write_items, []
+def cancelled(request: Any, last: str) -> ClientError:
+    """What DynamoDB says when it cancels a transaction because of its last action."""
+    reasons = [{"Code": "None"} for _ in request["TransactItems"]]
+    reasons[-1] = {"Code": last}
+    error = {"Error": {"Code": "TransactionCanceledException", "Message": last}}
+    return ClientError({**error, "CancellationReasons": reasons}, "TransactWriteItems")
+
+
+@pytest.mark.parametrize(
+    "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
+)
+def test_a_transaction_that_meets_another_one_is_tried_again(
+    ledger: DynamoDbLedger, client: Any, reason: str
+) -> None:
+    real, refused = client.transact_write_items, []
 
     def conflict(**request: Any) -> Any:
         if len(refused) < 2:
             refused.append(request)
-            reasons = [{"Code": "None"} for _ in request["TransactItems"]]
-            reasons[-1] = {"Code": "TransactionConflict"}
-            error = {"Error": {"Code": "TransactionCanceledException", "Message": ""}}
-            raise ClientError({**error, "CancellationReasons": reasons}, "TransactWriteItems")
+            raise cancelled(request, reason)
         return real(**request)
 
-    ledger._client.transact_write_items = conflict
-    done(complete(ledger, indexes(3)))
+    client.transact_write_items = conflict
+    wait(*complete(ledger, indexes(3)))
     assert ledger.progress(RUN).done == 3
     assert len(refused) == 2
+
+
+def test_a_transaction_that_can_never_succeed_is_told(ledger: DynamoDbLedger, client: Any) -> None:
+    def refuse(**request: Any) -> Any:
+        raise cancelled(request, "ValidationError")
+
+    client.transact_write_items = refuse
+    with pytest.raises(RunError, match=r"on the table 'ledger'.*ValidationError"):
+        wait(*complete(ledger, indexes(1)))
 
 
 def test_a_count_that_is_visible_before_its_result_is_not_taken_for_the_whole(
     ledger: DynamoDbLedger, sandbox: Sandbox
 ) -> None:
-    done(complete(ledger, indexes(3)))
+    wait(*complete(ledger, indexes(3)))
     item = items(sandbox, "result")[0]
     sandbox.client("dynamodb").delete_item(
         TableName="ledger", Key={"pk": item["pk"], "sk": item["sk"]}
@@ -160,34 +186,62 @@ def test_a_count_that_is_visible_before_its_result_is_not_taken_for_the_whole(
 def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
     open_again: Open,
 ) -> None:
-    mine, other = open_again(), open_again()
-    mine._fresh_seconds = 60
-    done(complete(mine, indexes(2)))
+    now = 0.0
+    mine, other = open_again(clock=lambda: now), open_again()
+    wait(*complete(mine, indexes(2)))
     assert mine.progress(RUN).done == 2
-    done(complete(other, indexes(4)[2:]))
-    done(complete(mine, indexes(5)[4:]))
+    wait(*complete(other, indexes(4)[2:]))
+    wait(*complete(mine, indexes(5)[4:]))
+    now = 0.9
     assert mine.progress(RUN).done == 3
-    mine.record_end(ShardEnd(RUN, 0, 1, 5)).result()
-    assert mine.progress(RUN).counted_out
+    now = 1.0
+    assert mine.progress(RUN).done == 5
+    wait(mine.record_end(ShardEnd(RUN, 0, 1, 6)))
+    assert expected(mine.progress(RUN)) == 6
+    wait(*complete(other, indexes(6)[5:]))
+    assert not finished(mine.progress(RUN))
+    # a run's last images are waited for by whole workers
+    now += 0.2
+    assert finished(mine.progress(RUN))
+
+
+def test_a_look_while_an_end_is_written_does_not_hide_it(open_again: Open, client: Any) -> None:
+    ledger = open_again(clock=lambda: 0.0)
+    write = client.transact_write_items
+
+    def look_first(**request: Any) -> Any:
+        ledger.progress(RUN)
+        return write(**request)
+
+    client.transact_write_items = look_first
+    end = ShardEnd(RUN, 0, 1, 1)
+    wait(ledger.record_end(end))
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,))
+    wait(ledger.record_foreign_end(RUN))
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,), foreign_end=True)
 
 
 # --- the queue's acknowledgements ----------------------------------------------------------------
 
 
-def test_a_decision_that_is_sent_at_once_is_one_item(
-    ledger: DynamoDbLedger, sandbox: Sandbox
+def test_a_decision_that_is_sent_at_once_is_one_write(
+    ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
 ) -> None:
+    requests = kept_requests(client, "transact_write_items")
     decisions = [decision(name) for name in indexes(20)]
     futures = [ledger.decide(one) for one in decisions]
-    done([*futures, ledger.sent(decisions)])
+    wait(*futures, ledger.sent(decisions))
     assert len(items(sandbox, "decided")) == 20
     assert items(sandbox, "unsent") == []
+    kinds = [kind for request in requests for action in request["TransactItems"] for kind in action]
+    assert kinds.count("Put") == 20
+    assert "Delete" not in kinds
 
 
 def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) -> None:
     first = open_again()
     decisions = [decision(name) for name in indexes(250)]
-    done([first.decide(one) for one in decisions])
+    wait(*(first.decide(one) for one in decisions))
     first.sent(decisions[:120]).result(30)
     restarted = open_again()
     assert set(restarted.unsent(RUN, 0)) == set(decisions[120:])
@@ -197,9 +251,9 @@ def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) ->
 
 
 def test_a_decision_that_was_there_already_is_sent_all_the_same(open_again: Open) -> None:
-    done([open_again().decide(decision("1.jpg"))])
+    wait(open_again().decide(decision("1.jpg")))
     again = open_again()
-    done([again.decide(decision("1.jpg")), again.sent([decision("1.jpg")])])
+    wait(again.decide(decision("1.jpg")), again.sent([decision("1.jpg")]))
     assert list(again.unsent(RUN, 0)) == []
     assert again.label_counts(RUN, 0).decided == 1
 
@@ -213,27 +267,45 @@ def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> Non
 # --- few calls -----------------------------------------------------------------------------------
 
 
-def test_many_images_share_a_call(ledger: DynamoDbLedger) -> None:
-    calls: list[str] = []
-    for name in ("transact_write_items", "query", "batch_get_item"):
-        real = getattr(ledger._client, name)
-
-        def count(real: Any = real, name: str = name, **request: Any) -> Any:
-            calls.append(name)
-            return real(**request)
-
-        setattr(ledger._client, name, count)
-    done([ledger.decide(decision(name, None)) for name in indexes(297)])
-    assert calls.count("transact_write_items") <= 4
+def test_many_images_share_a_call(ledger: DynamoDbLedger, client: Any) -> None:
+    writes = kept_requests(client, "transact_write_items")
+    wait(*(ledger.decide(decision(name, None)) for name in indexes(297)))
+    assert len(writes) <= 4
+    queries = kept_requests(client, "query")
     assert ledger.undecided(RUN, [*indexes(297), "trip/new.jpg"]) == {"trip/new.jpg"}
-    assert calls.count("query") <= 4
+    assert len(queries) <= 4
+    batches = kept_requests(client, "batch_get_item")
     assert len(ledger.not_done(RUN, indexes(297))) == 297
-    assert calls.count("batch_get_item") == 3
+    assert len(batches) == 3
 
 
-def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger) -> None:
-    done(complete(ledger, indexes(6)))
-    real = ledger._client.batch_get_item
+def test_what_somebody_waits_for_takes_along_what_may_wait(
+    ledger: DynamoDbLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "LINGER_SECONDS", 3600)
+    patient = ledger.decide(decision("1.jpg", None))
+    wait(ledger.decide(decision("2.jpg")))
+    assert patient.done()
+    patient = [ledger.decide(decision("3.jpg", None)), *complete(ledger, ["3.jpg"])]
+    wait(ledger.sent([]))
+    assert all(future.done() for future in patient)
+
+
+def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, client: Any) -> None:
+    """Without being asked to, DynamoDB may answer with what was there a second ago."""
+    requests = kept_requests(client, "get_item", "query")
+    batches = kept_requests(client, "batch_get_item")
+    ledger.shards(RUN)
+    ledger.undecided(RUN, indexes(1))
+    ledger.progress(RUN)
+    ledger.not_done(RUN, indexes(1))
+    requests += [batch["RequestItems"]["ledger"] for batch in batches]
+    assert [request["ConsistentRead"] for request in requests] == [True] * 4
+
+
+def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:
+    wait(*complete(ledger, indexes(6)))
+    real = client.batch_get_item
 
     def half(**request: Any) -> Any:
         keys = request["RequestItems"]["ledger"]["Keys"]
@@ -241,11 +313,20 @@ def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger) -> 
         left = {"ledger": {"Keys": keys[2:]}} if keys[2:] else {}
         return {**real(**request), "UnprocessedKeys": left}
 
-    ledger._client.batch_get_item = half
+    client.batch_get_item = half
     assert ledger.not_done(RUN, indexes(8)) == set(indexes(8)[6:])
 
 
-# --- sizes and order -----------------------------------------------------------------------------
+def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: Any) -> None:
+    wait(*complete(ledger, indexes(9)), *(ledger.decide(decision(name)) for name in indexes(9)))
+    query = client.query
+    client.query = lambda **request: query(Limit=2, **request)
+    assert indexes_in(ledger, RUN) == indexes(9)
+    assert ledger.undecided(RUN, indexes(10)) == {indexes(10)[-1]}
+    assert [one.index for one in ledger.unsent(RUN, 0)] == indexes(9)
+
+
+# --- layout, sizes and order ---------------------------------------------------------------------
 
 
 def test_results_come_in_the_same_order_as_from_sqlite(
@@ -262,9 +343,9 @@ def test_results_come_in_the_same_order_as_from_sqlite(
     ]
     on_disk = SqliteLedger(tmp_path / "ledger.sqlite3")
     for name in names:
-        on_disk.complete(TextResult(RUN, name))
-        ledger.complete(TextResult(RUN, name))
-    done([kept.sent([]) for kept in (on_disk, ledger)])
+        on_disk.complete(result(name))
+        ledger.complete(result(name))
+    wait(*(kept.sent([]) for kept in (on_disk, ledger)))
     expected = indexes_in(on_disk, RUN)
     assert indexes_in(ledger, RUN) == expected
     assert len(expected) == len(names)
@@ -272,21 +353,82 @@ def test_results_come_in_the_same_order_as_from_sqlite(
     on_disk.close()
 
 
+def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
+    """The tables that people have stay readable."""
+    car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
+    found = result("a1.jpg", label=car)
+    wait(
+        ledger.settle_shards(RUN, 3),
+        ledger.decide(decision("a.jpg", car, etag='"etag"')),
+        ledger.decide(decision("b.gif", None, failure="wrong format", shard=2)),
+        ledger.end_shard(ShardEnd(RUN, 2, 3, 7)),
+        ledger.complete(found),
+        ledger.record_end(ShardEnd(RUN, 2, 3, 7)),
+        ledger.record_foreign_end(RUN),
+    )
+    box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
+    label = f'{{"name":"Car","confidence":97.25,"boxes":[{box}]}}'
+    end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
+    layout = {}
+    for item in items(sandbox, ""):
+        pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
+        layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
+    assert layout == {
+        ("/run", "shards"): {"shards": {"N": "3"}},
+        ("/decided/2", "a.jpg"): {},
+        ("/unsent/0", "a.jpg"): {"etag": {"S": '"etag"'}, "label": {"S": label}},
+        ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
+        ("/decided/3", "b.gif"): {},
+        ("/failed/2", "b.gif"): {"etag": {"S": ""}, "failure": {"S": "wrong format"}},
+        ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
+        ("/label/2", "end"): end,
+        ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
+            "index": {"S": "a1.jpg"},
+            "row": {"S": result_row(found).row},
+        },
+        ("/text", "tally/PROCESS"): {"done": {"N": "1"}},
+        ("/text", "end/2"): end,
+        ("/text", "foreign-end"): {},
+    }
+
+
+def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, client: Any) -> None:
+    requests = kept_requests(client, "transact_write_items")
+    write, all_asked = client.transact_write_items, threading.Event()
+
+    def hold(**request: Any) -> Any:
+        all_asked.wait(60)
+        return write(**request)
+
+    client.transact_write_items = hold
+    noise = random.Random(1)
+    lines = [TextLine(noise.randbytes(50_000).hex(), 99.0) for _ in range(90)]
+    futures = [ledger.settle_shards(RUN, 1)]
+    futures += [ledger.complete(result(f"{n}.jpg", (line,))) for n, line in enumerate(lines)]
+    all_asked.set()
+    wait(*futures)
+    for request in requests:
+        puts = [action["Put"]["Item"] for action in request["TransactItems"] if "Put" in action]
+        assert sum(len(put["row"]["B"]) for put in puts if "row" in put) < 4_000_000
+    assert ledger.progress(RUN).done == 90
+
+
 def test_the_longest_keys_can_be_decided_about(ledger: DynamoDbLedger) -> None:
     names = ["9" * 1024, "日" * 341, "\U0001f697" * 256]
-    done([ledger.decide(decision(name)) for name in names])
+    wait(*(ledger.decide(decision(name)) for name in names))
     assert ledger.undecided(RUN, names) == set()
     assert {one.index for one in ledger.unsent(RUN, 0)} == set(names)
 
 
 def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
+    polygon = ((0.1, 0.2), (0.3, 0.2), (0.3, 0.3), (0.1, 0.3))
     lines = tuple(
-        TextLine(f"line {number} of a very full notice board ✓", 90 + number / 1000, LINE.polygon)
+        TextLine(f"line {number} of a very full notice board ✓", 90 + number / 1000, polygon)
         for number in range(100)
     )
     boxes = tuple(Box(number / 100, 0.25, 0.125, 0.5) for number in range(80))
-    results = [TextResult(RUN, name, Label("Car", 99.0, boxes), lines) for name in indexes(110)]
-    done([ledger.complete(result) for result in results])
+    results = [result(name, lines, label=Label("Car", 99.0, boxes)) for name in indexes(110)]
+    wait(*(ledger.complete(result) for result in results))
     assert list(ledger.results(RUN)) == list(map(result_row, results))
     assert len(items(sandbox, "result")[0]["row"]["B"]) < 4000
 
@@ -297,7 +439,7 @@ def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox
 def test_throttling_is_waited_out(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
     for operation in ("TransactWriteItems", "Query"):
         sandbox.faults.append(Fault(operation, "ProvisionedThroughputExceededException", times=2))
-    done(complete(ledger, indexes(5)))
+    wait(*complete(ledger, indexes(5)))
     assert ledger.progress(RUN).done == 5
 
 
@@ -314,7 +456,7 @@ def test_an_error_goes_into_every_future_of_the_group(
     open_again: Open, sandbox: Sandbox, code: str, kind: type[Exception], words: str
 ) -> None:
     ledger = open_again(retry_seconds=0.3)
-    sandbox.faults.append(Fault("TransactWriteItems|PutItem", code))
+    sandbox.faults.append(Fault("TransactWriteItems", code))
     futures = complete(ledger, indexes(3))
     futures.append(ledger.sent([decision("1.jpg")]))
     futures.append(ledger.record_end(ShardEnd(RUN, 0, 1, 3)))
@@ -322,12 +464,12 @@ def test_an_error_goes_into_every_future_of_the_group(
         with pytest.raises(kind, match=words):
             future.result(10)
     sandbox.faults.clear()
-    done(complete(ledger, indexes(3)))
+    wait(*complete(ledger, indexes(3)))
     assert ledger.progress(RUN).done == 3
 
 
 def test_a_missing_table_is_named(open_again: Open) -> None:
-    ledger = open_again("elsewhere")
+    ledger = open_again(table="elsewhere")
     words = "no DynamoDB table 'elsewhere' in us-east-1; check CARTEXT_LEDGER"
     with pytest.raises(RunError, match=words):
         ledger.progress(RUN)
@@ -337,13 +479,11 @@ def test_a_missing_table_is_named(open_again: Open) -> None:
 
 def test_the_url_chooses_the_ledger(open_again: Open, tmp_path: Path) -> None:
     def opened(url: str | None) -> Any:
-        return open_ledger(
-            Settings(bucket="photos", queue_url="http://q.test/1/i", state_dir=tmp_path, ledger=url)
-        )
+        return open_ledger(settings(state_dir=tmp_path, ledger=url))
 
     for url in (None, f"sqlite:///{tmp_path / 'other.db'}", "dynamodb://ledger"):
         ledger = opened(url)
-        done([ledger.decide(decision("1.jpg"))])
+        wait(ledger.decide(decision("1.jpg")))
         ledger.close()
     assert (tmp_path / "ledger.sqlite3").exists()
     assert (tmp_path / "other.db").exists()

@@ -20,8 +20,12 @@ from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 from PIL import Image, ImageDraw, ImageFont
 
-from sandbox import eyes, rekognition, scenes
-from sandbox.server import Sandbox
+from sandbox import scenes
+from sandbox.aws.rekognition import eyes, labels, traffic
+from sandbox.aws.rekognition import service as rekognition
+from sandbox.aws.rekognition.eyes import detector, reader
+from sandbox.aws.rekognition.eyes.pixels import Point
+from sandbox.aws.server import Sandbox
 
 BUCKET = "photos"
 SAMPLES = {sample.index: sample for sample in scenes.sample_images()}
@@ -169,11 +173,11 @@ def test_filters(client: Any, filters: dict[str, list[str]], expected: set[str])
 
 
 def test_every_class_of_the_model_has_a_label() -> None:
-    with eyes._networks.one() as network:
-        names = {rekognition._RENAMED.get(name, name) for name in network.names[1:]}
-    assert names <= rekognition._KINDS.keys()
-    parents = {parent for kind in rekognition._KINDS.values() for parent in kind.parents}
-    assert parents <= rekognition._KINDS.keys()
+    with eyes.networks.one() as network:
+        names = {labels.RENAMED.get(name, name) for name in network.names[1:]}
+    assert names <= labels.KINDS.keys()
+    parents = {parent for kind in labels.KINDS.values() for parent in kind.parents}
+    assert parents <= labels.KINDS.keys()
 
 
 # --- text --------------------------------------------------------------------------------------
@@ -209,17 +213,17 @@ def test_bytes_and_object_are_answered_alike(client: Any) -> None:
     assert tuple(_texts(stored)) == SAMPLES[SHOP].truth.text
 
 
-def _line(top: float, *words: tuple[str, float]) -> eyes.Line:
+def _line(top: float, *words: tuple[str, float]) -> reader.Line:
     """A line at `top` whose words, with their confidence, stand in columns 0.1 wide."""
     parts = tuple(
-        eyes.Word(text, sure, _corners(column / 10, top, 0.1))
+        reader.Word(text, sure, _corners(column / 10, top, 0.1))
         for column, (text, sure) in enumerate(words)
     )
     text = " ".join(text for text, _ in words)
-    return eyes.Line(text, 99.0, _corners(0, top, len(words) / 10), parts)
+    return reader.Line(text, 99.0, _corners(0, top, len(words) / 10), parts)
 
 
-def _corners(left: float, top: float, width: float) -> tuple[eyes.Point, ...]:
+def _corners(left: float, top: float, width: float) -> tuple[Point, ...]:
     return ((left, top), (left + width, top), (left + width, top + 0.05), (left, top + 0.05))
 
 
@@ -500,7 +504,7 @@ def test_a_quota_for_each_operation(client: Any) -> None:
 
 
 def test_a_quota_saves_up_no_more_than_a_second() -> None:
-    meter = rekognition._Meter()
+    meter = traffic.Meter()
 
     def taken(now: float) -> int:
         return sum(meter.has_quota(10, now) for _ in range(50))
@@ -554,7 +558,7 @@ def test_the_same_bytes_are_looked_at_once() -> None:
         time.sleep(0.05)
         return len(image)
 
-    memory = eyes._Memory(look)
+    memory = eyes.Memory(look)
     barrier = threading.Barrier(8)
 
     def ask(_: int) -> int:
@@ -575,7 +579,7 @@ def test_a_failure_to_look_is_not_remembered() -> None:
             raise answer
         return answer
 
-    memory = eyes._Memory(look)
+    memory = eyes.Memory(look)
     with pytest.raises(OSError, match="no model"):
         memory(b"abc")
     assert memory(b"abc") == 7
@@ -583,16 +587,23 @@ def test_a_failure_to_look_is_not_remembered() -> None:
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eyes, "REMEMBERED", 3)
-    memory = eyes._Memory(len)
+    memory = eyes.Memory(len)
     for number in range(10):
         memory(bytes(number))
     assert len(memory._seen) == 3
 
 
 def test_the_calibration_goes_through_its_two_points() -> None:
-    assert eyes.confidence(0.48) == pytest.approx(85)
-    assert eyes.confidence(0.55) == pytest.approx(90)
-    assert 0 <= eyes.confidence(0.0) < eyes.confidence(0.23) < 50 < eyes.confidence(1.0) <= 100
+    assert detector.confidence(0.48) == pytest.approx(85)
+    assert detector.confidence(0.55) == pytest.approx(90)
+    assert (
+        0
+        <= detector.confidence(0.0)
+        < detector.confidence(0.23)
+        < 50
+        < detector.confidence(1.0)
+        <= 100
+    )
 
 
 # --- scenes ------------------------------------------------------------------------------------

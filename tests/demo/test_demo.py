@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -25,10 +26,12 @@ import boto3
 import pytest
 
 import sandbox.__main__ as sandbox
-from sandbox import demo
-from sandbox.folder import find_files, read_files
-from sandbox.model import SandboxError
+import sandbox.demo.__main__ as demo
+from sandbox.demo.folder import MARKER, demo_folder
+from sandbox.errors import SandboxError
+from sandbox.pictures import find_files, read_files
 from sandbox.scenes import sample_images
+from sandbox.signals import SIGNALS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # what a person may have set for other purposes, and what must not matter here
@@ -132,7 +135,7 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def signals() -> Iterator[None]:
     """Puts the handlers back that a command sets in this process."""
-    before = {number: signal.getsignal(number) for number in demo.SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -309,6 +312,105 @@ def test_a_folder_with_other_things_is_not_cleared(
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+# --- the demo's own folder ---------------------------------------------------------------------
+
+
+def paths_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def used(drawn: tuple[Command, Path], tmp_path: Path) -> Path:
+    """A folder in which there has been a demo."""
+    return Path(shutil.copytree(drawn[1], tmp_path / "demo"))
+
+
+def test_what_a_demo_has_made_is_cleared_and_nothing_else(used: Path) -> None:
+    own = {"photos/1.jpg", "notes.txt", "images/cat.jpg", "images/12.jpg", "text/demo/mine.txt"}
+    for name in own:
+        (used / name).parent.mkdir(exist_ok=True)
+        (used / name).write_text("years of work")
+    with demo_folder(used) as folder:
+        folder.clear()
+    left = {path for path in paths_in(used) if (used / path).is_file()}
+    assert left == {MARKER, *own}
+    assert not (used / "label").exists()
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        ("photoz", "does not exist"),
+        ("empty", "has no file to upload"),
+        ("demo/images", r"images/1\.jpg is of an earlier demo"),
+        ("demo/text", "text/.* is of an earlier demo"),
+        ("demo", "is of an earlier demo"),
+        (".", "is of an earlier demo"),
+    ],
+)
+def test_without_pictures_to_show_nothing_is_cleared(
+    used: Path, capsys: pytest.CaptureFixture[str], images: str, reason: str
+) -> None:
+    (used.parent / "empty").mkdir()
+    before = paths_in(used)
+    assert demo.main(["--images", str(used.parent / images), "--folder", str(used)]) == 78
+    assert re.search(reason, capsys.readouterr().err)
+    assert paths_in(used) == before
+
+
+@pytest.mark.usefixtures("signals")
+def test_pictures_that_nobody_may_read_clear_nothing(
+    used: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (used / "photos").mkdir()
+    (used / "photos/locked.jpg").write_bytes(b"x")
+    before = paths_in(used)
+    monkeypatch.setattr("sandbox.demo.story.read_files", lambda *_: iter(()))
+    assert demo.main(["--images", str(used / "photos"), "--folder", str(used)]) == 78
+    assert "none of the files can be read" in capsys.readouterr().err
+    assert paths_in(used) == before
+
+
+def test_pictures_below_the_demos_folder_are_shown_and_stay(run: Run, used: Path) -> None:
+    (used / "photos").mkdir()
+    data = next(sample_images(1)).data
+    (used / "photos/mine.jpg").write_bytes(data)
+    command = run("sandbox.demo", "--images", used / "photos", "--folder", used)
+    assert command.end() == 0, command.printed
+    assert (used / "photos/mine.jpg").read_bytes() == data
+    assert (used / "text/demo/output.txt").read_text().startswith("mine.jpg: ")
+    assert not (used / "images").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system with so much room, or a skip with the reason."""
+    if os.geteuid() != 0:
+        pytest.skip("a small file system can only be mounted by root")
+    disk = tmp_path / "small"
+    disk.mkdir()
+    size = f"size={request.param}"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", disk], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("small_disk", "file"),
+    [("100k", r"images/\d+\.jpg"), ("500k", r"(label|text)\.log")],
+    indirect=["small_disk"],
+)
+def test_a_full_disk_ends_the_demo_with_one_line(run: Run, small_disk: Path, file: str) -> None:
+    command = run("sandbox.demo", "--folder", small_disk / "demo")
+    assert command.end() == 78, command.printed
+    line = rf"demo: cannot write \S+/{file}: No space left on device \(\d+ k?B free there\); .*\n"
+    assert re.search(rf"^{line}\Z", command.printed, re.MULTILINE)
+    assert "Traceback" not in command.printed
+    assert nothing_is_left_of(command)
+
+
 # --- the demo, stopped -------------------------------------------------------------------------
 
 
@@ -355,7 +457,7 @@ def test_the_sandbox_serves_whoever_pastes_its_lines(
     command = run("sandbox", "--scenes", scenes, AWS_PROFILE="nobody-has-it")
     command.wait_for("CARTEXT_QUEUE_URL=.*\n")
     if scenes:
-        label = f"{sys.executable} -m workers label --state-dir {tmp_path}"
+        label = f"{sys.executable} -m console label --state-dir {tmp_path}"
         done = subprocess.run(
             ["bash", "-ec", f"{command.printed}\n{label}"],
             cwd=ROOT,

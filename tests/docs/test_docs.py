@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bench import publish
+from console.command import COMMANDS
 from tests.docs import settings_table
-from workers.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])

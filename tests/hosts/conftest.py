@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.aws.rekognition.service import counts, knobs
 from sandbox.hosts import mission
 from sandbox.hosts.hosts import HOME, Hosts, holder
 from sandbox.hosts.shell import missing
-from sandbox.rekognition import counts, knobs
 from sandbox.scenes import Sample, sample_images
 from sandbox.terraform import Terraform
 
@@ -171,7 +171,7 @@ def repeated_calls() -> int:
 
 def copy_sources(checkout: Path, target: Path) -> None:
     """Copies what is installed on hosts, so that an edit meanwhile is no new version."""
-    for folder in ("workers", "requirements"):
+    for folder in ("workers", "console", "requirements"):
         shutil.copytree(checkout / folder, target / folder)
     shutil.copy(checkout / "pyproject.toml", target)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.aws.rekognition.service import knobs, reset_counts
+from sandbox.aws.server import Fault
 from sandbox.hosts.mission import BUCKET
-from sandbox.rekognition import knobs, reset_counts
-from sandbox.server import Fault
 from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls
 
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(900)]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from sandbox.server import Sandbox
+from sandbox.aws.server import Sandbox
 from sandbox.terraform import Terraform, find_mirror, new_ssh_key
 
 BUCKET, PREFIX = "photos", "cars/"

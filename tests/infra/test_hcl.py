@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server import Sandbox
+from sandbox.aws.server import Sandbox
 from sandbox.terraform import (
     ROOT,
     SOURCE,

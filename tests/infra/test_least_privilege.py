@@ -6,8 +6,6 @@ IAM judges every call here, with the credentials of the roles that Terraform mad
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 from moto.sqs.models import sqs_backends
 
-from sandbox.rekognition import knobs
+from sandbox import processes
+from sandbox.aws.rekognition.service import knobs
 from sandbox.scenes import Sample, sample_images
 from tests.infra.conftest import BUCKET, PREFIX, Stack
 
@@ -74,8 +73,8 @@ class Worker:
             "aws_session_token": keys["Credentials"]["SessionToken"],
         }
 
-    def start(self, run: str, **settings: object) -> subprocess.Popen[str]:
-        """Starts the worker as its instance does; its log comes from stderr."""
+    def start(self, run: str, **settings: object) -> processes.Worker:
+        """Starts the worker as its instance does."""
         outputs = self.stack.outputs
         values = {
             "bucket": outputs["bucket"],
@@ -89,15 +88,8 @@ class Worker:
             **settings,
         }
         keys = {name.upper(): value for name, value in self.credentials().items()}
-        environment = self.stack.sandbox.environment(
-            **keys, **{f"CARTEXT_{name.upper()}": str(value) for name, value in values.items()}
-        )
-        return subprocess.Popen(
-            [sys.executable, "-m", "workers", self.role],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        environment = self.stack.sandbox.environment(**keys, **processes.settings(**values))
+        return processes.Worker(self.role, environment, self.folder / f"{self.role}.log")
 
     @contextmanager
     def without(self, permission: str) -> Iterator[None]:
@@ -171,8 +163,7 @@ def test_the_pair_completes_a_run(
 ) -> None:
     pair = [worker(role).start("whole") for role in ("label", "text")]
     with enable_iam_authentication():
-        logs = [process.communicate(timeout=120)[1] for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], logs
+        assert [each.process.wait(120) for each in pair] == [0, 0], [each.lines for each in pair]
     output = (worker("text").folder / "text/whole/output.txt").read_text()
     cars = [s for s in samples if s.truth.car and s.truth.text]
     for sample in cars:
@@ -187,9 +178,9 @@ def test_the_label_worker_needs_each_permission(
 ) -> None:
     label = worker("label")
     with label.without(permission):
-        process = label.start("without")
+        started = label.start("without")
         with enable_iam_authentication():
-            assert_refused(process, PERMISSIONS["label"][permission])
+            assert_refused(started, PERMISSIONS["label"][permission])
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS["text"])
@@ -204,30 +195,28 @@ def test_the_text_worker_needs_each_permission(
     fill_queue(stack, "without", f"{PREFIX}{'gone' if gone else '1'}.jpg")
     text = worker("text")
     with text.without(permission):
-        process = text.start("without", **({"visibility_timeout": 3} if slow else {}))
+        started = text.start("without", **({"visibility_timeout": 3} if slow else {}))
         with enable_iam_authentication():
-            assert_refused(process, PERMISSIONS["text"][permission])
+            assert_refused(started, PERMISSIONS["text"][permission])
 
 
 def test_an_image_that_is_gone_is_no_matter_of_permission(
     stack: Stack, worker: Callable[[str], Worker]
 ) -> None:
     fill_queue(stack, "gone", f"{PREFIX}gone.jpg")
-    process = worker("text").start("gone")
+    started = worker("text").start("gone")
     with enable_iam_authentication():
-        _, log = process.communicate(timeout=120)
-    assert process.returncode == 0, log
+        assert started.process.wait(120) == 0, started.lines
     assert (
         "gone: the object is no longer in the bucket"
         in (worker("text").folder / "text/gone/results.jsonl").read_text()
     )
 
 
-def assert_refused(process: subprocess.Popen[str], call: str) -> None:
+def assert_refused(started: processes.Worker, call: str) -> None:
     """The worker ends by itself, for good, and its last line says which call is not permitted."""
-    _, log = process.communicate(timeout=120)
-    assert process.returncode == 78, log
-    last = json.loads(log.splitlines()[-1])
+    assert started.process.wait(120) == 78, started.lines
+    last = started.events[-1]
     assert last["event"] == "stopped"
     assert last["reason"].startswith(f"{call}: permission denied"), last
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,19 +12,15 @@ from typing import Any
 
 import pytest
 
+from sandbox import processes
+from sandbox.aws.server import Sandbox
 from sandbox.scenes import Sample, sample_images
-from sandbox.server import Sandbox
 
 PATIENCE = 120
 
 
-@dataclass
-class Worker:
-    """A worker's process and what it has logged."""
-
-    role: str
-    process: subprocess.Popen[bytes]
-    log: Path
+class Worker(processes.Worker):
+    """A worker's process, and what one does to it."""
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """The exit status."""
@@ -54,16 +48,6 @@ class Worker:
             time.sleep(0.02)
         raise AssertionError(f"no {event!r} in {seconds} s: {self.log.read_text()}")
 
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """Its log lines; every one must be JSON."""
-        text = self.log.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.split("\n")[:-1]]
-
-    def last(self, event: str) -> dict[str, Any]:
-        """Its last line of this event."""
-        return next(line for line in reversed(self.events) if line["event"] == event)
-
 
 @dataclass
 class Fleet:
@@ -87,15 +71,8 @@ class Fleet:
             "visibility_timeout": 5,
             **settings,
         }
-        environment = self.sandbox.environment(
-            **{f"CARTEXT_{name.upper()}": str(value) for name, value in values.items()}
-        )
-        log = self.folder / f"{role}.{len(self.started)}.log"
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "workers", role], env=environment, stderr=file
-            )
-        worker = Worker(role, process, log)
+        environment = self.sandbox.environment(**processes.settings(**values))
+        worker = Worker(role, environment, self.folder / f"{role}.{len(self.started)}.log")
         self.started.append(worker)
         return worker
 

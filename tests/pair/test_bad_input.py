@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from sandbox import rekognition
+from sandbox.aws.rekognition import service as rekognition
+from sandbox.aws.server import Fault
+from sandbox.processes import settings
 from sandbox.scenes import Sample
-from sandbox.server import Fault
 from tests.pair.conftest import Fleet, Worker
 
 
@@ -253,21 +252,14 @@ def test_no_network_says_so(fleet: Fleet) -> None:
     assert worker.wait() == 78  # no bucket
     environment = fleet.sandbox.environment(
         AWS_ENDPOINT_URL="http://127.0.0.1:9",
-        CARTEXT_BUCKET="photos",
-        CARTEXT_QUEUE_URL="http://127.0.0.1:9/1/index",
-        CARTEXT_STATE_DIR=str(fleet.folder / "nowhere"),
-        CARTEXT_RETRY_SECONDS="1",
+        **settings(
+            bucket="photos",
+            queue_url="http://127.0.0.1:9/1/index",
+            state_dir=fleet.folder / "nowhere",
+            retry_seconds=1,
+        ),
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "workers", "label"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 75
-    assert "no answer for 1 s" in json.loads(done.stderr.splitlines()[-1])["reason"]
+    _stopped(Worker("label", environment, fleet.folder / "log"), 75, "no answer for 1 s")
 
 
 def test_an_image_that_the_service_fails_on_is_failed_after_its_tries(

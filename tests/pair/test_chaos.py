@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox import rekognition
+from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker
 

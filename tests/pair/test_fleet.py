@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import dynamodb, rekognition
+from sandbox.aws.moto import dynamodb
+from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker
 

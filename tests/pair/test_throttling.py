@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import rekognition
+from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet
 

@@ -5,23 +5,57 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from console.report.page import write_report
 from sandbox.scenes import Sample, sample_images
 from tests.report.browser import CHROMIUM, Browser
-from workers.output import write_failures, write_results
-from workers.records import Box, Label, LabelDecision, TextLine, TextResult
-from workers.report import write_report
-from workers.rows import result_row
+from workers.model import Box, Decision, Label, Result, TextLine
+from workers.output.files import write_failures, write_results
+from workers.output.rows import result_row
 
-EVIL = "</script ><img src=x onerror=alert(1)><!--<script >alert(2)</script>"
+EVIL = "</script ><img src=x onerror=alert(1)><!--<script >alert('<!--&\u2028\U0001f697')</script>"
 MAGENTA = (255, 0, 255)
 # where the rectangle of `turned.jpg` is, in the picture as people see it
 RECTANGLE = Box(0.25, 0.125, 0.5, 0.25)
 
+CAR = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
+POLYGON = ((0.2, 0.3), (0.4, 0.3), (0.4, 0.4), (0.2, 0.4))
+RESULTS = (
+    Result(
+        "holidays",
+        "1.jpg",
+        CAR,
+        (TextLine("ABC 346", 99.2, POLYGON), TextLine("TAXI", 84.0, POLYGON)),
+        time="2026-01-02T03:04:05.000+00:00",
+    ),
+    Result("holidays", "2.jpg", CAR, time="2026-01-02T03:04:09.500+00:00"),
+    Result("holidays", "album/10.jpg", Label("Car", 91.0), (TextLine(EVIL, 88.0, POLYGON),)),
+    Result("holidays", EVIL, None, failure="gone: the object is no longer in the bucket"),
+)
+
 MakePage = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run's output."""
+    write_results(tmp_path, map(result_row, RESULTS))
+    failure = "empty: the object has no bytes"
+    write_failures(tmp_path, [Decision("holidays", 0, "empty.jpg", failure=failure)])
+    return tmp_path
+
+
+def picture(
+    size: tuple[int, int] = (64, 48), kind: str = "JPEG", mode: str = "RGB", **more: Any
+) -> bytes:
+    """A picture of one colour."""
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, kind, **more)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +83,14 @@ def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
     """Writes a page of results."""
 
     def make(
-        results: list[TextResult],
+        results: list[Result],
         pictures: Mapping[str, bytes],
         failures: Mapping[str, str] | None = None,
     ) -> Path:
         folder = tmp_path_factory.mktemp("page")
         write_results(folder, map(result_row, results))
         if failures:
-            failed = (LabelDecision("demo", 0, key, failure=why) for key, why in failures.items())
+            failed = (Decision("demo", 0, key, failure=why) for key, why in failures.items())
             write_failures(folder, failed)
         page = folder / "report.html"
         write_report(folder / "results.jsonl", page, Pictures(pictures))
@@ -65,7 +99,7 @@ def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
     return make
 
 
-def true_result(sample: Sample, number: int) -> TextResult:
+def true_result(sample: Sample, number: int) -> Result:
     """What recognisers would say that make no mistakes."""
     boxes = tuple(Box(*box) for box in sample.truth.boxes)
     lines = tuple(
@@ -73,7 +107,7 @@ def true_result(sample: Sample, number: int) -> TextResult:
         for line, text in enumerate(sample.truth.text)
     )
     time = f"2026-01-02T03:04:{number % 60:02d}.000+00:00"
-    return TextResult("demo", sample.index, Label("Car", 98.0, boxes), lines, time=time)
+    return Result("demo", sample.index, Label("Car", 98.0, boxes), lines, time=time)
 
 
 def turned() -> bytes:
@@ -100,9 +134,9 @@ def page(samples: list[Sample], make_page: MakePage) -> Path:
     results = [true_result(sample, n) for n, sample in enumerate(samples) if sample.truth.car]
     corners = ((0.25, 0.125), (0.75, 0.125), (0.75, 0.375), (0.25, 0.375))
     results += [
-        TextResult("demo", "turned.jpg", Label("Car", 92.0, (RECTANGLE,))),
-        TextResult("demo", EVIL, Label("Car", 99.5), (TextLine(EVIL, 81.0, corners),)),
-        TextResult("demo", "gone.jpg", Label("Car", 96.0), failure="gone: no longer there"),
+        Result("demo", "turned.jpg", Label("Car", 92.0, (RECTANGLE,))),
+        Result("demo", EVIL, Label("Car", 99.5), (TextLine(EVIL, 81.0, corners),)),
+        Result("demo", "gone.jpg", Label("Car", 96.0), failure="gone: no longer there"),
     ]
     pictures = {sample.index: sample.data for sample in samples}
     pictures |= {"turned.jpg": turned(), "notes.txt": b"hello"}

@@ -16,7 +16,7 @@ from PIL import Image
 from sandbox.scenes import Sample
 from tests.report.browser import Browser
 from tests.report.conftest import EVIL, MAGENTA, RECTANGLE, MakePage, true_result
-from workers.records import Box
+from workers.model import Box
 
 CAR_COLOUR = (255, 176, 0)
 Rgb = tuple[int, int, int]

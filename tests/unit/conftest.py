@@ -12,14 +12,12 @@ import pytest
 import structlog
 from tenacity import wait_none
 
-from tests.unit.fakes import use_clients
-from workers import aws
-from workers.aws import Aws
+from workers.aws.calls import Calls
 from workers.settings import Settings
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 MakeSettings = Callable[..., Settings]
-MakeAws = Callable[..., Aws]
+MakeCalls = Callable[..., Calls]
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +46,17 @@ def silence() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def said() -> list[dict[str, Any]]:
+    """What is logged from here on, from `info` up, each line as its fields."""
+    capture = structlog.testing.LogCapture()
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, capture],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    )
+    return capture.entries
 
 
 @pytest.fixture
@@ -81,15 +90,10 @@ def settings(make_settings: MakeSettings) -> Settings:
 
 
 @pytest.fixture
-def make_aws(monkeypatch: pytest.MonkeyPatch, stop: Stop) -> MakeAws:
-    def make(settings: Settings, **clients: Any) -> Aws:
-        use_clients(monkeypatch, clients)
-        return Aws(settings, stop)
+def make_calls(stop: Stop) -> MakeCalls:
+    """Makes the policy of calls, where one is tried again at once."""
+
+    def make(settings: Settings) -> Calls:
+        return Calls(settings, stop, backoff=wait_none())
 
     return make
-
-
-@pytest.fixture
-def no_retry_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call is tried again at once."""
-    monkeypatch.setattr(aws, "wait_random_exponential", lambda **_: wait_none())

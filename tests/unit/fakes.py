@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from botocore.exceptions import ClientError
 
-from workers import aws
-
 Json = dict[str, Any]
+
+META = SimpleNamespace(region_name="us-east-1")
 
 
 def client_error(code: str, status: int = 400, message: str = "so it is") -> ClientError:
@@ -39,16 +38,9 @@ def jpeg(width: int = 100, height: int = 100, marker: int = 0xC0) -> bytes:
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(9) + bytes([0xFF, marker]) + frame
 
 
-def use_clients(monkeypatch: pytest.MonkeyPatch, clients: Mapping[str, Any]) -> None:
-    """Every `Aws` made from now on gets these clients; one that is missing does nothing."""
-
-    def client(service: str, config: Any = None) -> Any:
-        return clients.get(service) or SimpleNamespace(
-            meta=SimpleNamespace(region_name="us-east-1")
-        )
-
-    session = SimpleNamespace(client=client)
-    monkeypatch.setattr(aws.boto3.session, "Session", lambda **_: session)
+def client(**operations: Any) -> Any:
+    """A client that has these operations, in the region of the tests."""
+    return SimpleNamespace(meta=META, **operations)
 
 
 class Scripted:
@@ -74,6 +66,8 @@ class Scripted:
 
 class FakeS3:
     """A bucket in memory, listed in pages of `page_size`."""
+
+    meta = META
 
     def __init__(self, objects: Mapping[str, bytes], page_size: int = 1000) -> None:
         self.objects = dict(objects)

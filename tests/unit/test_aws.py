@@ -13,13 +13,14 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from tenacity import wait_fixed
 
-from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
-from workers import aws
-from workers.aws import Aws, PartlyFailedError
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.aws.codes import PartlyFailedError, code_of, error_message
 from workers.errors import OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 URL = "http://queue.test/"
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
@@ -56,21 +57,20 @@ ABOUT_THE_REQUEST = [
 
 
 def named(errors: list[Any]) -> Any:
-    return pytest.mark.parametrize("error", errors, ids=aws.code_of)
+    return pytest.mark.parametrize("error", errors, ids=code_of)
 
 
 @pytest.fixture
 def impatient(
     make_settings: MakeSettings,
     stop: Stop,
-    make_aws: MakeAws,
-    no_retry_waits: None,
-) -> Aws:
-    return make_aws(make_settings(retry_seconds=0.05))
+    make_calls: MakeCalls,
+) -> Calls:
+    return make_calls(make_settings(retry_seconds=0.05))
 
 
 @named(THROTTLED + FAILING + UNREACHABLE)
-def test_what_may_pass_is_tried_again(impatient: Aws, error: Exception) -> None:
+def test_what_may_pass_is_tried_again(impatient: Calls, error: Exception) -> None:
     call = Scripted(error, error, "answer")
     assert impatient.call("Some Call", call) == "answer"
     assert call.calls == 3
@@ -78,7 +78,7 @@ def test_what_may_pass_is_tried_again(impatient: Aws, error: Exception) -> None:
 
 @named(ABOUT_THE_REQUEST)
 def test_what_is_about_the_request_is_raised_at_once_as_it_is(
-    impatient: Aws, error: Exception
+    impatient: Calls, error: Exception
 ) -> None:
     call = Scripted(error, "answer")
     with pytest.raises(type(error)) as raised:
@@ -88,17 +88,19 @@ def test_what_is_about_the_request_is_raised_at_once_as_it_is(
 
 
 @named(THROTTLED + UNREACHABLE)
-def test_a_service_that_refuses_all_the_time_is_an_outage(impatient: Aws, error: Exception) -> None:
+def test_a_service_that_refuses_all_the_time_is_an_outage(
+    impatient: Calls, error: Exception
+) -> None:
     call = Scripted(error)
     with pytest.raises(OutageError, match=r"^Some Call: no answer for 0.05 s \(") as raised:
         impatient.call("Some Call", call)
-    assert aws.code_of(error) in str(raised.value)
+    assert code_of(error) in str(raised.value)
     assert call.calls > 1
 
 
 @named(FAILING)
 def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
-    impatient: Aws, error: Exception
+    impatient: Calls, error: Exception
 ) -> None:
     call = Scripted(error)
     with pytest.raises(PassingError, match=r"^Some Call failed for 0.05 s \("):
@@ -132,7 +134,7 @@ def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
     ],
 )
 def test_what_stops_the_run_is_said_in_one_line_and_never_tried_again(
-    impatient: Aws, error: Exception, told: str
+    impatient: Calls, error: Exception, told: str
 ) -> None:
     call = Scripted(error, "answer")
     with pytest.raises(RunError, match=told) as raised:
@@ -144,12 +146,12 @@ def test_what_stops_the_run_is_said_in_one_line_and_never_tried_again(
 def test_it_waits_between_the_tries_and_gives_up_in_time(
     make_settings: MakeSettings,
     stop: Stop,
-    make_aws: MakeAws,
+    make_calls: MakeCalls,
 ) -> None:
     call = Scripted(client_error("ThrottlingException"))
     began = time.monotonic()
     with pytest.raises(OutageError):
-        make_aws(make_settings(retry_seconds=0.3)).call("Some Call", call)
+        Calls(make_settings(retry_seconds=0.3), stop).call("Some Call", call)
     assert 0.3 <= time.monotonic() - began < 3
     assert call.calls < 50
 
@@ -157,11 +159,8 @@ def test_it_waits_between_the_tries_and_gives_up_in_time(
 def test_a_stop_ends_the_wait(
     make_settings: MakeSettings,
     stop: Stop,
-    make_aws: MakeAws,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(aws, "wait_random_exponential", lambda **_: wait_fixed(20))
-    calls = make_aws(make_settings())
+    calls = Calls(make_settings(), stop, backoff=wait_fixed(20))
     threading.Timer(0.1, stop.ask).start()
     began = time.monotonic()
     with pytest.raises(StoppedError):
@@ -169,7 +168,7 @@ def test_a_stop_ends_the_wait(
     assert time.monotonic() - began < 5
 
 
-def test_a_worker_that_stops_still_makes_a_call_once(impatient: Aws, stop: Stop) -> None:
+def test_a_worker_that_stops_still_makes_a_call_once(impatient: Calls, stop: Stop) -> None:
     stop.ask()
     assert impatient.call("Some Call", Scripted("answer")) == "answer"
     failing = Scripted(client_error("InternalError", 500), "answer")
@@ -178,13 +177,13 @@ def test_a_worker_that_stops_still_makes_a_call_once(impatient: Aws, stop: Stop)
     assert failing.calls == 1
 
 
-def test_a_stop_does_not_hide_what_is_wrong(impatient: Aws, stop: Stop) -> None:
+def test_a_stop_does_not_hide_what_is_wrong(impatient: Calls, stop: Stop) -> None:
     stop.ask()
     with pytest.raises(RunError):
         impatient.call("Some Call", Scripted(client_error("AccessDenied", 403)))
 
 
-def test_what_the_worker_raises_itself_passes_through(impatient: Aws) -> None:
+def test_what_the_worker_raises_itself_passes_through(impatient: Calls) -> None:
     with pytest.raises(StoppedError):
         impatient.call("Some Call", Scripted(StoppedError()))
     with pytest.raises(ZeroDivisionError):
@@ -198,15 +197,10 @@ def test_what_the_worker_raises_itself_passes_through(impatient: Aws) -> None:
         {"service_error_code": "InternalFailure", "http_status_code": 500},
     ],
 )
-def test_the_sdk_itself_tries_nothing_again(
-    settings: Settings, stop: Stop, error: dict[str, Any]
-) -> None:
-    calls = Aws(settings, stop)
-    for client, operation in (
-        (calls.sqs, "receive_message"),
-        (calls.s3, "list_objects_v2"),
-        (calls.rekognition, "detect_text"),
-    ):
+def test_the_sdk_itself_tries_nothing_again(settings: Settings, error: dict[str, Any]) -> None:
+    services = ("sqs", "s3", "rekognition")
+    operations = ("receive_message", "list_objects_v2", "detect_text")
+    for client, operation in zip(make_clients(settings, *services), operations, strict=True):
         with Stubber(client) as stub:
             stub.add_client_error(operation, **error)
             stub.add_response(operation, {})
@@ -221,10 +215,10 @@ def test_the_sdk_itself_tries_nothing_again(
 
 
 def test_every_client_leaves_retries_to_the_worker_and_has_a_connection_for_each_thread(
-    make_settings: MakeSettings, stop: Stop
+    make_settings: MakeSettings,
 ) -> None:
-    calls = Aws(make_settings(in_flight=100, poll_seconds=20), stop)
-    for client in (calls.s3, calls.sqs, calls.rekognition):
+    settings = make_settings(in_flight=100, poll_seconds=20)
+    for client in make_clients(settings, "s3", "sqs", "rekognition"):
         config: Config = client.meta.config
         assert config.retries["total_max_attempts"] == 1
         assert config.max_pool_connections >= 100
@@ -233,9 +227,12 @@ def test_every_client_leaves_retries_to_the_worker_and_has_a_connection_for_each
 
 @pytest.mark.parametrize("image", [{"Bytes": b"\xff\xd8" * 5000}, {"S3Object": {"Name": "a.jpg"}}])
 def test_an_image_is_sent_as_the_sdk_would_send_it(
-    settings: Settings, stop: Stop, image: dict[str, Any]
+    settings: Settings, image: dict[str, Any]
 ) -> None:
-    ours, plain = Aws(settings, stop).rekognition, boto3.client("rekognition", config=NO_RETRIES)
+    (ours,), plain = (
+        make_clients(settings, "rekognition"),
+        boto3.client("rekognition", config=NO_RETRIES),
+    )
     labels = {"Image": image, "MaxLabels": 3}
     assert sent(ours, "detect_labels", labels) == sent(plain, "detect_labels", labels)
     text = {"Image": image}
@@ -257,42 +254,44 @@ def sent(client: Any, operation: str, parameters: dict[str, Any]) -> bytes:
     return bodies[0]
 
 
-def test_the_region_is_that_of_the_environment(settings: Settings, stop: Stop) -> None:
-    assert Aws(settings, stop).region == "us-east-1"
+def test_the_region_is_that_of_the_environment(settings: Settings) -> None:
+    (client,) = make_clients(settings, "s3")
+    assert client.meta.region_name == "us-east-1"
 
 
 def test_without_a_region_it_says_what_to_set(
-    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(RunError, match="set AWS_REGION"):
-        Aws(settings, stop)
+        make_clients(settings, "s3")
 
 
 def test_a_profile_that_is_not_there_is_named(
-    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-it")
     with pytest.raises(RunError, match="nobody-has-it"):
-        Aws(settings, stop)
+        make_clients(settings, "s3")
 
 
 def test_an_endpoint_that_is_none_is_named(
-    settings: Settings, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(RunError, match="nonsense"):
-        Aws(settings, stop)
+        make_clients(settings, "s3")
 
 
 def test_an_error_message_is_one_line() -> None:
     error = client_error("Strange", 400, "two\n  lines")
-    assert aws.error_message(error) == "Strange: two lines"
+    assert error_message(error) == "Strange: two lines"
 
 
 def test_the_region_of_every_other_client_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     settings = Settings(bucket="photos", queue_url="http://127.0.0.1/1/index")
-    assert Aws(settings, Stop()).region == "eu-west-1"
+    (client,) = make_clients(settings, "s3")
+    assert client.meta.region_name == "eu-west-1"

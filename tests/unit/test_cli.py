@@ -5,20 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from workers import cli
-from workers.cli import main
+from console import command as cli
+from console.command import main
+from sandbox import processes
 from workers.errors import OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
 
 NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -119,16 +118,10 @@ def test_a_state_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "workers", "text", "--bucket", "photos"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
+    process = processes.start("text", {"PATH": os.environ["PATH"]}, "--bucket", "photos", **pipes)
+    assert process.communicate(timeout=60) == (
+        b"",
+        b"cartext text: queue_url is missing; set --queue-url or CARTEXT_QUEUE_URL\n",
     )
-    assert done.returncode == 78
-    assert done.stderr == (
-        "cartext text: queue_url is missing; set --queue-url or CARTEXT_QUEUE_URL\n"
-    )
-    assert done.stdout == ""
+    assert process.returncode == 78

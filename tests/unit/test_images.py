@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
 import pytest
+from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.conftest import MakeAws, MakeSettings
-from tests.unit.fakes import FakeS3, Scripted, client_error, etag, jpeg, png
+from tests.unit.conftest import MakeCalls, MakeSettings
+from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, jpeg, png
 from workers.errors import ImageError, RunError
-from workers.images import (
+from workers.images.bucket import Bucket
+from workers.images.limits import (
     MAX_INLINE_BYTES,
     MAX_LABEL_SIDE,
     MAX_OBJECT_BYTES,
-    NOT_SENDABLE,
-    Bucket,
-    Content,
     broken_content,
-    broken_name,
     broken_size,
 )
+from workers.index_queue.messages import NOT_SENDABLE, unsendable
 
 
 @pytest.fixture
-def bucket_of(make_aws: MakeAws, make_settings: MakeSettings, no_retry_waits: None):
+def bucket_of(make_calls: MakeCalls, make_settings: MakeSettings):
     def make(s3: object, **fields: object) -> Bucket:
         settings = make_settings(**{"retry_seconds": 0.05, **fields})
-        return Bucket(make_aws(settings, s3=s3), settings)
+        return Bucket(s3, make_calls(settings), settings)
 
     return make
 
@@ -64,11 +64,10 @@ def test_an_empty_bucket_has_one_empty_page(bucket_of) -> None:
 def test_every_key_is_in_exactly_one_shard(keys: set[str], shards: int) -> None:
     listed = []
     for shard in range(shards):
-        aws = SimpleNamespace(
-            s3=FakeS3(dict.fromkeys(keys, b"x")), call=lambda _, function: function()
-        )
+        s3 = FakeS3(dict.fromkeys(keys, b"x"))
+        calls = SimpleNamespace(call=lambda _, function: function())
         settings = SimpleNamespace(bucket="photos", prefix="", shard=shard, shards=shards)
-        listed += keys_of(Bucket(aws, settings))
+        listed += keys_of(Bucket(s3, calls, settings))
     assert sorted(listed) == sorted(key for key in keys if not key.endswith("/"))
 
 
@@ -90,20 +89,20 @@ def test_shards_stay_the_same_for_ever(bucket_of) -> None:
 )
 def test_a_bucket_that_cannot_be_used_is_told(bucket_of, error: Exception, told: str) -> None:
     with pytest.raises(RunError, match=told):
-        bucket_of(SimpleNamespace(head_bucket=Scripted(error))).check()
+        bucket_of(client(head_bucket=Scripted(error))).check()
 
 
 @pytest.mark.parametrize("region", ["us-east-1", None])
 def test_a_bucket_in_rekognitions_region_is_fine(bucket_of, region: str | None) -> None:
     reply = {"BucketRegion": region} if region else {}
-    bucket_of(SimpleNamespace(head_bucket=Scripted(reply))).check()
+    bucket_of(client(head_bucket=Scripted(reply))).check()
 
 
 def test_a_bucket_in_another_region_is_told_with_the_remedy(bucket_of) -> None:
-    s3 = SimpleNamespace(head_bucket=Scripted({"BucketRegion": "eu-west-1"}))
+    s3 = client(head_bucket=Scripted({"BucketRegion": "eu-west-1"}))
     with pytest.raises(RunError, match=r"is in eu-west-1.*set AWS_REGION=eu-west-1"):
         bucket_of(s3).check()
-    s3 = SimpleNamespace(list_objects_v2=Scripted(client_error("PermanentRedirect", 301)))
+    s3 = client(list_objects_v2=Scripted(client_error("PermanentRedirect", 301)))
     with pytest.raises(RunError, match="another region than us-east-1; set AWS_REGION"):
         list(bucket_of(s3).pages())
 
@@ -137,12 +136,12 @@ def test_broken_size(size: int, told: str | None) -> None:
     ],
 )
 def test_names_that_sqs_carries(index: str) -> None:
-    assert broken_name(index) is None
+    assert unsendable(index) is None
 
 
 @pytest.mark.parametrize("index", ["-1", "a\0b", "\x1b[0m", "\x08", "\ufffe", "\ud800"])
 def test_names_that_sqs_does_not_carry_as_they_are(index: str) -> None:
-    assert (broken_name(index) or "").startswith("not sendable: ")
+    assert (unsendable(index) or "").startswith("not sendable: ")
 
 
 @given(st.text(min_size=1))
@@ -225,29 +224,20 @@ def test_the_limits_of_a_side(
 
 def test_a_download_has_the_bytes(bucket_of) -> None:
     bucket = bucket_of(FakeS3({"1.jpg": png()}))
-    content = bucket.download("1.jpg", etag(png()))
-    assert content == Content("1.jpg", png())
-    assert bucket.reference(content) == {"Bytes": png()}
+    assert bucket.download("1.jpg", etag(png())) == png()
 
 
 def test_what_is_over_5_mb_goes_by_reference_and_is_not_downloaded_whole(bucket_of) -> None:
     read = []
 
-    class Body:
-        def __enter__(self) -> Body:
-            return self
+    def take(size: int | None) -> bytes:
+        read.append(size)
+        return png()
 
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def read(self, size: int | None) -> bytes:
-            read.append(size)
-            return png()
-
-    reply = {"ContentLength": MAX_INLINE_BYTES + 1, "Body": Body()}
-    bucket = bucket_of(SimpleNamespace(get_object=Scripted(reply)))
-    content = bucket.download("1.jpg")
-    assert bucket.reference(content) == {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
+    body = SimpleNamespace(read=take, close=lambda: None)
+    reply = {"ContentLength": MAX_INLINE_BYTES + 1, "Body": body}
+    bucket = bucket_of(client(get_object=Scripted(reply)))
+    assert bucket.download("1.jpg") is None
     assert read[0] is not None
     assert read[0] < MAX_INLINE_BYTES
 
@@ -282,33 +272,21 @@ def test_a_download_that_breaks_a_limit(
 
 
 def test_a_download_that_is_cut_is_made_again(bucket_of) -> None:
-    from botocore.exceptions import IncompleteReadError  # noqa: PLC0415
-
-    def cut(_: int | None) -> bytes:
-        raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
-
-    class Body(SimpleNamespace):
-        def __enter__(self) -> Body:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    replies = [{"ContentLength": 50, "Body": Body(read=read)} for read in (cut, lambda _: png())]
-    get = Scripted(*replies)
-    assert bucket_of(SimpleNamespace(get_object=get)).download("1.jpg").data == png()
+    bodies = [StreamingBody(io.BytesIO(data), len(png())) for data in (png()[:20], png())]
+    get = Scripted(*({"ContentLength": len(png()), "Body": body} for body in bodies))
+    assert bucket_of(client(get_object=get)).download("1.jpg") == png()
     assert get.calls == 2
 
 
 def test_no_permission_to_download_stops_the_run(bucket_of) -> None:
-    s3 = SimpleNamespace(get_object=Scripted(client_error("AccessDenied", 403)))
+    s3 = client(get_object=Scripted(client_error("AccessDenied", 403)))
     with pytest.raises(RunError, match="S3 GetObject: permission denied"):
         bucket_of(s3).download("1.jpg")
 
 
 def test_what_rekognition_cannot_read_is_told_apart(bucket_of) -> None:
     def why(answer: object) -> ImageError:
-        s3 = SimpleNamespace(head_object=Scripted(answer))
+        s3 = client(head_object=Scripted(answer))
         return bucket_of(s3).why_not_readable("1.jpg")
 
     assert str(why(client_error("404", 404))).startswith("gone: ")

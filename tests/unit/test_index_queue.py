@@ -13,28 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.conftest import MakeAws, MakeSettings
+from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
 from workers.errors import OutageError, PassingError, RunError, StoppedError, WorkerError
-from workers.images import broken_name
-from workers.index_queue import (
-    BATCH,
-    BATCH_BYTES,
-    Batcher,
-    IndexQueue,
-    IndexSender,
-    end_entry,
-    image_entry,
-    parse,
-)
-from workers.records import Box, Label, LabelDecision, ShardEnd
-from workers.stop import Stop
+from workers.index_queue.batcher import BATCH, BATCH_BYTES, Batcher
+from workers.index_queue.messages import end_entry, image_entry, parse, unsendable
+from workers.index_queue.queue import IndexQueue
+from workers.index_queue.sender import IndexSender
+from workers.model import Box, Decision, Label, ShardEnd
+from workers.threads.stop import Stop
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 boxes = st.builds(Box, numbers, numbers, numbers, numbers)
 labels = st.builds(Label, st.text(min_size=1), numbers, st.lists(boxes, max_size=3).map(tuple))
 runs = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", fullmatch=True)
-indexes = st.text(min_size=1).filter(lambda index: not broken_name(index))
+indexes = st.text(min_size=1).filter(lambda index: not unsendable(index))
 
 
 def arrived(entry: dict[str, Any], receipt: str = "r", receives: int = 1) -> dict[str, Any]:
@@ -53,13 +46,11 @@ def message(body: str, **attributes: str) -> dict[str, Any]:
     return arrived({"MessageBody": body, "MessageAttributes": values})
 
 
-decisions = st.builds(
-    LabelDecision, runs, st.integers(0, 99), indexes, st.text(), st.none() | labels
-)
+decisions = st.builds(Decision, runs, st.integers(0, 99), indexes, st.text(), st.none() | labels)
 
 
 @given(decisions, st.integers(1, 1000))
-def test_an_image_comes_as_it_was_sent(decision: LabelDecision, receives: int) -> None:
+def test_an_image_comes_as_it_was_sent(decision: Decision, receives: int) -> None:
     entry = image_entry(decision)
     assert entry["MessageBody"] == decision.index
     got = parse(arrived(entry, receives=receives), "another")
@@ -81,13 +72,13 @@ def test_an_end_comes_as_it_was_sent(run: str, shard: int, more: int, expected: 
 
 def test_attributes_are_what_sqs_takes() -> None:
     """No empty values, at most ten, and only the characters that SQS carries."""
-    decision = LabelDecision("r", 0, "1.jpg", "", Label("Car\x00\ud800", 91.0))
+    decision = Decision("r", 0, "1.jpg", "", Label("Car\x00\ud800", 91.0))
     for entry in (image_entry(decision), end_entry(ShardEnd("r", 0, 1, 0))):
         attributes = entry["MessageAttributes"]
         assert len(attributes) <= 10
         for value in attributes.values():
             assert value["StringValue"]
-            assert not broken_name(value["StringValue"])
+            assert not unsendable(value["StringValue"])
 
 
 def test_a_bare_message_belongs_to_the_own_run() -> None:
@@ -163,10 +154,10 @@ def test_no_message_raises(body: str, attributes: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def queue_of(make_aws: MakeAws, make_settings: MakeSettings, no_retry_waits: None):
+def queue_of(make_calls: MakeCalls, make_settings: MakeSettings):
     def make(**operations: Any) -> IndexQueue:
         settings = make_settings(retry_seconds=0.1, visibility_timeout=77, poll_seconds=3)
-        return IndexQueue(make_aws(settings, sqs=SimpleNamespace(**operations)), settings)
+        return IndexQueue(SimpleNamespace(**operations), make_calls(settings), settings)
 
     return make
 
@@ -196,7 +187,7 @@ def test_only_the_entries_that_failed_are_sent_again(queue_of) -> None:
     queue.send([{"MessageBody": body} for body in "abc"])
     sent = [[e["MessageBody"] for e in request["Entries"]] for request in send.requests]
     assert sent == [["a", "b", "c"], ["a", "c"], ["c"]]
-    assert queue.calls == 3
+    assert queue.calls_made == 3
 
 
 def test_entries_that_are_in_neither_list_are_sent_again(queue_of) -> None:
@@ -442,30 +433,30 @@ def test_what_is_put_while_the_worker_stops_is_still_handed_on(stop: Stop) -> No
 
 
 def test_the_sender_acknowledges_only_what_sqs_has(
-    make_aws: MakeAws, make_settings: MakeSettings, stop: Stop, no_retry_waits: None
+    make_calls: MakeCalls, make_settings: MakeSettings, stop: Stop
 ) -> None:
     settings = make_settings(linger_seconds=0)
     send = Scripted(some_fail("0"), all_taken)
-    acknowledged: list[LabelDecision] = []
+    acknowledged: list[Decision] = []
 
-    def keep(decisions: list[LabelDecision]) -> None:
+    def keep(decisions: list[Decision]) -> None:
         assert send.calls == 2
         acknowledged.extend(decisions)
 
-    queue = IndexQueue(make_aws(settings, sqs=SimpleNamespace(send_message_batch=send)), settings)
-    decision = LabelDecision("r", 0, "1.jpg", "e", Label("Car", 99.0))
-    IndexSender(queue, keep, settings, stop).send_all([decision])
+    queue = IndexQueue(SimpleNamespace(send_message_batch=send), make_calls(settings), settings)
+    decision = Decision("r", 0, "1.jpg", "e", Label("Car", 99.0))
+    IndexSender(queue, keep, 0, stop).send_all([decision])
     assert acknowledged == [decision]
 
 
 def test_the_sender_acknowledges_nothing_that_sqs_refused(
-    make_aws: MakeAws, make_settings: MakeSettings, stop: Stop
+    make_calls: MakeCalls, make_settings: MakeSettings, stop: Stop
 ) -> None:
     settings = make_settings(linger_seconds=0)
     send = Scripted(some_fail("0", sender_fault=True))
-    queue = IndexQueue(make_aws(settings, sqs=SimpleNamespace(send_message_batch=send)), settings)
-    acknowledged: list[LabelDecision] = []
-    sender = IndexSender(queue, acknowledged.extend, settings, stop)
-    sender.send_all([LabelDecision("r", 0, "1.jpg", "e", Label("Car", 99.0))])
+    queue = IndexQueue(SimpleNamespace(send_message_batch=send), make_calls(settings), settings)
+    acknowledged: list[Decision] = []
+    sender = IndexSender(queue, acknowledged.extend, 0, stop)
+    sender.send_all([Decision("r", 0, "1.jpg", "e", Label("Car", 99.0))])
     assert acknowledged == []
     assert isinstance(stop.error, RunError)

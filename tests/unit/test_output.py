@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
-from workers.output import Output, write_failures, write_results
-from workers.records import Box, Label, LabelDecision, TextLine, TextResult
-from workers.rows import ResultRow, result_row
+from workers.model import Box, Decision, Label, Result, TextLine
+from workers.output.files import Output, write_failures, write_results
+from workers.output.rows import ResultRow, result_row
 
 LABEL = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
 
 
-def text_result(index: str, *texts: str, failure: str | None = None) -> TextResult:
+def text_result(index: str, *texts: str, failure: str | None = None) -> Result:
     lines = tuple(TextLine(text, 99.0, ((0.0, 0.5), (1.0, 1.0))) for text in texts)
-    return TextResult("r", index, LABEL, lines, failure)
+    return Result("r", index, LABEL, lines, failure)
 
 
 def result(index: str, *texts: str, failure: str | None = None) -> ResultRow:
@@ -172,7 +172,7 @@ def test_a_really_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_failures_are_one_line_each(tmp_path: Path) -> None:
-    failed = LabelDecision("r", 0, "a\nb.gif", failure="wrong format")
+    failed = Decision("r", 0, "a\nb.gif", failure="wrong format")
     write_failures(tmp_path, [failed])
     (line,) = (tmp_path / "failed.jsonl").read_text().splitlines()
     row = json.loads(line)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tests.unit.fakes import FakeS3, Scripted, use_clients
-from workers import cli
+from console.plan import Plan, PlanSettings, as_text, fleet_rate, make_plan, show
+from tests.unit.fakes import FakeS3, Scripted
+from workers.aws.calls import Calls
 from workers.errors import RunError
+from workers.images.bucket import Bucket
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
-from workers.plan import Plan, as_text, check_budget, fleet_rate, make_plan
-from workers.records import Image
+from workers.model import Image
+from workers.parts import Parts
 from workers.settings import Settings
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 MakeSettings = Callable[..., Settings]
 TOO_LARGE = bytes(15 * 1024 * 1024 + 1)
@@ -34,19 +37,17 @@ OBJECTS = {
 }
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
-    s3 = FakeS3(OBJECTS, page_size=2)
-    use_clients(monkeypatch, {"s3": s3})
-    return s3
+def bucket_of(s3: FakeS3, settings: Settings) -> Bucket:
+    return Bucket(cast(Any, s3), Calls(settings, Stop()), settings)
 
 
-def plan(*flags: str) -> int:
-    return cli.main(["plan", "--bucket", "photos", *flags])
+def plan(*flags: str) -> None:
+    settings = PlanSettings(_cli_parse_args=["--bucket", "photos", *flags])
+    show(settings, bucket_of(FakeS3(OBJECTS, page_size=2), settings))
 
 
-def test_it_counts_what_the_listing_tells(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan("--json") == 0
+def test_it_counts_what_the_listing_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    plan("--json")
     told = json.loads(capsys.readouterr().out)
     assert told["listed"] == 8, "a folder marker is not an image"
     assert told["images"] == 3
@@ -60,8 +61,8 @@ def test_it_counts_what_the_listing_tells(s3: FakeS3, capsys: pytest.CaptureFixt
     assert told["within_budget"] is True
 
 
-def test_a_person_reads_it_on_one_screen(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan("--prefix", "", "--budget-dollars", "1") == 0
+def test_a_person_reads_it_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    plan("--prefix", "", "--budget-dollars", "1")
     out = capsys.readouterr().out
     assert "s3://photos/ in us-east-1, run default" in out
     assert "-1, bell\\x07.jpg" in out, "a key cannot write to the terminal"
@@ -69,21 +70,22 @@ def test_a_person_reads_it_on_one_screen(s3: FakeS3, capsys: pytest.CaptureFixtu
     assert "enough" in out
 
 
-def test_all_shards_are_in_the_plan(s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan("--json", "--shards", "7", "--shard", "3") == 0
+def test_all_shards_are_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    plan("--json", "--shards", "7", "--shard", "3")
     assert json.loads(capsys.readouterr().out)["listed"] == 8
 
 
 def test_over_the_budget_it_says_the_cost_the_budget_and_the_remedy(
-    s3: FakeS3, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert plan("--budget-dollars", "0.001") == 78
-    told = capsys.readouterr()
-    assert "over it" in told.out
+    with pytest.raises(RunError) as refused:
+        plan("--budget-dollars", "0.001")
+    assert "over it" in capsys.readouterr().out
+    told = str(refused.value)
     for part in ("$0.0060", "3 images", "$0.0010", "CARTEXT_BUDGET_DOLLARS", "--over-budget"):
-        assert part in told.err
-    assert told.err.count("\n") == 1
-    assert plan("--budget-dollars", "0.001", "--over-budget") == 0
+        assert part in told
+    assert "\n" not in told
+    plan("--budget-dollars", "0.001", "--over-budget")
 
 
 def test_the_time_follows_the_quota_or_the_threads(make_settings: MakeSettings) -> None:
@@ -104,7 +106,7 @@ def test_a_million_images_cost_what_the_tiers_say(make_settings: MakeSettings) -
 
 def test_the_memory_does_not_grow_with_the_bucket() -> None:
     class Endless:
-        def pages(self) -> Iterator[list[Image]]:
+        def pages(self, **_: Any) -> Iterator[list[Image]]:
             for page in range(300):
                 yield [Image(f"album/{page}/{n}.jpg", n % 7, "etag") for n in range(1000)]
 
@@ -119,36 +121,37 @@ def test_the_memory_does_not_grow_with_the_bucket() -> None:
     assert peak < 2_000_000
 
 
-def label_worker(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, **clients: Any
-) -> LabelWorker:
-    use_clients(monkeypatch, clients)
-    return LabelWorker(settings, open_ledger(settings), Stop())
+# --- the label worker's budget --------------------------------------------------------------------
 
 
-def test_the_label_worker_does_not_start_a_run_over_the_budget(
-    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # no client that could send or look: a call of either would end in another error
-    worker = label_worker(make_settings(budget_dollars=0.005), monkeypatch, s3=FakeS3(OBJECTS))
+class BeyondTheBudgetError(Exception):
+    """The label worker goes on to the queue."""
+
+
+def start(settings: Settings, s3: FakeS3) -> None:
+    """Starts a label worker, whose queue and recogniser cannot be asked."""
+    queue = SimpleNamespace(max_receives=Scripted(BeyondTheBudgetError()))
+    parts: Any = Parts(open_ledger(settings), bucket_of(s3, settings), None, queue)
+    LabelWorker(settings, parts, Stop()).run()
+
+
+def test_the_label_worker_does_not_start_a_run_over_the_budget(make_settings: MakeSettings) -> None:
     with pytest.raises(RunError, match=r"may cost \$0.0060 .* budget of \$0.0050; .*--over-budget"):
-        worker.run()
+        start(make_settings(budget_dollars=0.005), FakeS3(OBJECTS))
 
 
 @pytest.mark.parametrize("fields", [{}, {"budget_dollars": 0.001, "over_budget": True}])
 def test_nothing_is_listed_for_a_budget_that_does_not_hold(
-    fields: dict[str, Any], make_settings: MakeSettings, make_aws: Callable[..., Any]
+    fields: dict[str, Any], make_settings: MakeSettings
 ) -> None:
-    listing = Scripted({"IsTruncated": False})
-    s3 = FakeS3({})
-    s3.list_objects_v2 = listing  # type: ignore[method-assign]
-    settings = make_settings(**fields)
-    check_budget(settings, make_aws(settings, s3=s3))
-    assert not listing.calls
+    s3 = FakeS3(OBJECTS)
+    with pytest.raises(BeyondTheBudgetError):
+        start(make_settings(**fields), s3)
+    assert not s3.listings
 
 
-def test_a_budget_that_is_enough_lets_the_run_start(
-    make_settings: MakeSettings, make_aws: Callable[..., Any]
-) -> None:
-    settings = make_settings(budget_dollars=0.006)
-    check_budget(settings, make_aws(settings, s3=FakeS3(OBJECTS)))
+def test_a_budget_that_is_enough_lets_the_run_start(make_settings: MakeSettings) -> None:
+    s3 = FakeS3(OBJECTS)
+    with pytest.raises(BeyondTheBudgetError):
+        start(make_settings(budget_dollars=0.006), s3)
+    assert s3.listings

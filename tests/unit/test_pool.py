@@ -6,8 +6,8 @@ import threading
 import time
 
 from workers.errors import RunError, StoppedError
-from workers.pool import BoundedPool
-from workers.stop import Stop
+from workers.threads.pool import BoundedPool
+from workers.threads.stop import Stop
 
 
 def test_never_more_at_once_than_threads_and_never_more_inside_than_slots(stop: Stop) -> None:

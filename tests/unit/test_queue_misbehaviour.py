@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,17 +24,20 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tenacity import wait_none
 
-from tests.unit.fakes import FakeS3, client_error, png, use_clients
+from console.parts import parts_on
+from tests.unit.fakes import FakeS3, client, client_error, png
 from tests.unit.unruly_queue import MALFORMED, Message, UnrulyQueue, written_by_hand
-from workers import aws, text_worker
+from workers import text_worker
+from workers.aws.calls import Calls
+from workers.ending import expected
 from workers.errors import WorkerError
-from workers.index_queue import end_entry, image_entry, parse
+from workers.index_queue.messages import end_entry, image_entry, parse
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.records import Label, LabelDecision, ShardEnd, natural_key
+from workers.model import Decision, Label, ShardEnd, natural_key
 from workers.settings import Settings
-from workers.stop import Stop
 from workers.text_worker import TextWorker
+from workers.threads.stop import Stop
 
 PATIENCE_SECONDS = 15
 RUN = "today"
@@ -117,7 +119,7 @@ class World:
         if dice < 0.06:
             raise client_error("InternalServerError", 500)
 
-    def rekognition(self, ledger: SqliteLedger, run: str) -> SimpleNamespace:
+    def rekognition(self, ledger: SqliteLedger, run: str) -> Any:
         looked: set[str] = set()
 
         def once(key: str, counter: Counter[str], open_keys: set[str]) -> None:
@@ -146,8 +148,7 @@ class World:
             once(key, self.looks, ledger.undecided(run, [key]))
             return {"Labels": [{"Name": "Car", "Confidence": 95.0}] if key in self.cars else []}
 
-        meta = SimpleNamespace(region_name="us-east-1")
-        return SimpleNamespace(meta=meta, detect_text=detect_text, detect_labels=detect_labels)
+        return client(detect_text=detect_text, detect_labels=detect_labels)
 
     def _is_kept(self, message: Message, ledger: SqliteLedger) -> None:
         got = parse(
@@ -156,7 +157,7 @@ class World:
         )
         assert not got.problem, "a message that nobody understood is deleted"
         if got.end:
-            assert ledger.progress(got.run).all_ended
+            assert expected(ledger.progress(got.run)) is not None
         elif got.foreign_end:
             assert ledger.progress(got.run).foreign_end
         else:
@@ -168,14 +169,11 @@ class World:
         stop = Stop()
         try:
             writes = ("decide", "sent", "end_shard", "complete", "record_end", "record_foreign_end")
-            clients = {
-                "s3": Mortal(self.s3, life),
-                "sqs": Mortal(self.queue, life),
-                "rekognition": Mortal(self.rekognition(inner, settings.run), life),
-            }
-            with self.lock, pytest.MonkeyPatch.context() as patch:
-                use_clients(patch, clients)
-                worker = kind(settings, Mortal(inner, life, writes), stop)
+            services = (self.s3, self.queue, self.rekognition(inner, settings.run))
+            clients = tuple(Mortal(service, life) for service in services)
+            calls = Calls(settings, stop, backoff=wait_none())
+            parts = parts_on(settings, Mortal(inner, life, writes), stop, calls, clients)
+            worker = kind(settings, parts, stop)
             if kind is TextWorker:
                 self.queue.before_delete = lambda message: self._is_kept(message, inner)
             worker.run()
@@ -208,7 +206,6 @@ class World:
 @contextmanager
 def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aws, "wait_random_exponential", lambda **_: wait_none())
         patch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
         yield
 
@@ -303,7 +300,7 @@ def settings_of(folder: Path, in_flight: int) -> Settings:
 def crowd(world: World) -> None:
     """What else is on the queue: another run, strangers, a bare end mark."""
     for key in sorted(world.others):
-        world.queue.add(image_entry(LabelDecision(OTHER_RUN, 0, key, "", Label("Car", 95.0))))
+        world.queue.add(image_entry(Decision(OTHER_RUN, 0, key, "", Label("Car", 95.0))))
     if world.others:
         world.queue.add(end_entry(ShardEnd(OTHER_RUN, 0, 1, len(world.others))))
     for entry in (*MALFORMED, written_by_hand("-1")):
@@ -314,14 +311,14 @@ def crowd(world: World) -> None:
 
 def judge_results(world: World, settings: Settings) -> None:
     """Every image of the run is in the files, once, in order, with its text; nothing else is."""
-    expected = sorted(world.cars, key=natural_key)
+    cars = sorted(world.cars, key=natural_key)
     rows = [json.loads(line) for line in (settings.run_dir / "results.jsonl").open()]
-    assert [row["index"] for row in rows] == expected
+    assert [row["index"] for row in rows] == cars
     assert all(row["failure"] is None for row in rows)
     texts = [[line["text"] for line in row["lines"]] for row in rows]
-    assert texts == [world.text_of(key) for key in expected]
+    assert texts == [world.text_of(key) for key in cars]
     assert (settings.run_dir / "output.txt").read_text() == "".join(
-        f"{key}: text of {key}\n" for key in expected if key in world.with_text
+        f"{key}: text of {key}\n" for key in cars if key in world.with_text
     )
 
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
+from workers.aws.quota import CREDIT_SECONDS, REFUSAL_SECONDS, SHARE_OF_QUOTA, Quota
 from workers.errors import StoppedError
-from workers.quota import CREDIT_SECONDS, REFUSAL_SECONDS, SHARE_OF_QUOTA, Quota
-from workers.stop import Stop
+from workers.threads.stop import Stop
 
 
 class Clock(Stop):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import MakeAws, MakeSettings
-from tests.unit.fakes import FakeS3, Scripted, client_error, etag, png
+from console.parts import parts_on
+from tests.unit.conftest import MakeCalls, MakeSettings
+from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
 from workers.errors import ImageError, OutageError, PassingError, RunError
-from workers.images import Bucket
-from workers.recognition import Recognizer, dollars
-from workers.records import Box, Label, TextLine
-from workers.stop import Stop
+from workers.model import Box, Label, TextLine
+from workers.price import dollars
+from workers.recognition.rekognition import Rekognition
+from workers.threads.stop import Stop
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def test_dollars(calls: int, cost: float) -> None:
 
 
 @pytest.fixture
-def recognizer(make_aws: MakeAws, make_settings: MakeSettings, stop: Stop, no_retry_waits: None):
-    def make(s3: Any = None, **kwargs: Any) -> Recognizer:
+def recognizer(make_calls: MakeCalls, make_settings: MakeSettings, stop: Stop):
+    def make(s3: Any = None, **kwargs: Any) -> Rekognition:
         operations = {k: kwargs.pop(k) for k in ("detect_labels", "detect_text") if k in kwargs}
         settings = make_settings(**{"retry_seconds": 0.05, **kwargs})
-        rekognition = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"), **operations)
-        aws = make_aws(settings, s3=s3 or FakeS3({"1.jpg": png()}), rekognition=rekognition)
-        return Recognizer(aws, Bucket(aws, settings), settings, stop)
+        clients = (s3 or FakeS3({"1.jpg": png()}), None, client(**operations))
+        parts = parts_on(settings, None, stop, make_calls(settings), clients)
+        return parts.recognizer
 
     return make
 
@@ -163,7 +163,7 @@ def test_an_s3_object_that_rekognition_cannot_get(
     recognizer, head: Any, kind: type[Exception], told: str
 ) -> None:
     answer = Scripted(client_error("InvalidS3ObjectException"))
-    s3 = SimpleNamespace(head_object=Scripted(head))
+    s3 = client(head_object=Scripted(head))
     with pytest.raises(kind, match=told):
         recognizer(s3, detect_labels=answer).label("1.jpg")
     assert answer.calls == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import model
+from sandbox.aws.rekognition import model
 
 NAMES = b"???\n" + b"Something\n" * 17 + b"Car\n"
 ASSET = NAMES.ljust(184, b"\n") + b"TFL3"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from workers.cli import main
+from console.command import main
 from workers.settings import Settings
 
 NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]

@@ -6,47 +6,53 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.fakes import FakeS3, Scripted, client_error, use_clients
-from workers import cli, status
+from console import command as cli
+from console.status import look
+from console.status.look import Looker
+from console.status.queue import COUNTERS, QueueLook
+from console.status.render import as_text
+from console.words import duration_text
+from tests.unit.conftest import MakeCalls
+from tests.unit.fakes import FakeS3, Scripted, client, client_error
+from workers.images.bucket import Bucket
 from workers.ledger import Ledger, open_ledger
-from workers.records import Label, LabelDecision, ShardEnd, TextLine, TextResult
+from workers.model import Decision, Label, Result, ShardEnd, TextLine
 from workers.settings import Settings
-from workers.status import Looker, StatusSettings, as_text
-from workers.words import duration_text
 
+MakeSettings = Callable[..., Settings]
 QUEUE = "http://queue.test/1/index"
 CAR = Label("Car", 95.0)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(settings: Settings) -> Ledger:
     """A worker's ledger, which stays open for writing."""
-    return open_ledger(Settings(bucket="photos", queue_url=QUEUE, state_dir=tmp_path / "state"))
+    return open_ledger(settings)
 
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0.01)
-    use_clients(monkeypatch, {})
+    monkeypatch.setattr(look, "LOOK_SECONDS", 0.01)
 
 
 def decide(ledger: Ledger, *indexes: str, **fields: Any) -> None:
     for index in indexes:
-        ledger.decide(LabelDecision("default", 0, index, **fields)).result()
+        ledger.decide(Decision("default", 0, index, **fields)).result()
 
 
 def complete(ledger: Ledger, *indexes: str, **fields: Any) -> None:
     for index in indexes:
-        ledger.complete(TextResult("default", index, CAR, **fields)).result()
+        ledger.complete(Result("default", index, CAR, **fields)).result()
 
 
-def looker(tmp_path: Path, **fields: Any) -> Looker:
-    return Looker(StatusSettings(**{"state_dir": tmp_path / "state", **fields}))
+@pytest.fixture
+def looker(settings: Settings) -> Looker:
+    """It has the ledger to look at, and nothing else."""
+    return Looker(settings)
 
 
 def test_without_a_ledger_it_says_where_to_look(
@@ -57,17 +63,17 @@ def test_without_a_ledger_it_says_where_to_look(
     assert not (tmp_path / "none").exists(), "a look makes nothing"
 
 
-def test_a_ledger_without_this_run_says_so(ledger: Ledger, tmp_path: Path) -> None:
-    assert "nothing" in as_text(looker(tmp_path, run="other").look_twice())
+def test_a_ledger_without_this_run_says_so(ledger: Ledger, make_settings: MakeSettings) -> None:
+    assert "nothing" in as_text(Looker(make_settings(run="other")).look_twice())
 
 
-def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, tmp_path: Path) -> None:
+def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Looker) -> None:
     decide(ledger, "1.jpg", "2.jpg", label=CAR)
     decide(ledger, "3.jpg")
     decide(ledger, "4.jpg", "5.jpg", failure="empty: no bytes")
     complete(ledger, "1.jpg", lines=(TextLine("ABC", 99.0),))
     complete(ledger, "2.jpg", failure="gone: no longer there")
-    looked = looker(tmp_path).look_twice()
+    looked = looker.look_twice()
     label, text = looked.label[0], looked.text
     assert (label.done, label.good, label.failed, label.ended) == (5, 2, 2, False)
     assert text
@@ -81,51 +87,50 @@ def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, tmp_path: P
         assert part in shown
 
 
-def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, tmp_path: Path) -> None:
+def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, looker: Looker) -> None:
     ledger.record_end(ShardEnd("default", 0, 1, 10)).result()
-    looking = looker(tmp_path)
-    first = looking.look()
+    first = looker.look()
     assert first.text
     assert first.text.per_second is None
     assert first.text.seconds_left is None
     complete(ledger, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
-    second = looking.look()
+    second = looker.look()
     assert second.text
     assert second.text.per_second == pytest.approx(4 / (second.seen - first.seen))
     assert second.text.seconds_left == pytest.approx(6 / second.text.per_second)
 
 
 def test_the_listing_tells_how_many_are_to_be_looked_at(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, settings: Settings, make_calls: MakeCalls
 ) -> None:
-    use_clients(monkeypatch, {"s3": FakeS3({f"{n}.jpg": b"1" for n in range(9)})})
+    s3: Any = FakeS3({f"{n}.jpg": b"1" for n in range(9)})
     decide(ledger, "1.jpg")
-    looking = looker(tmp_path, bucket="photos")
-    looking.look()
-    assert looking._listing
-    looking._listing.join()
-    assert looking.look().label[0].of == 9
+    looker = Looker(settings, bucket=Bucket(s3, make_calls(settings), settings))
+    looker.look()
+    assert looker._listing
+    looker._listing.join()
+    assert looker.look().label[0].of == 9
 
 
-def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, tmp_path: Path) -> None:
+def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) -> None:
     decide(ledger, "1.jpg", label=CAR)
     ledger.end_shard(ShardEnd("default", 0, 1, 1)).result()
-    assert looker(tmp_path).look().finished, "a ledger of the label worker alone"
+    assert looker.look().finished, "a ledger of the label worker alone"
     ledger.record_end(ShardEnd("default", 0, 1, 1)).result()
-    assert not looker(tmp_path).look().finished
+    assert not looker.look().finished
     complete(ledger, "1.jpg")
-    looked = looker(tmp_path).look()
+    looked = looker.look()
     assert looked.finished
     assert "finished" in as_text(looked)
 
 
 def test_a_watch_ends_with_the_run(
-    ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, looker: Looker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger.record_end(ShardEnd("default", 0, 1, 2)).result()
     complete(ledger, "1.jpg")
     seen = 0
-    for _ in looker(tmp_path).watch():
+    for _ in looker.watch():
         seen += 1
         complete(ledger, "2.jpg")
     assert seen == 2
@@ -141,54 +146,58 @@ def test_ctrl_c_ends_a_watch_without_a_trace(
         raise KeyboardInterrupt
 
     complete(ledger, "1.jpg")
-    monkeypatch.setattr(status.time, "sleep", interrupt)
+    monkeypatch.setattr(look.time, "sleep", interrupt)
     assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--watch"]) == 75
 
 
-def queue_clients(**more: Any) -> dict[str, Any]:
-    redrive = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:index-dead"})
-    numbers = {
-        "ApproximateNumberOfMessages": "7",
-        "ApproximateNumberOfMessagesNotVisible": "3",
-        "ApproximateNumberOfMessagesDelayed": "1",
-    }
-
-    def attributes(**request: Any) -> Any:
-        if request["QueueUrl"].endswith("/index-dead"):
-            return {"Attributes": {"ApproximateNumberOfMessages": "2"}}
-        return {"Attributes": {**numbers, "RedrivePolicy": redrive}}
-
-    points = [
+AGES = {
+    "Datapoints": [
         {"Timestamp": datetime(2026, 1, 1, 0, minute, tzinfo=UTC), "Maximum": float(minute)}
         for minute in (3, 9, 5)
     ]
-    return {
-        "sqs": SimpleNamespace(get_queue_attributes=Scripted(attributes)),
-        "cloudwatch": SimpleNamespace(get_metric_statistics=Scripted({"Datapoints": points})),
-        **more,
-    }
+}
+EMPTY = {"Attributes": dict.fromkeys(COUNTERS, "0")}
 
 
-def test_the_queues_counters(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_clients(monkeypatch, queue_clients())
+def attributes(**request: Any) -> Any:
+    """Those of a queue, and of its dead-letter queue."""
+    if request["QueueUrl"].endswith("/index-dead"):
+        return {"Attributes": {"ApproximateNumberOfMessages": "2"}}
+    redrive = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:1:index-dead"})
+    return {"Attributes": {**dict(zip(COUNTERS, "731", strict=True)), "RedrivePolicy": redrive}}
+
+
+@pytest.fixture
+def with_queue(settings: Settings, make_calls: MakeCalls) -> Callable[..., Looker]:
+    """Makes a looker whose SQS and CloudWatch answer so."""
+
+    def make(sqs: Any = attributes, cloudwatch: Any = AGES) -> Looker:
+        queue = QueueLook(
+            client(get_queue_attributes=Scripted(sqs)),
+            client(get_metric_statistics=Scripted(cloudwatch)),
+            make_calls(settings.model_copy(update={"retry_seconds": 0.01})),
+            settings.queue_url,
+        )
+        return Looker(settings, queue)
+
+    return make
+
+
+def test_the_queues_counters(ledger: Ledger, with_queue: Callable[..., Looker]) -> None:
     complete(ledger, "1.jpg")
-    looked = looker(tmp_path, queue_url=QUEUE).look()
+    looked = with_queue().look()
     assert vars(looked.queue) == {"waiting": 8, "in_flight": 3, "dead": 2, "oldest_seconds": 9.0}
     assert "8 waiting, 3 in flight, 2 dead; oldest message: 9 s old" in as_text(looked)
 
 
 def test_what_may_not_be_asked_is_unknown_and_left_alone(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, with_queue: Callable[..., Looker]
 ) -> None:
     refusing = Scripted(client_error("AccessDenied", 403))
-    cloudwatch = SimpleNamespace(get_metric_statistics=refusing)
-    use_clients(monkeypatch, queue_clients(cloudwatch=cloudwatch))
     complete(ledger, "1.jpg")
-    looking = looker(tmp_path, queue_url=QUEUE)
-    looking.look()
-    looked = looking.look()
+    looker = with_queue(cloudwatch=refusing)
+    looker.look()
+    looked = looker.look()
     assert refusing.calls == 1
     assert looked.queue
     assert looked.queue.oldest_seconds is None
@@ -196,39 +205,57 @@ def test_what_may_not_be_asked_is_unknown_and_left_alone(
 
 
 def test_a_queue_that_is_not_there_hides_nothing_else(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, with_queue: Callable[..., Looker]
 ) -> None:
-    sqs = SimpleNamespace(get_queue_attributes=Scripted(client_error("ServiceUnavailable", 503)))
-    use_clients(monkeypatch, {"sqs": sqs})
     complete(ledger, "1.jpg")
-    shown = as_text(looker(tmp_path, queue_url=QUEUE).look())
+    shown = as_text(with_queue(sqs=client_error("ServiceUnavailable", 503)).look())
     assert "unknown waiting" in shown
     assert "1 of ?" in shown
 
 
 def test_a_bare_end_is_finished_with_the_queue(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, looker: Looker, with_queue: Callable[..., Looker]
 ) -> None:
     ledger.record_foreign_end("default").result()
-    assert not looker(tmp_path).look().finished
-    empty = {"Attributes": dict.fromkeys(status.COUNTERS, "0")}
-    use_clients(monkeypatch, {"sqs": SimpleNamespace(get_queue_attributes=Scripted(empty))})
-    assert looker(tmp_path, queue_url=QUEUE).look().finished
+    assert not looker.look().finished
+    assert not with_queue().look().finished
+    assert with_queue(EMPTY).look().finished
+
+
+def test_a_bare_end_says_nothing_where_an_end_has_a_count(
+    ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    ledger.record_foreign_end("default").result()
+    ledger.record_end(ShardEnd("default", 0, 2, 0)).result()
+    assert not with_queue(EMPTY).look().finished
+
+
+def test_without_a_region_the_ledger_still_tells(
+    ledger: Ledger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    complete(ledger, "1.jpg")
+    state = str(tmp_path / "state")
+    assert cli.main(["status", "--state-dir", state, "--queue-url", QUEUE]) == 0
+    assert "unknown: give --queue-url, and set AWS_REGION" in capsys.readouterr().out
 
 
 def test_rows_are_gone_through_only_for_a_new_failure(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, looker: Looker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "COUNTING_SHARE", 1e9)
+    monkeypatch.setattr(look, "COUNTING_SHARE", 1e9)
     counted: list[int] = []
-    count: Callable[..., Any] = status._count
-    monkeypatch.setattr(status, "_count", lambda rows, n: counted.append(n) or count(rows, n))
-    looking = looker(tmp_path)
+    count: Callable[..., Any] = look._count
+    monkeypatch.setattr(look, "_count", lambda rows, n: counted.append(n) or count(rows, n))
     complete(ledger, "1.jpg")
-    looking.look()
+    looker.look()
     complete(ledger, "2.jpg", failure="gone: away")
-    looking.look()
-    looking.look()
+    looker.look()
+    looker.look()
     assert counted == [1]
 
 

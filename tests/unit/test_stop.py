@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from workers.errors import OutageError, RunError, StoppedError
-from workers.stop import Stop, Ticker
+from workers.threads.stop import Stop
+from workers.threads.ticker import Ticker
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import time
-from workers.stop import Stop
+from workers.threads.stop import Stop
 stop = Stop()
 stop.on_signals()
 print("ready", flush=True)

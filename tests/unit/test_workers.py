@@ -9,26 +9,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tenacity import wait_none
 
+from console.parts import parts_on
 from tests.unit.conftest import MakeSettings
-from tests.unit.fakes import FakeS3, client_error, png, use_clients
+from tests.unit.fakes import FakeS3, client, client_error, png
 from tests.unit.unruly_queue import UnrulyQueue, written_by_hand
-from workers import text_worker
+from workers import label_worker, text_worker
+from workers.aws.calls import Calls
+from workers.ending import finished
 from workers.errors import OutageError, RunError, StoppedError
-from workers.index_queue import end_entry, image_entry
+from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.pool import BoundedPool
-from workers.records import Label, LabelDecision, ShardEnd
+from workers.model import Decision, Label, ShardEnd
 from workers.settings import Settings
-from workers.stop import Stop
 from workers.text_worker import TextWorker
-
-pytestmark = pytest.mark.usefixtures("no_retry_waits")
+from workers.threads.pool import BoundedPool
+from workers.threads.stop import Stop
 
 Detect = Callable[[str], Any]
 
@@ -36,16 +37,15 @@ Detect = Callable[[str], Any]
 class Scene:
     """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
 
-    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, hidden_seconds=0.3)
+        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, second=0.1)
         self.s3 = FakeS3({})
         self.asked: list[str] = []
         self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
         self.label: Detect = lambda _: 95.0
         self.text: Detect = lambda key: f"text of {key}"
         self.stop = Stop()
-        self._patch = patch
 
     def images(self, *keys: str) -> Scene:
         self.s3.objects |= {key: png(tail=key.encode()) for key in keys}
@@ -55,7 +55,7 @@ class Scene:
         """A label worker has put these on the queue."""
         self.images(*keys)
         for key in keys:
-            self.queue.add(image_entry(LabelDecision(run, 0, key, "", Label("Car", 95.0))))
+            self.queue.add(image_entry(Decision(run, 0, key, "", Label("Car", 95.0))))
         return self
 
     def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
@@ -68,14 +68,12 @@ class Scene:
 
     def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
         """Runs a worker until it ends; raises what it raises."""
-        rekognition = SimpleNamespace(
-            meta=SimpleNamespace(region_name="us-east-1"),
-            detect_labels=self._detect_labels,
-            detect_text=self._detect_text,
-        )
-        use_clients(self._patch, {"s3": self.s3, "sqs": self.queue, "rekognition": rekognition})
+        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
+        settings = self.settings.model_copy(update=fields)
         self.stop = Stop()
-        kind(self.settings.model_copy(update=fields), self.ledger, self.stop).run()
+        calls = Calls(settings, self.stop, backoff=wait_none())
+        clients = (self.s3, self.queue, rekognition)
+        kind(settings, parts_on(settings, self.ledger, self.stop, calls, clients), self.stop).run()
 
     def _detect_labels(self, Image: dict[str, Any], **_: Any) -> Any:  # noqa: N803
         key = Image["S3Object"]["Name"]
@@ -112,7 +110,7 @@ def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Itera
     settings = make_settings(
         visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
     )
-    scene = Scene(settings, monkeypatch)
+    scene = Scene(settings)
     with closing(scene.ledger):
         yield scene
 
@@ -260,6 +258,87 @@ def test_no_end_is_sent_while_the_ledger_does_not_know_that_all_was(
     assert scene.left == ["1.jpg"]
 
 
+def test_a_crash_before_the_end_mark_is_on_the_queue_does_not_lose_it(scene: Scene) -> None:
+    """The end is on the queue before the ledger has it, else a restart takes it for sent."""
+    send = scene.queue.send_message_batch
+
+    def refuse_the_end(**request: Any) -> Any:
+        if request["Entries"][0]["MessageBody"] == "-1":
+            raise client_error("AccessDenied", 403)
+        return send(**request)
+
+    scene.images("1.jpg").queue.send_message_batch = refuse_the_end
+    with pytest.raises(RunError):
+        scene.start(LabelWorker)
+    scene.queue.send_message_batch = send
+    scene.start(LabelWorker)
+    assert scene.left == ["1.jpg", "-1"]
+
+
+def test_a_asks_for_the_bucket_before_anything_is_paid_for(scene: Scene) -> None:
+    def head(**_: Any) -> Any:
+        raise client_error("404", 404)
+
+    scene.images("1.jpg").s3.head_bucket = head
+    with pytest.raises(RunError, match="there is no bucket 'photos'"):
+        scene.start(LabelWorker)
+    assert (scene.asked, scene.s3.listings) == ([], [])
+
+
+def test_when_very_many_images_fail_it_is_not_the_images(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> float:
+        raise client_error("InternalServerError", 500)
+
+    monkeypatch.setattr(label_worker, "MOST_SET_ASIDE", 5)
+    scene.images(*(f"{number}.jpg" for number in range(9))).label = fail
+    with pytest.raises(OutageError, match="5 images failed; the last one: Rekognition"):
+        scene.start(LabelWorker, retry_seconds=0.02)
+    assert scene.ledger.label_counts("default", 0).decided == 0
+
+
+def test_a_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
+    scene.images("1.jpg", "2.jpg").s3.objects["3.jpg"] = b""
+    scene.start(LabelWorker)
+    (line,) = (line for line in said if line["event"] == "summary")
+    assert (line["finished"], line["done"], line["labelled"], line["failed"]) == (True, 3, 2, 1)
+    assert (line["label_calls"], line["dollars"]) == (2, 0.002)
+
+
+def test_a_that_stops_before_the_end_says_that_it_has_not_finished(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    def look(_: str) -> float:
+        scene.stop.ask()
+        return 95.0
+
+    scene.images("1.jpg", "2.jpg").label = look
+    with pytest.raises(StoppedError):
+        scene.start(LabelWorker, in_flight=1)
+    assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
+
+
+def test_every_line_about_an_image_names_it(scene: Scene, said: list[dict[str, Any]]) -> None:
+    """That of a call that is made again, too."""
+    failed: set[str] = set()
+
+    def fail_once(key: str) -> float:
+        if key not in failed:
+            failed.add(key)
+            raise client_error("InternalServerError", 500)
+        return 95.0
+
+    scene.images("1.jpg", "2.jpg").label = fail_once
+    scene.start(LabelWorker)
+    failed.clear()
+    scene.text = lambda key: str(fail_once(key))
+    scene.start(TextWorker)
+    retries = [(line["call"], line["index"]) for line in said if line["event"] == "retry"]
+    calls = ("Rekognition DetectLabels", "Rekognition DetectText")
+    assert sorted(retries) == [(call, index) for call in calls for index in ("1.jpg", "2.jpg")]
+
+
 def test_no_index_is_on_the_queue_of_which_the_ledger_does_not_know(scene: Scene) -> None:
     """Else a crash in between leaves an index that no end mark counts, and B ends too early."""
     send, unknown = scene.queue.send_message_batch, []
@@ -325,7 +404,7 @@ def test_b_works_for_another_run_too_and_ends_with_its_own(scene: Scene) -> None
     assert set(scene.results()) == {"1.jpg"}
     state = scene.settings.state_dir
     assert (state / "yesterday" / "output.txt").read_text() == "a.jpg: text of a.jpg\n"
-    assert scene.ledger.progress("yesterday").counted_out
+    assert finished(scene.ledger.progress("yesterday"))
 
 
 def test_after_a_bare_end_b_ends_when_the_queue_is_empty_for_long_enough(scene: Scene) -> None:
@@ -345,6 +424,18 @@ def test_after_a_bare_end_b_does_not_end_while_somebody_holds_a_message(scene: S
     held.visible_from = time.monotonic() + 0.6
     scene.start(TextWorker, foreign_end_seconds=0.1)
     assert set(scene.results()) == {"1.jpg"}
+
+
+def test_while_one_shard_is_open_a_bare_end_ends_nothing(scene: Scene) -> None:
+    scene.found("1.jpg").end(1, 0, 2).bare_end()
+    worker = threading.Thread(target=scene.start, args=[TextWorker], daemon=True)
+    worker.start()
+    soon(lambda: scene.results() and not scene.left)
+    worker.join(0.6)
+    assert worker.is_alive()
+    scene.found("2.jpg").end(1, 1, 2)
+    worker.join(10)
+    assert set(scene.results()) == {"1.jpg", "2.jpg"}
 
 
 def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
@@ -374,7 +465,7 @@ def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
 
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
-        image_entry(LabelDecision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
+        image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
     )
     scene.end(1).start(TextWorker)
     assert scene.results()["1.jpg"]["failure"].startswith("replaced")
@@ -403,8 +494,9 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
         "get_queue_attributes",
         lambda **_: {"Attributes": {"RedrivePolicy": '{"maxReceiveCount": 2}'}},
     )
+    scene.queue.second = 0.005
     scene.found("1.jpg").end(1).text = fail
-    scene.start(TextWorker, retry_seconds=0.02)
+    scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
     assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
     assert scene.left == []
 
@@ -431,7 +523,7 @@ def test_a_double_that_comes_later_is_deleted_unread(scene: Scene) -> None:
 
 
 def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: Scene) -> None:
-    scene.queue.hidden_seconds = 600
+    scene.queue.second = 200
 
     def read(_: str) -> str:
         scene.stop.ask()
@@ -448,6 +540,118 @@ def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: S
     assert all(m.visible_from <= time.monotonic() for m in scene.queue.messages if m.body != "-1")
 
 
+def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
+    delays: list[int] = []
+    change = scene.queue.change_message_visibility_batch
+
+    def note(**request: Any) -> Any:
+        delays.extend(entry["VisibilityTimeout"] for entry in request["Entries"])
+        return change(**request)
+
+    def fail(_: str) -> str:
+        raise client_error("InternalServerError", 500)
+
+    scene.queue.second = 0.001
+    scene.queue.change_message_visibility_batch = note
+    scene.found("1.jpg").end(1).text = fail
+    scene.start(TextWorker, retry_seconds=0.01, visibility_timeout=3600)
+    assert delays == [30, 60]
+    assert scene.results()["1.jpg"]["failure"].startswith("failed 3 times: ")
+
+
+def test_b_does_not_ask_for_more_when_all_that_is_expected_is_in_flight(scene: Scene) -> None:
+    receives, receive, go = [], scene.queue.receive_message, threading.Event()
+
+    def note(**request: Any) -> Any:
+        receives.append(1)
+        return receive(**request)
+
+    def read(key: str) -> str:
+        assert go.wait(10)
+        return key
+
+    scene.queue.receive_message = note
+    scene.end(1).found("1.jpg").text = read
+    worker = threading.Thread(target=scene.start, args=[TextWorker])
+    worker.start()
+    soon(lambda: scene.asked)
+    asked = len(receives)
+    worker.join(0.3)
+    assert len(receives) <= asked + 1
+    go.set()
+    worker.join(10)
+    assert set(scene.results()) == {"1.jpg"}
+
+
+def test_the_time_that_the_queue_must_be_empty_begins_anew_when_it_was_not(scene: Scene) -> None:
+    scene.bare_end()
+    counters, again = scene.queue.get_queue_attributes, time.monotonic() + 0.5
+
+    def busy_for_a_moment(**request: Any) -> Any:
+        answer = counters(**request)
+        if again - 0.1 <= time.monotonic() < again:
+            return {"Attributes": dict.fromkeys(answer["Attributes"], "1")}
+        return answer
+
+    scene.queue.get_queue_attributes = busy_for_a_moment
+    scene.start(TextWorker, foreign_end_seconds=0.45)
+    assert time.monotonic() - again >= 0.4
+
+
+def test_b_says_where_missing_images_may_be(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_worker, "MISSING_SECONDS", 0.05)
+    scene.found("1.jpg").end(3)
+    worker = threading.Thread(
+        target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.1}
+    )
+    worker.start()
+    soon(lambda: [line for line in said if line["event"] == "waiting for images"])
+    (first, *_) = (line for line in said if line["event"] == "waiting for images")
+    assert first["missing"] == 2
+    assert "dead-letter queue" in first["note"]
+    scene.found("2.jpg", "3.jpg")
+    worker.join(10)
+
+
+def test_b_does_not_say_that_images_are_missing_while_some_still_come(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_worker, "MISSING_SECONDS", 30)
+    scene.found("1.jpg").end(2)
+    worker = threading.Thread(
+        target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.05}
+    )
+    worker.start()
+    soon(lambda: [line for line in said if line["event"] == "progress" and line["done"] == 1])
+    scene.found("2.jpg")
+    worker.join(10)
+    assert not [line for line in said if line["event"] == "waiting for images"]
+
+
+def test_b_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
+    scene.found("1.jpg", "2.jpg").end(3).s3.objects["3.jpg"] = b"GIF89a"
+    scene.queue.add(image_entry(Decision("default", 0, "3.jpg", "", Label("Car", 95.0))))
+    scene.start(TextWorker)
+    (line,) = (line for line in said if line["event"] == "summary")
+    assert (line["finished"], line["done"], line["with_text"], line["failed"]) == (True, 3, 2, 1)
+    assert (line["text_calls"], line["dollars"]) == (2, 0.002)
+
+
+def test_b_that_stops_before_the_end_says_that_it_has_not_finished(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    def read(key: str) -> str:
+        scene.stop.ask()
+        return key
+
+    scene.found("1.jpg").end(2).text = read
+    with pytest.raises(StoppedError):
+        scene.start(TextWorker)
+    assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
+
+
 def test_what_is_in_flight_stays_hidden(scene: Scene) -> None:
     hidden: list[int] = []
     change = scene.queue.change_message_visibility_batch
@@ -457,15 +661,14 @@ def test_what_is_in_flight_stays_hidden(scene: Scene) -> None:
         return change(**request)
 
     def read(_: str) -> str:
-        time.sleep(2.5)
+        soon(lambda: len(hidden) >= 3)
         return "read"
 
-    scene.queue.hidden_seconds = 600
+    scene.queue.second = 200
     scene.queue.change_message_visibility_batch = note
     scene.found("1.jpg").end(1).text = read
-    scene.start(TextWorker)
-    assert hidden
-    assert set(hidden) == {3}
+    scene.start(TextWorker, visibility_timeout=0.3, retry_seconds=60)
+    assert set(hidden) == {0.3}
     assert scene.asked == ["1.jpg"]
 
 

@@ -46,15 +46,15 @@ class UnrulyQueue:
     """SQS's client, as far as the workers use it. One lock; `chance` scales all mischief (0-1).
 
     Messages come in any order (`order`), twice at once, in short batches or not at all although
-    there are some; they stay hidden for some milliseconds whatever was asked for; only the newest
-    receipt of a message is good; entries fail by the queue's fault though some of them were done;
-    whole calls fail; a deleted message may come back.
+    there are some; they come again before their time; only the newest receipt of a message is good;
+    entries fail by the queue's fault though some of them were done; whole calls fail; a deleted
+    message may come back. A second of hiding that is asked for takes `second` seconds here.
     """
 
     random: random.Random
     order: str = "random"
     chance: float = 1.0
-    hidden_seconds: float = 0.02
+    second: float = 0.007
     before_delete: Callable[[Message], None] = lambda _: None
     messages: list[Message] = field(default_factory=list)
     deleted: list[Message] = field(default_factory=list)
@@ -109,7 +109,13 @@ class UnrulyQueue:
                 reply["Failed"].append(failed)
         return {kind: found for kind, found in reply.items() if found}
 
-    def receive_message(self, *, MaxNumberOfMessages: int, **_: Any) -> Json:  # noqa: N803
+    def receive_message(
+        self,
+        *,
+        MaxNumberOfMessages: int,  # noqa: N803
+        VisibilityTimeout: int,  # noqa: N803
+        **_: Any,
+    ) -> Json:
         with self._lock:
             self._perhaps_fail()
             now = time.monotonic()
@@ -117,7 +123,10 @@ class UnrulyQueue:
             there = [m for m in self._in_order() if m.visible_from <= now]
             chosen = there[: MaxNumberOfMessages if most is None else most]
             doubled = [m for m in chosen if self._does(0.1)]
-            out = [self._hand_out(m, now) for m in (chosen + doubled)[:MaxNumberOfMessages]]
+            out = [
+                self._hand_out(m, now, VisibilityTimeout)
+                for m in (chosen + doubled)[:MaxNumberOfMessages]
+            ]
         if not out:
             time.sleep(0.001)
             return {}
@@ -130,11 +139,11 @@ class UnrulyQueue:
             return sorted(self.messages, key=lambda m: (m.body != "-1", self.random.random()))
         return self.messages if self.order == "as sent" else self.messages[::-1]
 
-    def _hand_out(self, message: Message, now: float) -> Json:
+    def _hand_out(self, message: Message, now: float, timeout: int) -> Json:
         message.receives += 1
         # now and then it stays visible: another receive gets it too
-        hidden = 0.0 if self._does(0.1) else self.random.uniform(0.1, 1) * self.hidden_seconds
-        message.visible_from = now + hidden
+        early = 0.0 if self._does(0.1) else self.random.uniform(1 - 0.9 * self.chance, 1)
+        message.visible_from = now + timeout * self.second * early
         receipt = f"{id(message)}-{message.receives}"
         message.receipt = receipt
         self._receipts[receipt] = message
@@ -173,8 +182,7 @@ class UnrulyQueue:
             message = self._by(entry["ReceiptHandle"])
             if message is None:
                 return False
-            hidden = self.hidden_seconds if entry["VisibilityTimeout"] else 0
-            message.visible_from = time.monotonic() + hidden
+            message.visible_from = time.monotonic() + entry["VisibilityTimeout"] * self.second
             return True
 
         with self._lock:

@@ -1,0 +1,7 @@
+"""`python -m console` is `cartext`."""
+
+import sys
+
+from console.command import main
+
+sys.exit(main())

@@ -1,0 +1,202 @@
+"""The command line: the workers, and what people ask about a run; every setting a flag."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from console import plan
+from console.parts import make_parts
+from console.report import command as report
+from console.status import command as status
+from workers import log as worker_log
+from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
+from workers.events import STOPPED_BY_BUG, Stopped, say
+from workers.label_worker import LabelWorker
+from workers.ledger import open_ledger
+from workers.parts import Parts
+from workers.settings import Settings
+from workers.text_worker import TextWorker
+from workers.threads.stop import Stop
+
+log = structlog.get_logger()
+
+DESCRIPTION = """\
+Finds the pictures with cars in an S3 bucket and reads the text on them.
+
+commands:
+  label   worker A: lists the bucket, finds the cars, puts their indexes on the queue
+  text    worker B: takes the indexes, reads the images, writes output.txt and results.jsonl
+  plan    before a run: how many images, how long, how many dollars
+  status  in the middle: how far, how fast, what failed
+  report  afterwards: one HTML page with every picture, its boxes and its text
+
+  cartext plan --bucket my-photos
+  cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+  cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+  cartext status --watch
+  cartext report --bucket my-photos
+  cartext COMMAND --help     every setting: as a flag, and as CARTEXT_… in the environment
+"""
+EPILOG = f"""\
+exit status:
+  {DONE}   done, or was done already
+  {START_AGAIN}  stopped before the end (a signal, an outage); start again to go on
+  {DO_NOT_START_AGAIN}  settings, permissions or the disk are wrong; mend them first
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        "cartext",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
+        add_help=False,
+    )
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = COMMANDS.get(given[0]) if given else None
+    if command is None:
+        wants_help = given[:1] in (["-h"], ["--help"], ["help"])
+        parser.print_help(sys.stdout if wants_help else sys.stderr)
+        return DONE if wants_help else DO_NOT_START_AGAIN
+    try:
+        settings = _settings(given, command.settings)
+    except RunError as error:
+        print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
+        return DO_NOT_START_AGAIN
+    worker_log.configure(settings, given[0])
+    try:
+        command.run(settings)
+    except WorkerError as error:
+        if command.for_people:
+            print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+        else:
+            level = "info" if error.exit_status == START_AGAIN else "error"
+            say(Stopped(str(error), error.exit_status), level)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return START_AGAIN
+    except BrokenPipeError:
+        # whoever read our output has seen enough; the interpreter's last flush must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception:
+        log.exception(STOPPED_BY_BUG, status=START_AGAIN)
+        return START_AGAIN
+    return DONE
+
+
+def _settings(given: list[str], kind: type[Settings]) -> Settings:
+    try:
+        return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = (_complaint(problem, kind) for problem in error.errors())
+        raise RunError("; ".join(problems)) from error
+    except SettingsError as error:
+        raise RunError(str(error)) from error
+    except SystemExit as error:
+        # argparse has said what is wrong with a flag, or has printed the help
+        raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
+
+
+def _complaint(problem: object, kind: type[Settings]) -> str:
+    assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
+    name = ".".join(str(part) for part in problem["loc"])
+    if not name:
+        return str(problem["msg"])
+    flag, variable = name.replace("_", "-"), name.upper()
+    where = f"set --{flag} or CARTEXT_{variable}"
+    if problem["type"] == "missing":
+        return f"{name} is missing; {where}"
+    about = kind.model_fields[str(problem["loc"][0])].description
+    return f"{name} = {problem['input']!r} ({about}): {problem['msg']}; {where}"
+
+
+class LabelSettings(Settings):
+    """Worker A: lists the bucket, finds the cars, puts their indexes on the queue.
+
+    example:
+      cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+    """
+
+
+class TextSettings(Settings):
+    """Worker B: takes indexes from the queue, reads the images, writes the output.
+
+    example:
+      cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+    """
+
+
+def _label(settings: Settings) -> None:
+    with _work(settings, "label") as (parts, stop):
+        LabelWorker(settings, parts, stop).run()
+
+
+def _text(settings: Settings) -> None:
+    with _work(settings, "text") as (parts, stop):
+        TextWorker(settings, parts, stop).run()
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command takes and does; one `for_people` says its errors plainly, not in the log."""
+
+    settings: type[Settings]
+    run: Callable[[Any], None]
+    for_people: bool = True
+
+
+COMMANDS = {
+    "label": Command(LabelSettings, _label, for_people=False),
+    "text": Command(TextSettings, _text, for_people=False),
+    "plan": Command(plan.PlanSettings, plan.run),
+    "status": Command(status.StatusSettings, status.run),
+    "report": Command(report.ReportSettings, report.run),
+}
+
+
+@contextmanager
+def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
+    stop = Stop()
+    stop.on_signals()
+    # little of what an image leaves is in cycles, and looking for them takes all threads' time
+    gc.set_threshold(20_000)
+    with _alone(settings.state_dir, role), closing(open_ledger(settings)) as ledger:
+        yield make_parts(settings, ledger, stop), stop
+
+
+@contextmanager
+def _alone(state_dir: Path, role: str) -> Iterator[None]:
+    """Two workers of a kind in one folder would do the same work twice."""
+    path = state_dir / f"{role}.lock"
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise RunError(f"cannot use the state folder {state_dir}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunError(
+            f"another {role} worker is at work in {state_dir}; stop it, or give this one another "
+            "--state-dir"
+        ) from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""Where the parts are made and put together; who wants others hands them in instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.aws.quota import Quota
+from workers.images.bucket import Bucket
+from workers.index_queue.queue import IndexQueue
+from workers.ledger import Ledger
+from workers.parts import Parts
+from workers.recognition.rekognition import Rekognition
+from workers.settings import Settings
+from workers.threads.stop import Stop
+
+
+def open_bucket(settings: Settings) -> Bucket:
+    """The bucket that the settings name; RunError without a region or a login."""
+    (s3,) = make_clients(settings, "s3")
+    return Bucket(s3, Calls(settings, Stop()), settings)
+
+
+def make_parts(settings: Settings, ledger: Ledger, stop: Stop) -> Parts:
+    """A worker's parts on AWS; RunError without a region or a login."""
+    s3, sqs, rekognition = make_clients(settings, "s3", "sqs", "rekognition")
+    return parts_on(settings, ledger, stop, Calls(settings, stop), (s3, sqs, rekognition))
+
+
+def parts_on(
+    settings: Settings, ledger: Ledger, stop: Stop, calls: Calls, clients: tuple[Any, Any, Any]
+) -> Parts:
+    """A worker's parts on these clients of S3, SQS and Rekognition."""
+    s3, sqs, rekognition = clients
+    bucket = Bucket(s3, calls, settings)
+    quota = Quota(settings.quota / settings.quota_workers, stop)
+    return Parts(
+        ledger=ledger,
+        bucket=bucket,
+        recognizer=Rekognition(rekognition, bucket, calls, quota, settings),
+        index_queue=IndexQueue(sqs, calls, settings),
+    )

@@ -1,0 +1,1 @@
+"""`cartext report`: a run as one HTML page."""

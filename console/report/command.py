@@ -1,0 +1,63 @@
+"""`cartext report`: a run as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from console.report.pictures import BucketPictures, FolderPictures, Pictures
+from console.words import bytes_text
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.errors import RunError
+from workers.settings import Settings
+from workers.threads.stop import Stop
+
+
+class ReportSettings(Settings):
+    """Makes one self-contained HTML page from results.jsonl and the pictures.
+
+    The pictures come from the bucket, or from a folder that has them by their keys. It needs
+    Pillow and Jinja2: pip install 'cartext[report]'.
+
+    example:
+      cartext report --bucket my-photos --run holidays
+      cartext report --results home/results.jsonl --images ~/Pictures/cars
+    """
+
+    model_config = SettingsConfigDict(env_prefix_target="all")
+
+    bucket: str = Field("", description="S3 bucket with the images")
+    queue_url: str = Field("", description="not needed here")
+    images: Path | None = Field(None, description="folder with the images, instead of the bucket")
+    results: Path | None = Field(None, description="results.jsonl, if not that of the run")
+    output: Path | None = Field(None, description="page to write, if not report.html beside it")
+    most: int = Field(10_000, ge=1, description="pictures on the page; the summary counts all")
+    thumbnail: int = Field(320, ge=64, le=1024, description="longer side of a thumbnail in pixels")
+
+
+def run(settings: ReportSettings) -> None:
+    """Writes the page; RunError without results, pictures, or what only the report needs."""
+    pictures = _open_pictures(settings)
+    try:
+        from console.report.page import write_report  # noqa: PLC0415 - the workers do without
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"the report needs Pillow and Jinja2: pip install 'cartext[report]' ({error})"
+        ) from error
+    results = settings.results or settings.run_dir / "results.jsonl"
+    output = settings.output or results.with_name("report.html")
+    shown = write_report(results, output, pictures, settings.most, settings.thumbnail)
+    size = bytes_text(output.stat().st_size)
+    print(f"{output}: {shown:,} pictures, {size}")  # noqa: T201 - what the command is for
+
+
+def _open_pictures(settings: ReportSettings) -> Pictures:
+    if settings.images:
+        return FolderPictures(settings.images, settings.prefix)
+    if not settings.bucket:
+        raise RunError("no pictures: set CARTEXT_BUCKET, or give a folder with --images")
+    (s3,) = make_clients(settings, "s3")
+    return BucketPictures(s3, Calls(settings, Stop()), settings.bucket)

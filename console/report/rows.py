@@ -1,0 +1,97 @@
+"""The rows of a run's files, and what they add up to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from workers.errors import RunError
+from workers.output.rows import SCHEMA_VERSION
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Summary:
+    """What a run found, added up over all of its rows.
+
+    `counts` has how many images there are in `all`, with `text`, `without` and `failed`, and how
+    many `lines`; `times` are seconds since 1970, each with what became of the image.
+    """
+
+    run: str = ""
+    label: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    label_confidences: list[float] = field(default_factory=list)
+    text_confidences: list[float] = field(default_factory=list)
+    times: list[tuple[float, str]] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """Counts a row."""
+        self.run = self.run or row["run"]
+        self.label = self.label or row.get("label") or ""
+        lines = row.get("lines", ())
+        kind = "failed" if row["failure"] else "text" if lines else "without"
+        self.counts.update({"all": 1, kind: 1, "lines": len(lines)})
+        self.text_confidences.extend(line["confidence"] for line in lines)
+        if row.get("confidence") is not None:
+            self.label_confidences.append(row["confidence"])
+        if row.get("time"):
+            self.times.append((datetime.fromisoformat(row["time"]).timestamp(), kind))
+
+
+def read(results: Path, most: int) -> tuple[list[Row], Summary]:
+    """The first `most` rows of `results` and of the failed.jsonl beside it; the sum is of all."""
+    rows: list[Row] = []
+    summary = Summary()
+    failed = results.with_name("failed.jsonl")
+    for path in (results, failed) if failed.exists() else (results,):
+        for row in read_rows(path):
+            summary.add(row)
+            if len(rows) < most:
+                rows.append(row)
+    return rows, summary
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a results.jsonl or failed.jsonl; raises RunError when it is not one."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    row = json.loads(line)
+                    version = row["schema"]
+                    row["run"], row["index"], row["failure"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise RunError(f"{path}, line {number}, is not a result: {error!r}") from error
+                if version != SCHEMA_VERSION:
+                    raise RunError(
+                        f"{path}, line {number}, has schema {version}; this cartext reads "
+                        f"{SCHEMA_VERSION}: use the one that wrote it"
+                    )
+                yield row
+    except OSError as error:
+        raise RunError(
+            f"cannot read {path} ({error.strerror}); give the run with --run, or the file with "
+            "--results"
+        ) from error
+
+
+def as_shown(row: Row) -> Row:
+    """A row as the page's script takes it: index, label, boxes, lines, failure, time."""
+    boxes = [[box["left"], box["top"], box["width"], box["height"]] for box in row.get("boxes", ())]
+    lines = [[line["text"], line["confidence"], line["polygon"]] for line in row.get("lines", ())]
+    return {
+        "i": row["index"],
+        "n": row.get("label"),
+        "c": row.get("confidence"),
+        "b": boxes,
+        "l": lines,
+        "f": row["failure"],
+        "t": row.get("time"),
+    }

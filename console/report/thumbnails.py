@@ -1,0 +1,79 @@
+"""What the page has of each picture: a small JPEG, or why there is none."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from PIL import Image, ImageOps
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+QUALITY = 70
+# a picture with more pixels, unless it is a JPEG (read smaller), is made small alone
+MANY_PIXELS = 12_000_000
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+MISSING, UNREADABLE = "!missing", "!unreadable"
+
+# Pillow refuses what has twice as many pixels
+Image.MAX_IMAGE_PIXELS = 100_000_000
+_large = threading.Lock()
+
+
+def thumbnail(data: bytes | None, side: int) -> str:
+    """A picture's entry in the page: width, height, JPEG in base 64; or that there is none.
+
+    `side` is the longer side in pixels; a smaller picture stays as it is.
+    """
+    if data is None:
+        return MISSING
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            _make_small(opened, side)
+            # Rekognition turns a JPEG by its EXIF, and its boxes are those of the turned one
+            turned = opened.format in {"JPEG", "MPO"}
+            picture = _on_white(ImageOps.exif_transpose(opened) if turned else opened)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return UNREADABLE
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY, optimize=True)
+    encoded = base64.b64encode(file.getvalue()).decode()
+    return f"{picture.width} {picture.height} {encoded}"
+
+
+def _make_small(picture: Image.Image, side: int) -> None:
+    if picture.format == "JPEG" or picture.width * picture.height <= MANY_PIXELS:
+        picture.thumbnail((side, side), reducing_gap=2.0)
+    else:
+        with _large:
+            picture.thumbnail((side, side), reducing_gap=2.0)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if "A" not in picture.getbands() and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    paper = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")
+
+
+def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """`map` in threads, never more than a few items ahead of who takes the answers."""
+    threads = 4 + 2 * (os.cpu_count() or 1)
+    waiting: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="thumbnail") as executor:
+        try:
+            for item in items:
+                waiting.append(executor.submit(function, item))
+                if len(waiting) >= 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)

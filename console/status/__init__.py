@@ -1,0 +1,1 @@
+"""`cartext status`: how far a run is."""

@@ -1,0 +1,190 @@
+"""Looks at a run beside its workers: in the ledger, at the queue, through the listing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from console.status.model import Status, Work
+from console.status.queue import QueueLook
+from workers.ending import expected, finished
+from workers.errors import RunError, WorkerError
+from workers.images.bucket import Bucket, shard_of
+from workers.ledger import Ledger, open_ledger
+from workers.settings import Settings
+
+# between two looks, of which the rate is made
+LOOK_SECONDS = 2.0
+RATE_SECONDS = 30.0
+COUNTING_SHARE = 0.1
+
+
+class Looker:
+    """Looks at a run again and again; a rate needs two looks.
+
+    What would come from a `queue` or a `bucket` that is not given stays unknown.
+    """
+
+    def __init__(
+        self, settings: Settings, queue: QueueLook | None = None, bucket: Bucket | None = None
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._bucket = bucket
+        self._before: deque[Status] = deque()
+        self._failures = _Failures(settings.run)
+        self._listing: _Listing | None = None
+
+    def look_twice(self) -> Status:
+        """Looks, waits and looks again; once where there is nothing to wait for."""
+        status = self.look()
+        if not status.finished and status.works:
+            time.sleep(LOOK_SECONDS)
+            status = self.look()
+        return status
+
+    def watch(self) -> Iterator[Status]:
+        """Looks every 2 s; the last look sees the run finished."""
+        while True:
+            status = self.look()
+            yield status
+            if status.finished:
+                return
+            time.sleep(LOOK_SECONDS)
+
+    def look(self) -> Status:
+        """Looks once; the rate is that since earlier looks, half a minute back at most.
+
+        Raises RunError when there is no ledger.
+        """
+        with closing(_open_ledger(self._settings)) as ledger:
+            # the run knows better than the settings of a laptop
+            if shards := ledger.shards(self._settings.run):
+                self._settings = self._settings.model_copy(update={"shards": shards})
+            status = read(ledger, self._settings)
+            status.failures = self._failures.by_reason(ledger, status)
+        if self._queue:
+            status.queue = self._queue.counters()
+        self._count_images(status)
+        self._measure(status)
+        return status
+
+    def _count_images(self, status: Status) -> None:
+        if not self._bucket or all(work.ended for work in status.label.values()):
+            return
+        if self._listing is None:
+            self._listing = _Listing(self._bucket, self._settings.shards)
+        if (counts := self._listing.counts) is not None:
+            for shard, work in status.label.items():
+                work.of = work.done if work.ended else max(counts[shard], work.done)
+
+    def _measure(self, status: Status) -> None:
+        self._before.append(status)
+        while len(self._before) > 2 and status.seen - self._before[0].seen > RATE_SECONDS:
+            self._before.popleft()
+        first = self._before[0]
+        seconds = status.seen - first.seen
+        earlier = {work.name: work.done for work in first.works}
+        for work in status.works if seconds else []:
+            work.per_second = (work.done - earlier.get(work.name, 0)) / seconds
+
+
+def _open_ledger(settings: Settings) -> Ledger:
+    kind, _, path = settings.ledger_url.partition(":///")
+    if kind == "sqlite" and not Path(path).exists():
+        raise RunError(
+            f"there is no ledger {path}; give the worker's --state-dir (on an instance it is "
+            "/var/lib/cartext) or --ledger, or wait until a worker has started"
+        )
+    return open_ledger(settings, read_only=True)
+
+
+def read(ledger: Ledger, settings: Settings) -> Status:
+    """What the ledger tells without going through its rows."""
+    status = Status(settings.run)
+    for shard in range(settings.shards):
+        counts = ledger.label_counts(settings.run, shard)
+        ended = ledger.shard_ended(settings.run, shard) is not None
+        if counts.decided or ended:
+            name = f"label {shard + 1} of {settings.shards}"
+            done, of = counts.decided, counts.decided if ended else None
+            status.label[shard] = Work(name, done, of, counts.labelled, counts.failed, ended)
+    progress = ledger.progress(settings.run)
+    if progress.done or progress.ends or progress.foreign_end:
+        status.progress = progress
+        done, good, failed = progress.done, progress.with_text, progress.failed
+        status.text = Work("text", done, expected(progress), good, failed, finished(progress))
+    return status
+
+
+class _Failures:
+    """Failures by reason; the ledger's rows are gone through only when there is a new one, and
+    that takes a small share of the time, however many rows there are.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._known: dict[str, tuple[int, Counter[str]]] = {}
+        self._again = 0.0
+
+    def by_reason(self, ledger: Ledger, status: Status) -> dict[str, Counter[str]]:
+        began = time.monotonic()
+        if began >= self._again:
+            self._bring_up_to_date(ledger, status)
+            ended = time.monotonic()
+            self._again = ended + (ended - began) / COUNTING_SHARE
+        kinds: dict[str, Counter[str]] = {}
+        for name, (_, counts) in self._known.items():
+            kinds.setdefault(name.split()[0], Counter()).update(counts)
+        return kinds
+
+    def _bring_up_to_date(self, ledger: Ledger, status: Status) -> None:
+        for shard, work in status.label.items():
+            if self._is_news(work):
+                found = (decision.failure for decision in ledger.failures(self._run, shard))
+                self._known[work.name] = work.failed, _count(found, work.failed)
+        if status.text and self._is_news(status.text):
+            found = (json.loads(row)["failure"] for row, _ in ledger.results(self._run))
+            self._known["text"] = status.text.failed, _count(found, status.text.failed)
+
+    def _is_news(self, work: Work) -> bool:
+        return work.failed != self._known.get(work.name, (0, None))[0]
+
+
+def _count(failures: Iterable[str | None], most: int) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for failure in failures:
+        if failure:
+            reasons[failure.partition(":")[0]] += 1
+            if reasons.total() >= most:
+                break
+    return reasons
+
+
+class _Listing:
+    """Counts the bucket's images in the background; `counts` is by shard, None until then."""
+
+    def __init__(self, bucket: Bucket, shards: int) -> None:
+        self.counts: Counter[int] | None = None
+        self._thread = threading.Thread(target=self._count, args=(bucket, shards), daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits until it has counted, or failed to."""
+        self._thread.join()
+
+    def _count(self, bucket: Bucket, shards: int) -> None:
+        counts: Counter[int] = Counter()
+        try:
+            for page in bucket.pages(whole=True):
+                counts.update(shard_of(image.index, shards) for image in page)
+        except (WorkerError, ClientError):
+            return
+        self.counts = counts

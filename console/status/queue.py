@@ -1,0 +1,89 @@
+"""What SQS and CloudWatch tell of the index queue, as far as they may be asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from console.status.model import QueueCounters
+from workers.aws.calls import Calls
+from workers.errors import WorkerError
+from workers.index_queue.queue import COUNTERS
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_sqs import SQSClient
+
+# after an answer failed, its service is left alone for so long
+LEAVE_ALONE_SECONDS = 60.0
+
+
+class QueueLook:
+    """The counters of the queue and of its dead-letter queue, and CloudWatch's age."""
+
+    def __init__(
+        self, sqs: SQSClient, cloudwatch: CloudWatchClient, calls: Calls, url: str
+    ) -> None:
+        self._sqs = sqs
+        self._cloudwatch = cloudwatch
+        self._calls = calls
+        self._url = url
+        self._policy: str | None = None
+        self._again: dict[str, float] = {}
+
+    def counters(self) -> QueueCounters:
+        """Asks for all of them; what cannot be had stays None."""
+        counters = QueueCounters()
+        for part in (self._own, self._dead, self._oldest):
+            name = part.__name__
+            if time.monotonic() < self._again.get(name, 0):
+                continue
+            try:
+                part(counters)
+            except (WorkerError, ClientError):
+                self._again[name] = time.monotonic() + LEAVE_ALONE_SECONDS
+        return counters
+
+    def _attributes(self, url: str) -> Any:
+        names: list[Any] = [*COUNTERS, "RedrivePolicy"]
+        return self._calls.call(
+            "SQS GetQueueAttributes",
+            lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names),
+        )["Attributes"]
+
+    def _own(self, counters: QueueCounters) -> None:
+        attributes = self._attributes(self._url)
+        waiting, in_flight, delayed = (int(attributes[name]) for name in COUNTERS)
+        counters.waiting, counters.in_flight = waiting + delayed, in_flight
+        self._policy = attributes.get("RedrivePolicy")
+
+    def _dead(self, counters: QueueCounters) -> None:
+        if not self._policy:
+            return
+        name = json.loads(self._policy)["deadLetterTargetArn"].rpartition(":")[2]
+        # a dead-letter queue is of the same account and region
+        url = self._url.rpartition("/")[0] + "/" + name
+        counters.dead = int(self._attributes(url)["ApproximateNumberOfMessages"])
+
+    def _oldest(self, counters: QueueCounters) -> None:
+        if counters.waiting is None or counters.empty:
+            return
+        now = datetime.now(UTC)
+        points = self._calls.call(
+            "CloudWatch GetMetricStatistics",
+            lambda: self._cloudwatch.get_metric_statistics(
+                Namespace="AWS/SQS",
+                MetricName="ApproximateAgeOfOldestMessage",
+                Dimensions=[{"Name": "QueueName", "Value": self._url.rpartition("/")[2]}],
+                StartTime=now - timedelta(minutes=10),
+                EndTime=now,
+                Period=60,
+                Statistics=["Maximum"],
+            ),
+        )["Datapoints"]
+        if points:
+            counters.oldest_seconds = max(points, key=lambda point: point["Timestamp"])["Maximum"]

@@ -1,0 +1,1 @@
+"""The embedded AWS: moto on loopback, with its gaps closed."""

@@ -1,0 +1,70 @@
+"""DynamoDB: calls one after the other, and transactions that do not copy the whole table."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+
+from sandbox.aws.moto.patch import Before, replaces
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_lock = threading.RLock()
+
+
+@replaces(DynamoHandler, "call_action")
+def _one_at_a_time(handler: DynamoHandler, call_action: Before) -> Any:
+    # Two requests are let into a table at once, and a transaction that fails there puts back a copy
+    # of the whole table, and so takes away what others have written in between.
+    with _lock:
+        return call_action(handler)
+
+
+def _copy_no_items(table: Table, _: dict[int, Any]) -> Table:
+    # That copy is made item by item before every transaction, which takes seconds of a large table.
+    twin = copy.copy(table)
+    twin.items = copy.copy(table.items)
+    for key, items in table.items.items():
+        twin.items[key] = copy.copy(items)
+    return twin
+
+
+setattr(Table, "__deepcopy__", _copy_no_items)  # noqa: B010 - moto's class has none
+
+
+@replaces(DynamoDBBackend, "update_item")
+def _update_another_item(
+    backend: DynamoDBBackend,
+    update_item: Before,
+    table_name: str,
+    key: dict[str, Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    # An update changes the item itself, and so what such a copy of the table holds.
+    if item := backend.get_item(table_name, key):
+        backend.put_item(table_name, item.to_json()["Attributes"])
+    return update_item(backend, table_name, key, *args, **kwargs)
+
+
+def create_ledger_table(client: DynamoDBClient, name: str) -> str:
+    """Makes the table of a fleet's ledger, as Terraform does; returns its URL for the workers."""
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
+    return f"dynamodb://{name}"

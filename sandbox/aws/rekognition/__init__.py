@@ -1,0 +1,1 @@
+"""A Rekognition that looks: the service, its eyes, and the model behind them."""

@@ -1,0 +1,31 @@
+"""What Rekognition answers instead of a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """An error of the real service: its code, what it says, the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"__type": self.code, "Code": self.code, "Message": self.message}
+
+
+def invalid_parameters() -> Refusal:
+    return Refusal("InvalidParameterException", "Request has invalid parameters")
+
+
+def invalid_format(message: str = "Request has invalid image format") -> Refusal:
+    return Refusal("InvalidImageFormatException", message)
+
+
+def internal_error(message: str = "Internal server error") -> Refusal:
+    return Refusal("InternalServerError", message, 500)

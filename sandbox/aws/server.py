@@ -1,0 +1,110 @@
+"""The embedded AWS: one loopback port that every AWS client can be pointed at."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+import sandbox.aws.moto  # noqa: F401 - mends it
+from sandbox.aws.faults import Fault, Faults
+from sandbox.aws.rekognition.traffic import reset_counts
+from sandbox.aws.serving import Served
+
+__all__ = ["REGION", "Fault", "Sandbox", "shell_exports"]
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+REGION = "us-east-1"
+ACCESS_KEY = "sandbox"
+MAX_RECEIVES = 50
+# a botocore session's variable: its name in the file, its environment variable, its default, a cast
+NO_FILES_OF_THE_PERSON: dict[str, Any] = {
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
+class Sandbox(Served):
+    """moto with its gaps closed, served on loopback by a thread of this process.
+
+    One at a time in a process, because moto keeps its state in module globals; starting one begins
+    with an empty account.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.faults = Faults()
+        moto_api_backend.reset()
+        reset_counts()
+        app = DomainDispatcherApplication(create_backend_app)
+        super().__init__(self.faults.before(app), host, port)
+        self.endpoint = f"http://{host}:{self.port}"
+
+    @property
+    def aws_environment(self) -> dict[str, str]:
+        """What points any AWS client at this sandbox."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """A child process's whole environment: no profile, key or endpoint of the person's own."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CARTEXT_"))}
+        defaults = {
+            "NO_PROXY": f"{self.host},127.0.0.1,localhost",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        environment = {**own, **defaults, **self.aws_environment, **more}
+        # some clients heed the one spelling, some the other
+        return {**environment, "no_proxy": environment["NO_PROXY"]}
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of `service` that talks to this sandbox with the administrator's key."""
+        session = boto3.session.Session(
+            ACCESS_KEY,
+            ACCESS_KEY,
+            region_name=REGION,
+            botocore_session=botocore.session.Session(NO_FILES_OF_THE_PERSON),
+        )
+        return session.client(  # type: ignore[call-overload]
+            service, endpoint_url=self.endpoint, config=Config(proxies={})
+        )
+
+    def create_bucket(self, name: str, images: Iterable[tuple[str, bytes]] = ()) -> str:
+        """Makes a bucket and puts `images`, pairs of key and content, into it."""
+        s3: S3Client = self.client("s3")
+        s3.create_bucket(Bucket=name)
+        for key, data in images:
+            s3.put_object(Bucket=name, Key=key, Body=data)
+        return name
+
+    def create_queue(self, name: str) -> str:
+        """Makes an index queue with its dead-letter queue, as Terraform does; returns its URL."""
+        sqs: SQSClient = self.client("sqs")
+        dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+        redrive = {"deadLetterTargetArn": arn["QueueArn"], "maxReceiveCount": MAX_RECEIVES}
+        return sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive)})[
+            "QueueUrl"
+        ]
+
+
+def shell_exports(environment: Mapping[str, str]) -> str:
+    """The lines to paste into a shell."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())

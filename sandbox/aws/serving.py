@@ -1,0 +1,47 @@
+"""A WSGI application, served by a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+class Served:
+    """Answers from entering the context until leaving it. Raises OSError when the port is taken."""
+
+    def __init__(self, app: WSGIApplication, host: str, port: int) -> None:
+        try:
+            self._server = make_server(
+                host, port, app, threaded=True, request_handler=_QuietHandler
+            )
+        except SystemExit as error:  # werkzeug's way to say that the port is taken
+            raise OSError(f"cannot listen on {host}:{port}: is another sandbox up?") from error
+        self.host = host
+        self.port = self._server.server_port
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _QuietHandler(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        # else an answer waits for the client's acknowledgement
+        super().setup()
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Says nothing: a line for every request would drown what the workers say."""

@@ -1,0 +1,7 @@
+"""What can go wrong in the sandbox: the text says what, and what a person can do about it."""
+
+from __future__ import annotations
+
+
+class SandboxError(Exception):
+    """Something that the sandbox needs is missing or cannot be used."""

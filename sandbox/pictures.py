@@ -1,0 +1,93 @@
+"""The content of a bucket: a person's own folder, every file by its path as the key, or drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import SandboxError
+from sandbox.scenes import sample_images
+from workers.model import natural_key
+
+MOST_KEY_BYTES = 1024
+
+Skipped = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file and the key that it gets: its path below the folder, with `/` between the parts."""
+
+    key: str
+    path: Path
+
+
+def pictures(folder: Path | None, scenes: int, skipped: Skipped) -> Iterator[tuple[str, bytes]]:
+    """Key and content of what lies in a person's folder, or of so many drawn scenes.
+
+    The folder is looked through at once, the contents as they are taken. `skipped` and errors as
+    below.
+    """
+    if folder is None:
+        return ((sample.index, sample.data) for sample in sample_images(scenes))
+    return read_files(find_files(folder, skipped), skipped)
+
+
+def find_files(folder: Path, skipped: Skipped) -> list[File]:
+    """Lists every file below `folder` in natural order (2.jpg before 10.jpg).
+
+    What cannot be uploaded is left out, and `skipped(name, reason)` says so. Raises SandboxError
+    when the folder is missing or nothing in it can be uploaded.
+    """
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise SandboxError(f"the folder {folder} {state}: name one with images in it")
+    files = []
+    for path in _below(folder, skipped):
+        key = path.relative_to(folder).as_posix()
+        if reason := _unfit(path, key):
+            skipped(_readable(key), reason)
+        else:
+            files.append(File(key, path))
+    if not files:
+        raise SandboxError(f"the folder {folder} has no file to upload: put images into it")
+    return sorted(files, key=lambda file: (natural_key(file.key), file.key))
+
+
+def read_files(files: list[File], skipped: Skipped) -> Iterator[tuple[str, bytes]]:
+    """Yields key and content of the files, one at a time; `skipped` is told of unreadable ones."""
+    for file in files:
+        try:
+            content = file.path.read_bytes()
+        except OSError as error:
+            skipped(file.key, f"cannot be read ({error.strerror})")
+        else:
+            yield file.key, content
+
+
+def _below(folder: Path, skipped: Skipped) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        where = os.path.relpath(error.filename, folder)
+        skipped(_readable(where), f"the folder cannot be read ({error.strerror})")
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        yield from (Path(parent) / name for name in files + links)
+
+
+def _unfit(path: Path, key: str) -> str | None:
+    if path.is_symlink():
+        return "a symbolic link; copy what it points at into the folder"
+    if not path.is_file():
+        return "not a regular file"
+    if _readable(key) != key:
+        return "its name is not UTF-8"
+    if len(key.encode()) > MOST_KEY_BYTES:
+        return f"its path is longer than an S3 key may be ({MOST_KEY_BYTES} bytes)"
+    return None
+
+
+def _readable(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="replace")

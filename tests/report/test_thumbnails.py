@@ -1,0 +1,74 @@
+"""The thumbnails."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from itertools import count, islice
+
+import pytest
+from PIL import Image
+
+from console.report.thumbnails import MISSING, UNREADABLE, map_in_order, thumbnail
+from tests.report.conftest import picture
+
+
+def small(data: bytes | None) -> str:
+    return thumbnail(data, 320)
+
+
+def decoded(entry: str) -> Image.Image:
+    width, height, data = entry.split(" ")
+    opened = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert opened.size == (int(width), int(height))
+    return opened
+
+
+def test_a_thumbnail_is_small_and_not_made_larger() -> None:
+    assert decoded(small(picture((4000, 1000)))).size == (320, 80)
+    assert decoded(small(picture((100, 90), "PNG"))).size == (100, 90)
+
+
+def test_a_jpeg_is_turned_by_its_exif_and_a_png_is_not() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decoded(small(picture((640, 320), exif=exif))).size == (160, 320)
+    assert decoded(small(picture((640, 320), "PNG", exif=exif))).size == (320, 160)
+    assert not decoded(small(picture((640, 320), exif=exif))).getexif()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "RGBA"), ("PNG", "LA"), ("GIF", "P")],
+)
+def test_every_kind_of_colour_becomes_a_thumbnail(kind: str, mode: str) -> None:
+    assert decoded(small(picture(kind=kind, mode=mode))).mode == "RGB"
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    assert decoded(small(picture(kind="PNG", mode="RGBA"))).getpixel((1, 1)) == (255,) * 3
+
+
+def test_what_is_no_picture_is_said_so() -> None:
+    assert small(None) == MISSING
+    for data in (b"", b"hello", picture()[:200], b"%!PS-Adobe-3.0 EPSF-3.0"):
+        assert small(data) == UNREADABLE
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert small(picture((64, 48), "PNG")) == UNREADABLE
+
+
+def test_the_answers_come_in_the_order_of_the_items() -> None:
+    second = threading.Event()
+
+    def slow_at_first(item: int) -> int:
+        assert second.wait(10) if item == 0 else item
+        if item == 1:
+            second.set()
+        return item
+
+    # of items without an end it takes only a few ahead
+    assert list(islice(map_in_order(slow_at_first, count()), 100)) == list(range(100))

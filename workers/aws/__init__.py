@@ -1,0 +1,1 @@
+"""AWS at the edge: clients, the one policy by which every call is made, the quota."""

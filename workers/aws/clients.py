@@ -1,0 +1,40 @@
+"""The one place that makes AWS clients."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, NoRegionError
+
+from workers.aws import fast
+from workers.aws.codes import translated
+from workers.settings import Settings
+
+
+def make_clients(settings: Settings, *services: str) -> Any:
+    """Makes a client of each service, in this order; RunError without a region or a login."""
+    config = Config(
+        # every call goes by the one policy of workers.aws.calls
+        retries={"total_max_attempts": 1},
+        max_pool_connections=settings.slots + 16,
+        connect_timeout=5,
+        read_timeout=max(30, settings.poll_seconds + 10),
+        tcp_keepalive=True,
+        **fast.CONFIG,
+    )
+    try:
+        sdk = botocore.session.Session()
+        fast.speed_up(sdk)
+        # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
+        region = os.environ.get("AWS_REGION")
+        session: Any = boto3.session.Session(botocore_session=sdk, region_name=region)
+        if not session.region_name:
+            # S3 alone would do without, in a region of its own choice
+            raise NoRegionError
+        return [session.client(service, config=config) for service in services]
+    except (BotoCoreError, ValueError) as error:
+        raise translated(error, "AWS", settings) from error

@@ -1,0 +1,1 @@
+"""The index queue: messages, SQS's calls, and what gathers them into batches."""

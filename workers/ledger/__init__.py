@@ -1,0 +1,26 @@
+"""What is done, kept so that nothing is lost and nothing is paid for twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
+from workers.ledger.sqlite import ReadOnlyLedger, SqliteLedger
+from workers.settings import Settings
+from workers.threads.stop import Stop
+
+__all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
+
+
+def open_ledger(settings: Settings, read_only: bool = False) -> Ledger:
+    """The ledger that the settings name; raises RunError when it cannot be used."""
+    kind, _, where = settings.ledger_url.partition("://")
+    if kind == "dynamodb":
+        (client,) = make_clients(settings, "dynamodb")
+        # what is paid for is kept also by a worker that stops
+        return DynamoDbLedger(where, client, Calls(settings, Stop()))
+    path = Path(where.removeprefix("/"))
+    return ReadOnlyLedger(path) if read_only else SqliteLedger(path)

@@ -1,0 +1,1 @@
+"""The ledger of a fleet, in one DynamoDB table."""

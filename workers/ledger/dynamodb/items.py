@@ -1,0 +1,151 @@
+"""The layout of a fleet's table: which items it has, and how a record becomes one and back.
+
+The table has the string keys `pk` and `sk`, and one kind of item for each thing to be known:
+
+    pk                     sk                what
+    RUN/run                shards            into how many shards the run is divided
+    RUN/decided/PARTITION  index             the label worker has decided about this image
+    RUN/unsent/SHARD       index             and found a label of which SQS may not know
+    RUN/failed/SHARD       index             and can never look at it
+    RUN/label/SHARD        tally/PROCESS     how many a process of the label worker has decided
+    RUN/label/SHARD        end               the shard is done and its end is sent
+    RUN/result/PARTITION   order of names    a text worker's result
+    RUN/text               tally/PROCESS     how many results a process has brought
+    RUN/text               end/SHARD         the shard's end has come
+    RUN/text               foreign-end       an end mark without counts has come
+
+Images are spread over partitions because one value of `pk` takes about 1,000 write units a second.
+A process has its own tally, so that transactions of two workers never wait for the same item.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from typing import Any
+
+from workers.model import Decision, Label, Result, ShardEnd, dump, load, natural_key
+from workers.output.rows import ResultRow, result_row
+
+Key = tuple[str, str]
+Values = dict[str, Any]
+"""What an item holds beside its keys: texts, whole numbers and bytes."""
+Item = tuple[str, Values]
+"""The sort key of an item, and what it holds."""
+
+PARTITIONS = 4
+# a write unit is 1 KB; an image with much text is made smaller
+COMPRESS_BYTES = 700
+# in characters of up to 4 bytes; a sort key has 1,024 bytes at most
+ORDER_LENGTH = 240
+
+
+def partition_of(index: str) -> int:
+    """The partition in which an image's decision and its result stand."""
+    return zlib.crc32(index.encode()) % PARTITIONS
+
+
+def decided_key(decision: Decision) -> Key:
+    """Where it stands that the image is decided."""
+    return f"{decision.run}/decided/{partition_of(decision.index)}", decision.index
+
+
+def unsent_key(decision: Decision) -> Key:
+    """Where a decision stands until it is known that SQS has its index."""
+    return f"{decision.run}/unsent/{decision.shard}", decision.index
+
+
+def result_key(run: str, index: str) -> Key:
+    """Where an image's result stands."""
+    # the digest tells apart what has the same natural key, or the same beginning of it
+    digest = hashlib.sha256(index.encode()).hexdigest()[:16]
+    order = natural_key(index)[:ORDER_LENGTH]
+    return f"{run}/result/{partition_of(index)}", f"{order}\0{digest}"
+
+
+def decision_items(decision: Decision) -> dict[Key, Values]:
+    """The items of a decision."""
+    values = {
+        "etag": decision.etag,
+        "label": dump(decision.label) if decision.label else None,
+        "failure": decision.failure,
+    }
+    puts: dict[Key, Values] = {decided_key(decision): {}}
+    if decision.label:
+        puts[unsent_key(decision)] = values
+    if decision.failure is not None:
+        puts[f"{decision.run}/failed/{decision.shard}", decision.index] = values
+    return puts
+
+
+def decision_counts(decision: Decision) -> Counter[str]:
+    """What a decision adds to a tally."""
+    labelled, failed = decision.label is not None, decision.failure is not None
+    return Counter(decided=1, labelled=int(labelled), failed=int(failed))
+
+
+def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
+    """The decision that an unsent or failed item holds."""
+    label = load(Label, values["label"]) if "label" in values else None
+    return Decision(run, shard, index, values["etag"], label, values.get("failure"))
+
+
+def result_values(result: Result) -> Values:
+    """What a result's item holds."""
+    row, line = result_row(result)
+    data = row.encode()
+    smaller = zlib.compress(data) if len(data) > COMPRESS_BYTES else row
+    return {"index": result.index, "row": smaller, "line": line}
+
+
+def result_counts(result: Result) -> Counter[str]:
+    """What a result adds to a tally."""
+    with_text, failed = bool(result.lines), result.failure is not None
+    return Counter(done=1, with_text=int(with_text), failed=int(failed))
+
+
+def row_of(values: Values) -> ResultRow:
+    """The row that a result's item holds."""
+    row = values["row"]
+    if isinstance(row, bytes):
+        row = zlib.decompress(row).decode()
+    return ResultRow(row, values.get("line"))
+
+
+def order_of(item: Item) -> str:
+    """By this results come sorted: the beginning of the index's natural key."""
+    return item[0].rpartition("\0")[0]
+
+
+def whole_order_of(item: Item) -> tuple[str, str]:
+    """By this results are to be sorted: the natural key, and the index where that is the same."""
+    index = item[1]["index"]
+    return natural_key(index), index
+
+
+def end_values(end: ShardEnd) -> Values:
+    """What an end's item holds."""
+    return {"shards": end.shards, "expected": end.expected}
+
+
+def attributes(key: Key, values: Values | None = None) -> dict[str, Any]:
+    """An item as DynamoDB takes it; None is left out."""
+    kinds = {str: "S", int: "N", bytes: "B"}
+    whole = {"pk": key[0], "sk": key[1], **(values or {})}
+    return {
+        name: {kinds[type(value)]: str(value) if isinstance(value, int) else value}
+        for name, value in whole.items()
+        if value is not None
+    }
+
+
+def plain(item: dict[str, Any]) -> Item:
+    """An item as DynamoDB gives it."""
+    values: Values = {
+        name: int(value) if kind == "N" else value
+        for name, typed in item.items()
+        for kind, value in typed.items()
+    }
+    del values["pk"]
+    return values.pop("sk"), values

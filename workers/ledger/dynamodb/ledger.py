@@ -1,0 +1,230 @@
+"""The ledger in a DynamoDB table, which the workers of a fleet share."""
+
+from __future__ import annotations
+
+import heapq
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from workers.aws.calls import Calls
+from workers.ending import missing
+from workers.errors import OutageError
+from workers.ledger.dynamodb import items
+from workers.ledger.dynamodb.items import Key, Values
+from workers.ledger.dynamodb.table import Table
+from workers.ledger.dynamodb.transactions import (
+    LABELLED_LINGER_SECONDS,
+    LINGER_SECONDS,
+    Transactions,
+    Write,
+)
+from workers.model import Decision, LabelCounts, Result, RunProgress, ShardEnd
+from workers.output.rows import ResultRow
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# other workers' counts may be as old as this; a run's last images are looked at so much more often
+FRESH_SECONDS = 1.0
+LAST_IMAGES, MORE_OFTEN = 500, 5
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A look at a run: what the others have counted, and this process as far as was visible."""
+
+    others: Counter[str] = field(default_factory=Counter)
+    own: Counter[str] = field(default_factory=Counter)
+    ends: list[ShardEnd] = field(default_factory=list)
+    foreign_end: bool = False
+    stale_at: float = 0.0
+
+
+class DynamoDbLedger:
+    """The ledger in a table that many workers, on many instances, write at once.
+
+    Writes become durable in the order in which they were asked for. What other workers have counted
+    may be `FRESH_SECONDS` old in `progress`. Raises RunError when the table cannot be used and
+    OutageError when it does not answer; a write that fails puts that into its future.
+    """
+
+    shared = True
+    refresh_seconds = 30.0
+
+    def __init__(
+        self,
+        table: str,
+        client: DynamoDBClient,
+        calls: Calls,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._table = Table(table, client, calls)
+        self._transactions = Transactions(self._table)
+        self._clock = clock
+        self._own_tally = f"tally/{uuid.uuid4().hex[:12]}"
+        self._seen: dict[str, _Seen] = {}
+
+    # --- the label worker's side ---------------------------------------------------------------
+
+    def settle_shards(self, run: str, shards: int) -> Future[None]:
+        return self._put((f"{run}/run", "shards"), {"shards": shards}, only_new=True)
+
+    def shards(self, run: str) -> int | None:
+        values = self._table.get((f"{run}/run", "shards"))
+        return values["shards"] if values else None
+
+    def undecided(self, run: str, indexes: list[str]) -> set[str]:
+        # a listing's page is a short stretch of each partition: one request tells of a thousand
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for index in indexes:
+            by_partition[items.partition_of(index)].append(index)
+        undecided = set(indexes)
+        for partition, part in by_partition.items():
+            decided = self._table.query(f"{run}/decided/{partition}", min(part), max(part))
+            undecided.difference_update(index for index, _ in decided)
+        return undecided
+
+    def decide(self, decision: Decision) -> Future[None]:
+        write = Write(
+            items.decision_items(decision),
+            new=items.decided_key(decision),
+            tally=(f"{decision.run}/label/{decision.shard}", self._own_tally),
+            counts=items.decision_counts(decision),
+            linger=LABELLED_LINGER_SECONDS if decision.label else LINGER_SECONDS,
+        )
+        return self._transactions.write(write)
+
+    def sent(self, decisions: list[Decision]) -> Future[None]:
+        writes = [Write(deletes={items.unsent_key(decision)}) for decision in decisions]
+        return _all_of(list(map(self._transactions.write, writes or [Write(linger=0)])))
+
+    def unsent(self, run: str, shard: int) -> Iterator[Decision]:
+        for index, values in self._table.query(f"{run}/unsent/{shard}"):
+            yield items.decision_of(run, shard, index, values)
+
+    def failures(self, run: str, shard: int) -> Iterator[Decision]:
+        for index, values in self._table.query(f"{run}/failed/{shard}"):
+            yield items.decision_of(run, shard, index, values)
+
+    def label_counts(self, run: str, shard: int) -> LabelCounts:
+        counts: Counter[str] = Counter()
+        for name, values in self._table.query(f"{run}/label/{shard}"):
+            if name.startswith("tally/"):
+                counts.update(values)
+        return LabelCounts(counts["decided"], counts["labelled"], counts["failed"])
+
+    def end_shard(self, end: ShardEnd) -> Future[None]:
+        return self._put((f"{end.run}/label/{end.shard}", "end"), items.end_values(end))
+
+    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
+        values = self._table.get((f"{run}/label/{shard}", "end"))
+        return ShardEnd(run, shard, **values) if values else None
+
+    # --- the text workers' side ----------------------------------------------------------------
+
+    def not_done(self, run: str, indexes: list[str]) -> set[str]:
+        by_key = {items.result_key(run, index): index for index in indexes}
+        done = self._table.existing(list(by_key))
+        return {index for key, index in by_key.items() if key not in done}
+
+    def complete(self, result: Result) -> Future[None]:
+        key = items.result_key(result.run, result.index)
+        write = Write(
+            {key: items.result_values(result)},
+            new=key,
+            tally=(f"{result.run}/text", self._own_tally),
+            counts=items.result_counts(result),
+        )
+        return self._transactions.write(write)
+
+    def record_end(self, end: ShardEnd) -> Future[None]:
+        key = f"{end.run}/text", f"end/{end.shard}"
+        return self._put_and_forget(end.run, key, items.end_values(end))
+
+    def record_foreign_end(self, run: str) -> Future[None]:
+        return self._put_and_forget(run, (f"{run}/text", "foreign-end"), {})
+
+    def progress(self, run: str) -> RunProgress:
+        seen = self._seen.get(run)
+        if seen is None or self._clock() >= seen.stale_at:
+            seen = self._look(run)
+        return self._with_own(run, seen)
+
+    def results(self, run: str) -> Iterator[ResultRow]:
+        counted = self._with_own(run, self._look(run)).done
+        pks = [f"{run}/result/{partition}" for partition in range(items.PARTITIONS)]
+        merged = heapq.merge(*map(self._table.query, pks), key=items.order_of)
+        found = 0
+        for _, alike in groupby(merged, key=items.order_of):
+            for _, values in sorted(alike, key=items.whole_order_of):
+                found += 1
+                yield items.row_of(values)
+        # a transaction becomes visible item by item: its count may be so before its images
+        if found < counted:
+            raise OutageError(
+                f"the table {self._table.name!r} shows {found} results of {counted} that it "
+                "counts; start again"
+            )
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def _look(self, run: str) -> _Seen:
+        asked = self._clock()
+        seen = _Seen()
+        for name, values in self._table.query(f"{run}/text"):
+            kind, _, number = name.partition("/")
+            if name == self._own_tally:
+                seen.own.update(values)
+            elif kind == "tally":
+                seen.others.update(values)
+            elif kind == "end":
+                seen.ends.append(ShardEnd(run, int(number), **values))
+            elif kind == "foreign-end":
+                seen.foreign_end = True
+        left = missing(self._with_own(run, seen))
+        at_end = left is not None and left <= LAST_IMAGES
+        seen.stale_at = asked + FRESH_SECONDS / (MORE_OFTEN if at_end else 1)
+        self._seen[run] = seen
+        return seen
+
+    def _with_own(self, run: str, seen: _Seen) -> RunProgress:
+        # of its own tally a process knows more than an older look, unless an answer was lost
+        counted = self._transactions.counted((f"{run}/text", self._own_tally))
+        sums = seen.others + (seen.own | counted)
+        return RunProgress(
+            sums["done"], sums["with_text"], sums["failed"], tuple(seen.ends), seen.foreign_end
+        )
+
+    def _put(self, key: Key, values: Values, only_new: bool = False) -> Future[None]:
+        new = key if only_new else None
+        return self._transactions.write(Write({key: values}, new=new, linger=0))
+
+    def _put_and_forget(self, run: str, key: Key, values: Values) -> Future[None]:
+        """Puts an end; once it is durable, every look at the run has it."""
+        future = self._put(key, values)
+        wait([future])
+        self._seen.pop(run, None)
+        return future
+
+
+def _all_of(futures: list[Future[None]]) -> Future[None]:
+    """Done when all of them are, in this order; the first error is its error."""
+    whole: Future[None] = Future()
+
+    def settle(_: Future[None]) -> None:
+        errors = filter(None, (future.exception() for future in futures))
+        if error := next(errors, None):
+            whole.set_exception(error)
+        else:
+            whole.set_result(None)
+
+    # they are done one after the other
+    futures[-1].add_done_callback(settle)
+    return whole

@@ -1,0 +1,160 @@
+"""The calls to a fleet's table; items go in and come out as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from workers.aws.calls import Calls
+from workers.aws.codes import PartlyFailedError, code_of, error_message
+from workers.errors import OutageError, PassingError, RunError
+from workers.ledger.dynamodb.items import Item, Key, Values, attributes, plain
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+MOST_KEYS = 100
+PASSING_REASONS = {
+    "None",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+}
+
+
+class Table:
+    """A table with the string keys `pk` and `sk`; every read sees all that was written before.
+
+    Raises RunError when the table cannot be used and OutageError when it does not answer.
+    """
+
+    def __init__(self, name: str, client: DynamoDBClient, calls: Calls) -> None:
+        self.name = name
+        self._client = client
+        self._calls = calls
+
+    def get(self, key: Key) -> Values | None:
+        """What an item holds, if there is one."""
+        request: Any = {"TableName": self.name, "Key": attributes(key), "ConsistentRead": True}
+        reply: Any = self._call("GetItem", lambda: self._client.get_item(**request))
+        return plain(reply["Item"])[1] if "Item" in reply else None
+
+    def existing(self, keys: list[Key]) -> set[Key]:
+        """Those of the keys that have an item."""
+        found: set[Key] = set()
+        for first in range(0, len(keys), MOST_KEYS):
+            found |= self._existing(keys[first : first + MOST_KEYS])
+        return found
+
+    def _existing(self, keys: list[Key]) -> set[Key]:
+        found: set[Key] = set()
+        left: Any = [attributes(key) for key in keys]
+
+        def attempt() -> None:
+            nonlocal left
+            wanted: Any = {"Keys": left, "ProjectionExpression": "pk, sk", "ConsistentRead": True}
+            reply: Any = self._client.batch_get_item(RequestItems={self.name: wanted})
+            for item in reply["Responses"].get(self.name, []):
+                found.add((item["pk"]["S"], item["sk"]["S"]))
+            left = reply.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if left:
+                raise PartlyFailedError(f"{len(left)} keys were not read")
+
+        self._call("BatchGetItem", attempt)
+        return found
+
+    def query(self, pk: str, first: str = "", last: str = "") -> Iterator[Item]:
+        """Items of one `pk` in the order of `sk`, all of them or those from `first` to `last`."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }
+        if first:
+            request["KeyConditionExpression"] += " AND sk BETWEEN :first AND :last"
+            request["ExpressionAttributeValues"] |= {":first": {"S": first}, ":last": {"S": last}}
+        while True:
+            reply: Any = self._call("Query", lambda: self._client.query(**request))
+            yield from map(plain, reply["Items"])
+            if "LastEvaluatedKey" not in reply:
+                return
+            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+
+    def transact(self, actions: list[Any]) -> list[int]:
+        """Does all of the actions or none; then it says which of them put what is there already."""
+
+        def attempt() -> list[int]:
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                return _already_there(error)
+            return []
+
+        return self._call("TransactWriteItems", attempt)
+
+    def put(self, key: Key, values: Values, only_new: bool = False) -> Any:
+        """The action that writes an item; with `only_new` on condition that there is none."""
+        put = {"TableName": self.name, "Item": attributes(key, values)}
+        if only_new:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        return {"Put": put}
+
+    def delete(self, key: Key) -> Any:
+        """The action that takes an item away, if it is there."""
+        return {"Delete": {"TableName": self.name, "Key": attributes(key)}}
+
+    def add(self, key: Key, counts: Counter[str]) -> Any:
+        """The action that adds to an item's numbers, and makes it if it is not there."""
+        names = sorted(name for name, count in counts.items() if count)
+        update = {
+            "TableName": self.name,
+            "Key": attributes(key),
+            "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in names),
+            "ExpressionAttributeNames": {f"#{name}": name for name in names},
+            "ExpressionAttributeValues": {f":{n}": {"N": str(counts[n])} for n in names},
+        }
+        return {"Update": update}
+
+    def _call(self, operation: str, function: Callable[[], T]) -> T:
+        try:
+            return self._calls.call(f"DynamoDB {operation}", function)
+        except PassingError as error:
+            raise OutageError(str(error)) from error
+        except ClientError as error:
+            raise self._unusable(operation, error) from error
+
+    def _unusable(self, operation: str, error: ClientError) -> RunError:
+        region = self._client.meta.region_name
+        if code_of(error) == "ResourceNotFoundException":
+            return RunError(
+                f"there is no DynamoDB table {self.name!r} in {region}; check CARTEXT_LEDGER"
+            )
+        return RunError(
+            f"DynamoDB {operation} on the table {self.name!r} in {region}: "
+            f"{error_message(error)}; its keys must be pk and sk, both strings"
+        )
+
+
+def _already_there(error: ClientError) -> list[int]:
+    """The actions for which a transaction was cancelled because their items are there.
+
+    Raises PartlyFailedError when it was cancelled for a passing reason, and every other error.
+    """
+    if code_of(error) != "TransactionCanceledException":
+        raise error
+    reasons: Any = error.response.get("CancellationReasons", [])
+    codes = [reason.get("Code", "None") for reason in reasons]
+    there = [number for number, code in enumerate(codes) if code == "ConditionalCheckFailed"]
+    if not there:
+        if PASSING_REASONS.issuperset(codes):
+            raise PartlyFailedError(", ".join(sorted(set(codes) - {"None"}))) from error
+        raise error
+    return there

@@ -1,0 +1,83 @@
+"""What the workers ask of a ledger, whatever it is kept in.
+
+A write is durable when its future is done, and all that were asked for before it are, too. A
+duplicate changes nothing: the first decision about an image and the first result of it stay, and
+each counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Protocol
+
+from workers.model import Decision, LabelCounts, Result, RunProgress, ShardEnd
+from workers.output.rows import ResultRow
+
+
+class LabelLedger(Protocol):
+    """What the label worker keeps."""
+
+    def settle_shards(self, run: str, shards: int) -> Future[None]:
+        """Keeps into how many shards a run is divided; the first number stays."""
+
+    def shards(self, run: str) -> int | None:
+        """Into how many shards a run is divided, None before its first label worker."""
+
+    def undecided(self, run: str, indexes: list[str]) -> set[str]:
+        """Those of the indexes that the label worker has not decided."""
+
+    def decide(self, decision: Decision) -> Future[None]:
+        """Keeps a decision; one with a label counts as not sent yet."""
+
+    def sent(self, decisions: list[Decision]) -> Future[None]:
+        """Keeps that SQS has these."""
+
+    def unsent(self, run: str, shard: int) -> Iterator[Decision]:
+        """Decisions with a label of which it is not known that SQS has them."""
+
+    def label_counts(self, run: str, shard: int) -> LabelCounts:
+        """How many images the label worker has decided, and how."""
+
+    def failures(self, run: str, shard: int) -> Iterator[Decision]:
+        """The label worker's failed images, in the order of their names."""
+
+    def end_shard(self, end: ShardEnd) -> Future[None]:
+        """Keeps that the shard is done and its end is sent."""
+
+    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
+        """The end of the shard, if it was sent."""
+
+
+class TextLedger(Protocol):
+    """What the text workers keep."""
+
+    shared: bool
+    """Whether other workers of a kind write to it as well."""
+    refresh_seconds: float
+    """How often all results may be read again without that being what a worker does."""
+
+    def not_done(self, run: str, indexes: list[str]) -> set[str]:
+        """Those of the indexes that the text workers have no result of."""
+
+    def complete(self, result: Result) -> Future[None]:
+        """Keeps a result; the first one of an index stays."""
+
+    def record_end(self, end: ShardEnd) -> Future[None]:
+        """Keeps that a shard's end has come; the last one of a shard stays."""
+
+    def record_foreign_end(self, run: str) -> Future[None]:
+        """Keeps that an end mark without counts has come."""
+
+    def progress(self, run: str) -> RunProgress:
+        """How far the text workers are."""
+
+    def results(self, run: str) -> Iterator[ResultRow]:
+        """Every result, in natural order."""
+
+
+class Ledger(LabelLedger, TextLedger, Protocol):
+    """Both sides, in one file or table."""
+
+    def close(self) -> None:
+        """Writes what is under way and lets go of everything."""

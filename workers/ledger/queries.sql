@@ -1,0 +1,70 @@
+-- Each statement stands under the name by which sqlite.py calls it.
+
+-- settle_shards --
+-- Keep into how many shards a run is divided, unless that is settled
+INSERT OR IGNORE INTO run_shards VALUES (:run, :shards);
+
+-- shards --
+-- Into how many shards a run is divided
+SELECT shards FROM run_shards WHERE run = :run;
+
+-- decided --
+-- Those of the indexes, a JSON list, that are decided
+SELECT idx FROM decision WHERE run = :run AND idx IN (SELECT value FROM json_each(:indexes));
+
+-- decide --
+-- Keep a decision, unless there is one about the image
+INSERT OR IGNORE INTO decision VALUES (:run, :shard, :index, :etag, :label, :failure, 0);
+
+-- sent --
+-- Keep that SQS has the index
+UPDATE decision SET sent = 1 WHERE run = :run AND idx = :index;
+
+-- unsent --
+-- A shard's decisions with a label of which it is not known that SQS has them
+SELECT idx, etag, label, failure FROM decision
+WHERE run = :run AND shard = :shard AND label IS NOT NULL AND sent = 0;
+
+-- failures --
+-- A shard's decisions about images that can never be looked at
+SELECT idx, etag, label, failure FROM decision
+WHERE run = :run AND shard = :shard AND failure IS NOT NULL ORDER BY idx;
+
+-- label_counts --
+-- How many images of a shard are decided, and how
+SELECT decided, labelled, failed FROM label_tally WHERE run = :run AND shard = :shard;
+
+-- end_shard --
+-- Keep that a shard is done and its end is sent
+INSERT OR REPLACE INTO ended_shard VALUES (:run, :shard, :shards, :expected);
+
+-- shard_ended --
+-- The end that a shard has sent
+SELECT run, shard, shards, expected FROM ended_shard WHERE run = :run AND shard = :shard;
+
+-- done --
+-- Those of the indexes, a JSON list, that have a result
+SELECT idx FROM result WHERE run = :run AND idx IN (SELECT value FROM json_each(:indexes));
+
+-- complete --
+-- Keep a result, unless there is one of the image
+INSERT OR IGNORE INTO result VALUES (:run, :index, :sort_key, :row, :line, :failed);
+
+-- record_end --
+-- Keep a shard's end that has come, in the place of an earlier one
+INSERT OR REPLACE INTO received_end VALUES (:run, :shard, :shards, :expected);
+
+-- record_foreign_end --
+-- Keep that an end mark without counts has come
+INSERT OR IGNORE INTO foreign_end VALUES (:run);
+
+-- progress --
+-- What is done of a run, beside each end that has come; one row without an end where none has
+SELECT coalesce(done, 0), coalesce(with_text, 0), coalesce(failed, 0),
+  EXISTS (SELECT 1 FROM foreign_end WHERE foreign_end.run = asked.run), shard, shards, expected
+FROM (SELECT :run AS run) AS asked
+LEFT JOIN text_tally USING (run) LEFT JOIN received_end USING (run);
+
+-- results --
+-- The rows and lines of a run in natural order
+SELECT row, line FROM result WHERE run = :run ORDER BY sort_key, idx;

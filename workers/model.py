@@ -1,0 +1,166 @@
+"""What the workers speak of, in the field's words, and its JSON; no AWS shape gets past these."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An object of the bucket: its index is its key, `size` in bytes."""
+
+    index: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A bounding box as ratios (0 to 1) of the image's width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label that an image has, `confidence` in percent, and where its instances are."""
+
+    name: str
+    confidence: float
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a message says of its image: the object's ETag, and the label that was seen."""
+
+    etag: str = ""
+    label: Label | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text in an image: `confidence` in percent, `polygon` as (x, y) ratios."""
+
+    text: str
+    confidence: float
+    polygon: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the label worker found out about an image.
+
+    `label` is set when the image has it with enough confidence, `failure` when it can never be
+    looked at; `etag` is that of the object that was looked at.
+    """
+
+    run: str
+    shard: int
+    index: str
+    etag: str = ""
+    label: Label | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the text worker found out about an image with the label.
+
+    `time` is when, in ISO 8601 and UTC; empty where nobody noted it.
+    """
+
+    run: str
+    index: str
+    label: Label | None = None
+    lines: tuple[TextLine, ...] = ()
+    failure: str | None = None
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEnd:
+    """Shard `shard` of `shards` is done and has sent `expected` distinct indexes."""
+
+    run: str
+    shard: int
+    shards: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """What the text workers know of a run; `workers.ending` says what follows from it.
+
+    `ends` are those that have come, one a shard; `foreign_end` says that an end mark without a
+    count has come.
+    """
+
+    done: int
+    with_text: int
+    failed: int
+    ends: tuple[ShardEnd, ...] = ()
+    foreign_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """How many images of a shard are decided, how many have the label, how many failed."""
+
+    decided: int
+    labelled: int
+    failed: int
+
+
+def natural_key(index: str) -> str:
+    """A text that sorts as people count: 1.jpg, 2.jpg, 10.jpg."""
+
+    def with_length(digits: re.Match[str]) -> str:
+        number = digits.group().lstrip("0")
+        return f"{len(number):04d}{number}"
+
+    return re.sub(r"[0-9]+", with_length, index)
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class _Adapters(dict[Any, TypeAdapter[Any]]):
+    def __missing__(self, kind: Any) -> TypeAdapter[Any]:
+        return self.setdefault(kind, TypeAdapter(kind))
+
+
+_adapters = _Adapters()
+
+
+def as_plain(record: Any) -> Any:
+    """The record as JSON's own kinds: dicts, lists, texts and numbers."""
+    return _adapters[type(record)].dump_python(record)
+
+
+def dump(record: Any) -> str:
+    """The record as compact JSON, in ASCII."""
+    try:
+        return _adapters[type(record)].dump_json(record, ensure_ascii=True).decode()
+    except PydanticSerializationError:
+        # half a surrogate pair has no UTF-8
+        return _compact(as_plain(record))
+
+
+def load(kind: type[R], text: str) -> R:
+    """The record that `dump` made into JSON; raises ValueError when it is none."""
+    record: R = _adapters[kind].validate_json(text)
+    return record

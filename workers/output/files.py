@@ -1,0 +1,92 @@
+"""The files that people came for, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from workers.errors import RunError
+from workers.ledger import Ledger
+from workers.model import Decision
+from workers.output.rows import ResultRow, failure_row
+
+# rewriting takes at most this share of the time, however many results there are
+REWRITE_SHARE = 0.05
+REWRITE_SECONDS = 1.0
+
+
+def write_results(folder: Path, results: Iterable[ResultRow]) -> None:
+    """Writes `output.txt` and `results.jsonl` of a run; raises RunError when the disk refuses."""
+    with replacing(folder / "output.txt") as lines, replacing(folder / "results.jsonl") as rows:
+        for row, line in results:
+            rows.write(row + "\n")
+            if line is not None:
+                lines.write(line + "\n")
+
+
+def write_failures(folder: Path, failures: Iterable[Decision]) -> None:
+    """Writes `failed.jsonl`: the images of a run that label detection can never look at."""
+    with replacing(folder / "failed.jsonl") as rows:
+        for decision in failures:
+            rows.write(failure_row(decision) + "\n")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Opens a file to write; it takes the place of `path` when it is whole, RunError when not."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            undo.callback(temporary.unlink, missing_ok=True)
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path} ({error.strerror}); check the disk's free space and the folder's "
+            "owner, then start again"
+        ) from error
+
+
+class Output:
+    """Keeps the files of every run that has news up to date."""
+
+    def __init__(
+        self, state_dir: Path, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._state_dir = state_dir
+        self._ledger = ledger
+        self._clock = clock
+        self._news: set[str] = set()
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._next = clock()
+
+    def has_news(self, run: str) -> None:
+        """Notes that the run has a result that its files do not have yet."""
+        with self._lock:
+            self._news.add(run)
+
+    def write_now_and_then(self) -> None:
+        """Writes what has news, unless that was done too short a time ago for its cost."""
+        began = self._clock()
+        if began >= self._next:
+            self.write()
+            ended = self._clock()
+            self._next = ended + max(REWRITE_SECONDS, (ended - began) / REWRITE_SHARE)
+
+    def write(self) -> None:
+        """Writes what has news."""
+        with self._writing:
+            with self._lock:
+                runs, self._news = self._news, set()
+            for run in runs:
+                write_results(self._state_dir / run, self._ledger.results(run))

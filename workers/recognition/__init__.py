@@ -1,0 +1,1 @@
+"""Looking at images: what the workers ask of a recogniser, and Rekognition behind it."""

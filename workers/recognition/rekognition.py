@@ -1,0 +1,142 @@
+"""Rekognition's two operations, in the field's words, within the quota."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from workers.aws.calls import Calls
+from workers.aws.codes import code_of, error_message, is_throttled
+from workers.aws.quota import Quota
+from workers.errors import ImageError, RunError
+from workers.images.bucket import Bucket
+from workers.images.limits import MAX_LABEL_SIDE
+from workers.model import Box, Label, TextLine
+from workers.settings import ImageSource, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
+    from mypy_boto3_rekognition.type_defs import LabelTypeDef, TextDetectionTypeDef
+
+T = TypeVar("T")
+
+# what else the service may refuse, it would refuse for every image
+ABOUT_THE_IMAGE = {
+    "ImageTooLargeException",
+    "InvalidImageFormatException",
+    "InvalidParameterException",
+    "ValidationException",
+}
+
+
+class Rekognition:
+    """The `Recognizer` that AWS has; its quota is this worker's share."""
+
+    def __init__(
+        self,
+        client: RekognitionClient,
+        bucket: Bucket,
+        calls: Calls,
+        quota: Quota,
+        settings: Settings,
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._calls = calls
+        self._quota = quota
+        self._settings = settings
+        self._lock = threading.Lock()
+        self.paid_calls = 0
+        self.throttled_calls = 0
+
+    def label(self, index: str) -> Label | None:
+        """The label, when the image has it with a confidence *higher* than the settings' one.
+
+        Raises ImageError when the image can never be looked at, and what `Calls.call` raises.
+        """
+        image = self._image(index, "", self._settings.label_source, MAX_LABEL_SIDE)
+        reply = self._detect(
+            "Rekognition DetectLabels",
+            index,
+            lambda: self._client.detect_labels(
+                Image=image,
+                MinConfidence=self._settings.min_confidence,
+                Features=["GENERAL_LABELS"],
+                Settings={"GeneralLabels": {"LabelInclusionFilters": [self._settings.label]}},
+            ),
+        )
+        for label in reply["Labels"]:
+            # MinConfidence lets through what is equal
+            if (
+                label["Name"] == self._settings.label
+                and label["Confidence"] > self._settings.min_confidence
+            ):
+                return _label(label)
+        return None
+
+    def lines(self, index: str, etag: str) -> tuple[TextLine, ...]:
+        """The lines of text in an image, as it was at `etag`; from top to bottom.
+
+        Raises ImageError when the image can never be read, and what `Calls.call` raises.
+        """
+        image = self._image(index, etag, self._settings.text_source, None)
+        reply = self._detect(
+            "Rekognition DetectText", index, lambda: self._client.detect_text(Image=image)
+        )
+        return tuple(
+            _line(found)
+            for found in reply["TextDetections"]
+            # each WORD repeats a part of a LINE
+            if found["Type"] == "LINE" and found["Confidence"] >= self._settings.text_confidence
+        )
+
+    def _image(self, index: str, etag: str, source: ImageSource, max_side: int | None) -> Any:
+        """The image as a request has it: its bytes, or where it lies when it is too large."""
+        if source == "bytes" and (data := self._bucket.download(index, etag, max_side)):
+            return {"Bytes": data}
+        return {"S3Object": {"Bucket": self._bucket.name, "Name": index}}
+
+    def _detect(self, what: str, index: str, operation: Callable[[], T]) -> T:
+        def within_quota() -> T:
+            self._quota.wait()
+            try:
+                return operation()
+            except ClientError as error:
+                if is_throttled(error):
+                    self._quota.throttled()
+                    with self._lock:
+                        self.throttled_calls += 1
+                raise
+
+        try:
+            reply = self._calls.call(what, within_quota)
+        except ClientError as error:
+            if code_of(error) == "InvalidS3ObjectException":
+                raise self._bucket.why_not_readable(index) from error
+            if code_of(error) in ABOUT_THE_IMAGE:
+                raise ImageError(error_message(error)) from error
+            raise RunError(f"{what}: {error_message(error)}") from error
+        with self._lock:
+            self.paid_calls += 1
+        return reply
+
+
+def _label(label: LabelTypeDef) -> Label:
+    boxes = (instance["BoundingBox"] for instance in label.get("Instances", []))
+    return Label(
+        label["Name"],
+        round(label["Confidence"], 2),
+        tuple(
+            Box(*(round(box[side], 5) for side in ("Left", "Top", "Width", "Height")))
+            for box in boxes
+        ),
+    )
+
+
+def _line(found: TextDetectionTypeDef) -> TextLine:
+    corners = found["Geometry"]["Polygon"]
+    polygon = tuple((round(corner["X"], 5), round(corner["Y"], 5)) for corner in corners)
+    return TextLine(found["DetectedText"], round(found["Confidence"], 2), polygon)

@@ -1,0 +1,1 @@
+"""How a worker's threads work, wait and stop."""

@@ -1,0 +1,69 @@
+"""One place that knows whether the worker stops, and why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+import structlog
+
+from workers.errors import START_AGAIN, StoppedError
+
+log = structlog.get_logger()
+
+
+class Stop:
+    """Set by a signal or by the first error of any thread; every wait of a worker ends with it."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.error: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return self.event.is_set()
+
+    def ask(self) -> None:
+        """Stops taking new work; what is in flight is finished."""
+        self.event.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Stops because of `error`; the first one is kept."""
+        with self._lock:
+            if self.error is None and not isinstance(error, StoppedError):
+                self.error = error
+        self.event.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits, but raises StoppedError as soon as the worker stops."""
+        if self.event.wait(seconds):
+            raise StoppedError
+
+    def raise_error(self) -> None:
+        """Raises what stopped the worker, if anything did."""
+        if self.error is not None:
+            raise self.error
+        if self:
+            raise StoppedError("stopped before the end; start again to go on")
+
+    def on_signals(self) -> None:
+        """The first SIGTERM or SIGINT asks, the second one forces."""
+
+        def handle(number: int, _: FrameType | None) -> None:
+            if self:
+                os._exit(START_AGAIN)
+            self.ask()
+            # the log takes locks, which the interrupted line may hold
+            threading.Thread(
+                target=log.info,
+                args=("stopping",),
+                kwargs={
+                    "signal": signal.Signals(number).name,
+                    "note": "finishing what is in flight",
+                },
+            ).start()
+
+        signal.signal(signal.SIGTERM, handle)
+        signal.signal(signal.SIGINT, handle)
