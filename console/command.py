@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import gc
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # whoever read our output has seen enough; the interpreter's last flush must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return DONE if command.for_people else START_AGAIN
     except Exception:
         log.exception(STOPPED_BY_BUG, status=START_AGAIN)
         return START_AGAIN
@@ -107,8 +108,13 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     except ValidationError as error:
         problems = (_complaint(problem, kind) for problem in error.errors())
         raise RunError("; ".join(problems)) from error
-    except SettingsError as error:
-        raise RunError(str(error)) from error
+    except (SettingsError, UnicodeDecodeError) as error:
+        where = (
+            f" in {kind.model_config.get('env_file')}"
+            if isinstance(error, UnicodeDecodeError)
+            else ""
+        )
+        raise RunError(f"{error}{where}") from error
     except SystemExit as error:
         # argparse has said what is wrong with a flag, or has printed the help
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
@@ -177,8 +183,21 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     stop.on_signals()
     # little of what an image leaves is in cycles, and looking for them takes all threads' time
     gc.set_threshold(20_000)
+    _allow_files(3 * (settings.slots + 16) + 64)
     with _alone(settings.state_dir, role), closing(open_ledger(settings)) as ledger:
         yield make_parts(settings, ledger, stop), stop
+
+
+def _allow_files(needed: int) -> None:
+    """Every image in flight has connections, and each of them is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise RunError(
+            f"{hard} open files are allowed, but so many images in flight may need {needed}; "
+            "raise the limit (ulimit -Hn, LimitNOFILE), or lower CARTEXT_IN_FLIGHT"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager

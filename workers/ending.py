@@ -46,7 +46,7 @@ def expected(progress: RunProgress) -> int | None:
 def missing(progress: RunProgress) -> int | None:
     """How many images are not done; None while nobody can know."""
     of = expected(progress)
-    return None if of is None else max(0, of - progress.done)
+    return None if of is None else max(0, of - (progress.done - progress.by_hand))
 
 
 def _all_ended(progress: RunProgress) -> bool:

@@ -27,7 +27,7 @@ class Held:
     @property
     def key(self) -> tuple[str, str]:
         """Run and index: what makes two messages duplicates."""
-        return self.message.run, self.message.index
+        return self.message.run, self.message.filed
 
 
 class InFlight:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from workers.output.escapes import json_line, visible
 from workers.settings import Settings
 
 
@@ -36,9 +39,10 @@ def configure(settings: Settings, role: str) -> None:
         structlog.processors.format_exc_info,
     ]
     if as_json:
-        processors += [in_order, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        processors += [in_order, lambda _, __, event: json_line(event)]
     else:
         processors += [
+            _harmless,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, pad_event_to=12),
@@ -46,6 +50,34 @@ def configure(settings: Settings, role: str) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Unbreakable(sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+
+
+def _harmless(_: Any, __: str, event: EventDict) -> EventDict:
+    """Texts of anybody's move no cursor; a trace keeps its lines."""
+    return {
+        name: visible(value) if isinstance(value, str) and name != "exception" else value
+        for name, value in event.items()
+    }
+
+
+class _Unbreakable:
+    """A file that may be closed or full: then the work goes on without a log."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except (OSError, ValueError):
+            broken, self._file = self._file, Path(os.devnull).open("w")  # noqa: SIM115 - for good
+            # what the interpreter flushes at its end must not complain either
+            with suppress(OSError, ValueError):
+                os.dup2(self._file.fileno(), broken.fileno())
+
+    def flush(self) -> None:
+        """Each line has been."""

@@ -7,10 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 R = TypeVar("R")
+
+# JSON has no infinity, though some write it
+FINITE = ConfigDict(allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Image:
 class Box:
     """A bounding box as ratios (0 to 1) of the image's width and height."""
 
+    __pydantic_config__ = FINITE
+
     left: float
     top: float
     width: float
@@ -35,6 +40,8 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Label:
     """A label that an image has, `confidence` in percent, and where its instances are."""
+
+    __pydantic_config__ = FINITE
 
     name: str
     confidence: float
@@ -52,6 +59,8 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class TextLine:
     """A line of text in an image: `confidence` in percent, `polygon` as (x, y) ratios."""
+
+    __pydantic_config__ = FINITE
 
     text: str
     confidence: float
@@ -78,7 +87,8 @@ class Decision:
 class Result:
     """What the text worker found out about an image with the label.
 
-    `time` is when, in ISO 8601 and UTC; empty where nobody noted it.
+    `time` is when, in ISO 8601 and UTC; empty where nobody noted it. What was asked for `by_hand`
+    counts for no end.
     """
 
     run: str
@@ -87,6 +97,12 @@ class Result:
     lines: tuple[TextLine, ...] = ()
     failure: str | None = None
     time: str = ""
+    by_hand: bool = False
+
+    @property
+    def filed(self) -> str:
+        """Under what the ledgers file it."""
+        return filed(self.index, self.by_hand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +120,7 @@ class RunProgress:
     """What the text workers know of a run; `workers.ending` says what follows from it.
 
     `ends` are those that have come, one a shard; `foreign_end` says that an end mark without a
-    count has come.
+    count has come. `done` has `by_hand` in it: images that no end counts.
     """
 
     done: int
@@ -112,6 +128,7 @@ class RunProgress:
     failed: int
     ends: tuple[ShardEnd, ...] = ()
     foreign_end: bool = False
+    by_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +138,17 @@ class LabelCounts:
     decided: int
     labelled: int
     failed: int
+
+
+BY_HAND = "\x01"
+
+
+def filed(index: str, by_hand: bool) -> str:
+    """Under what the ledgers file an image's result: no index that comes over SQS has such a mark.
+
+    So what somebody asked for by hand is never taken for what a label worker has counted.
+    """
+    return BY_HAND + index if by_hand else index
 
 
 def natural_key(index: str) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # a text detection takes half a second and more
 SLOW_CALL_SECONDS = 0.75
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+# a run's folder lies beside these
+NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock")
 
 ImageSource = Literal["s3", "bytes"]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Seconds = Annotated[float, Field(gt=0)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -78,7 +81,9 @@ class Settings(BaseSettings):
     )
 
     shard: int = Field(0, ge=0, description="label worker: number of this shard, from 0")
-    shards: int = Field(1, ge=1, description="label worker: how many shards share the listing")
+    shards: int = Field(
+        1, ge=1, le=10_000, description="label worker: how many shards share the listing"
+    )
     in_flight: int | None = Field(
         None,
         ge=1,
@@ -87,19 +92,29 @@ class Settings(BaseSettings):
         "quota, 32 to 256)",
     )
     quota: float = Field(
-        50.0, gt=0, description="the account's Rekognition quota for this call, in calls a second"
+        50.0,
+        ge=0.001,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="the account's Rekognition quota for this call, in calls a second",
     )
-    quota_workers: int = Field(1, ge=1, description="how many workers of this kind share the quota")
+    quota_workers: int = Field(
+        1, ge=1, le=10_000, description="how many workers of this kind share the quota"
+    )
     retry_seconds: Seconds = Field(
         60.0, description="how long one call is tried again before it counts as failed"
     )
     tries: int = Field(
         3,
         ge=1,
+        le=1000,
         description="how often an image is tried on which the service keeps failing",
     )
     budget_dollars: float | None = Field(
-        None, ge=0, description="label worker: a run that may cost more does not start"
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="label worker: a run that may cost more does not start",
     )
     over_budget: bool = Field(False, description="label worker: start though it may cost more")
 
@@ -120,6 +135,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="auto: text on a terminal, JSON elsewhere"
     )
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_no_file(cls, run: str) -> str:
+        if problem := run_name_problem(run):
+            raise ValueError(problem)
+        return run
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -147,3 +169,12 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Folder of this run's output."""
         return self.state_dir / self.run
+
+
+def run_name_problem(name: str) -> str | None:
+    """Why a run cannot have this name, if it cannot."""
+    if not re.fullmatch(RUN_NAME, name):
+        return f"the run's name {name!r} is not one: letters, digits, `.`, `_`, `-`, 80 at most"
+    if NOT_RUN_NAMES.fullmatch(name):
+        return f"the run's name {name!r} is that of a file in the state folder"
+    return None

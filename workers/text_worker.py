@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -30,7 +32,7 @@ log = structlog.get_logger()
 # nothing hurries a delete, so that it may wait for nine others
 DELETE_LINGER_SECONDS = 1.0
 # the delay of a redelivery: an image that failed for a passing reason comes again after so long,
-# times its receives
+# times its tries
 REDELIVERY_SECONDS = 30
 # another worker may do the last image: so soon it is noticed that the run is done
 SHARED_POLL_SECONDS = 1
@@ -55,7 +57,8 @@ class TextWorker:
         self._in_flight = InFlight(self._queue, settings.visibility_timeout, settings.longest_hold)
         poll = settings.poll_seconds
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
-        self._last_receive = settings.tries
+        self._tries: Counter[tuple[str, str]] = Counter()
+        self._last_receive: float = math.inf
         self._pace = Pace(0)
         self._heard = time.monotonic()
         self._empty_since: float | None = None
@@ -68,8 +71,7 @@ class TextWorker:
             self._output.write()
             log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text)
             return
-        if most := self._queue.max_receives():
-            self._last_receive = min(self._last_receive, most)
+        self._last_receive = self._queue.max_receives() or math.inf
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
         tickers = [
@@ -141,11 +143,11 @@ class TextWorker:
         # taken first, looked up then: an image leaves the flight after its result is in the ledger
         taken = [held for held in map(self._in_flight.take, messages) if held]
         runs = {held.message.run for held in taken}
-        indexes = {run: [h.message.index for h in taken if h.message.run == run] for run in runs}
-        not_done = {run: self._ledger.not_done(run, indexes[run]) for run in runs}
+        filed = {run: [h.message.filed for h in taken if h.message.run == run] for run in runs}
+        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
         new = []
         for held in taken:
-            if held.message.index in not_done[held.message.run]:
+            if held.message.filed in not_done[held.message.run]:
                 new.append(held)
             else:
                 self._delete(held)
@@ -167,7 +169,8 @@ class TextWorker:
         result = None if self._stop else self._look(message)
         if result:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._ledger.complete(replace(result, time=now)).result()
+            result = replace(result, time=now, by_hand=message.by_hand)
+            self._ledger.complete(result).result()
         return result
 
     def _look(self, message: Received) -> Result | None:
@@ -180,10 +183,13 @@ class TextWorker:
         except ImageError as error:
             return Result(message.run, message.index, message.label, failure=str(error))
         except PassingError as error:
-            if message.receives < self._last_receive:
-                log.warning("given back", error=str(error))
+            # not the receives: a restart of a worker is nothing that an image has done
+            self._tries[key := (message.run, message.index)] += 1
+            tries = self._tries[key]
+            if tries < self._settings.tries and message.receives < self._last_receive:
+                log.warning("given back", error=str(error), tries=tries)
                 return None
-            failure = f"failed {message.receives} times: {error}"
+            failure = f"failed {tries} times: {error}"
             return Result(message.run, message.index, message.label, failure=failure)
 
     def _delete(self, held: Held) -> None:
@@ -191,7 +197,7 @@ class TextWorker:
             self._deleter.put(receipt)
 
     def _give_back(self, held: Held) -> None:
-        delay = 0 if self._stop else REDELIVERY_SECONDS * held.message.receives
+        delay = 0 if self._stop else REDELIVERY_SECONDS * self._tries[held.key]
         try:
             self._in_flight.give_back(held, delay)
         except StoppedError:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.aws.calls import Calls
-from workers.errors import RunError
+from workers.errors import ImageError, PassingError, RunError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -57,13 +55,17 @@ class BucketPictures:
         self._bucket = bucket
 
     def fetch(self, index: str) -> bytes | None:
-        def get() -> bytes | None:
-            reply = self._s3.get_object(Bucket=self._bucket, Key=index)
+        def read(reply: Any) -> bytes | None:
             # as a context manager it would give urllib3's stream, whose errors nobody retries
             with closing(reply["Body"]) as body:
                 return body.read() if reply["ContentLength"] <= MOST_BYTES else None
 
         try:
-            return self._calls.call("S3 GetObject", get)
-        except ClientError:
+            return self._calls.call(
+                "S3 GetObject",
+                lambda: self._s3.get_object(Bucket=self._bucket, Key=index),
+                read,
+                about_image=True,
+            )
+        except (ImageError, PassingError):
             return None

@@ -7,12 +7,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from console.status.model import QueueCounters
 from workers.aws.calls import Calls
 from workers.errors import WorkerError
-from workers.index_queue.queue import COUNTERS
+from workers.index_queue.queue import COUNTERS, read_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -44,15 +42,16 @@ class QueueLook:
                 continue
             try:
                 part(counters)
-            except (WorkerError, ClientError):
+            except WorkerError:
                 self._again[name] = time.monotonic() + LEAVE_ALONE_SECONDS
         return counters
 
-    def _attributes(self, url: str) -> Any:
+    def _attributes(self, url: str) -> dict[str, str]:
         names: list[Any] = [*COUNTERS, "RedrivePolicy"]
         return self._calls.call(
             "SQS GetQueueAttributes",
             lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names),
+            read_attributes,
         )["Attributes"]
 
     def _own(self, counters: QueueCounters) -> None:
@@ -84,6 +83,7 @@ class QueueLook:
                 Period=60,
                 Statistics=["Maximum"],
             ),
-        )["Datapoints"]
+            lambda reply: sorted((p["Timestamp"], p["Maximum"]) for p in reply["Datapoints"]),
+        )
         if points:
-            counters.oldest_seconds = max(points, key=lambda point: point["Timestamp"])["Maximum"]
+            counters.oldest_seconds = points[-1][1]

@@ -6,6 +6,7 @@ import io
 import struct
 import threading
 from collections.abc import Mapping
+from hashlib import md5
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,9 +75,6 @@ class FakeS3:
         self.page_size = page_size
         self.listings: list[Json] = []
 
-    def head_bucket(self, **_: Any) -> Json:
-        return {"BucketRegion": "us-east-1"}
-
     def list_objects_v2(self, **request: Any) -> Json:
         self.listings.append(request)
         after = request.get("ContinuationToken", "")
@@ -101,13 +99,8 @@ class FakeS3:
             raise client_error("NoSuchKey", 404)
         if request.get("IfMatch", etag(data)) != etag(data):
             raise client_error("PreconditionFailed", 412)
-        return {"ContentLength": len(data), "Body": io.BytesIO(data)}
-
-    def head_object(self, **request: Any) -> Json:
-        if request["Key"] not in self.objects:
-            raise client_error("404", 404)
-        return {}
+        return {"ContentLength": len(data), "ETag": etag(data), "Body": io.BytesIO(data)}
 
 
 def etag(data: bytes) -> str:
-    return f'"{hash(data):x}"'
+    return f'"{md5(data, usedforsecurity=False).hexdigest()}"'

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 from tenacity import wait_fixed
 
@@ -17,8 +18,8 @@ from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
-from workers.aws.codes import PartlyFailedError, code_of, error_message
-from workers.errors import OutageError, PassingError, RunError, StoppedError
+from workers.aws.meaning import PartlyFailedError, code_of, text_of
+from workers.errors import ImageError, OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -47,12 +48,22 @@ UNREACHABLE = [
     botocore_errors.IncompleteReadError(actual_bytes=3, expected_bytes=5),
     botocore_errors.CredentialRetrievalError(provider="iam-role", error_msg="no answer"),
 ]
-ABOUT_THE_REQUEST = [
+ABOUT_AN_IMAGE = [
     client_error("InvalidImageFormatException"),
     client_error("ImageTooLargeException"),
     client_error("InvalidParameterException"),
-    client_error("InvalidS3ObjectException"),
+    client_error("InvalidObjectState", 403),
     client_error("NoSuchKey", 404),
+    client_error("PreconditionFailed", 412),
+]
+UNFORESEEN = [
+    client_error("QuantumFluctuation"),
+    client_error("HumanVerificationRequired", 403),
+    # of something in between: the SDK has only the status to tell
+    client_error("400"),
+    client_error("403", 403),
+    client_error("404", 404),
+    client_error("", 418),
 ]
 
 
@@ -72,19 +83,68 @@ def impatient(
 @named(THROTTLED + FAILING + UNREACHABLE)
 def test_what_may_pass_is_tried_again(impatient: Calls, error: Exception) -> None:
     call = Scripted(error, error, "answer")
-    assert impatient.call("Some Call", call) == "answer"
+    assert impatient.call("Some Call", call, str) == "answer"
     assert call.calls == 3
 
 
-@named(ABOUT_THE_REQUEST)
-def test_what_is_about_the_request_is_raised_at_once_as_it_is(
+@named(ABOUT_AN_IMAGE)
+def test_what_is_about_an_image_is_its_failure_and_never_tried_again(
     impatient: Calls, error: Exception
 ) -> None:
     call = Scripted(error, "answer")
-    with pytest.raises(type(error)) as raised:
-        impatient.call("Some Call", call)
-    assert raised.value is error
+    with pytest.raises(ImageError):
+        impatient.call("Some Call", call, str, about_image=True)
     assert call.calls == 1
+
+
+@named(ABOUT_AN_IMAGE)
+def test_it_is_nobodys_failure_where_the_call_is_about_no_image(
+    impatient: Calls, error: Exception
+) -> None:
+    with pytest.raises(RunError, match=f"^Some Call: {code_of(error)}: so it is$"):
+        impatient.call("Some Call", Scripted(error), str)
+
+
+@named(UNFORESEEN)
+def test_what_nobody_has_foreseen_is_passing(impatient: Calls, error: Exception) -> None:
+    """It never costs an image at the first sight of it."""
+    call = Scripted(error, "answer")
+    assert impatient.call("Some Call", call, str, about_image=True) == "answer"
+    with pytest.raises((PassingError, OutageError)):
+        impatient.call("Some Call", Scripted(error), str, about_image=True)
+
+
+def not_understood(error: BaseException) -> Any:
+    def read(_: Any) -> Any:
+        raise error
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("Labels"),
+        TypeError("a list"),
+        AttributeError("none"),
+        ValueError("no number"),
+        IndexError(),
+        RecursionError(),
+        OverflowError(),
+        ResponseParserError("HTML"),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_answer_that_is_not_understood_is_asked_for_again(
+    impatient: Calls, error: Exception
+) -> None:
+    call = Scripted("odd", "answer")
+    fail = not_understood(error)
+    assert impatient.call("Some Call", call, lambda a: fail(a) if a == "odd" else a) == "answer"
+    assert call.calls == 2
+    with pytest.raises(PassingError, match=f"MalformedError: {type(error).__name__}"):
+        impatient.call("Some Call", call, not_understood(error))
 
 
 @named(THROTTLED + UNREACHABLE)
@@ -93,7 +153,7 @@ def test_a_service_that_refuses_all_the_time_is_an_outage(
 ) -> None:
     call = Scripted(error)
     with pytest.raises(OutageError, match=r"^Some Call: no answer for 0.05 s \(") as raised:
-        impatient.call("Some Call", call)
+        impatient.call("Some Call", call, str)
     assert code_of(error) in str(raised.value)
     assert call.calls > 1
 
@@ -104,7 +164,7 @@ def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
 ) -> None:
     call = Scripted(error)
     with pytest.raises(PassingError, match=r"^Some Call failed for 0.05 s \("):
-        impatient.call("Some Call", call)
+        impatient.call("Some Call", call, str)
     assert call.calls > 1
 
 
@@ -116,7 +176,11 @@ def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
             r"Some Call: permission denied.*not authorized to perform: x",
         ),
         (client_error("AccessDenied", 403), "permission denied"),
-        (client_error("403", 403), "permission denied"),
+        (client_error("RequestTimeTooSkewed", 403), "clock is wrong .* set it and start again"),
+        (client_error("AccountProblem", 403), "the account may not use this service"),
+        (client_error("AuthorizationHeaderMalformed"), "set AWS_REGION to the bucket's region"),
+        (client_error("PermanentRedirect", 301), "set AWS_REGION to the bucket's region"),
+        (client_error("SerializationException"), "a fault of cartext's: please report it"),
         (client_error("ExpiredToken", 403), "credentials have expired; get new ones"),
         (client_error("ExpiredTokenException", 400), "credentials have expired"),
         (client_error("InvalidClientTokenId", 403), "no valid AWS credentials"),
@@ -138,7 +202,7 @@ def test_what_stops_the_run_is_said_in_one_line_and_never_tried_again(
 ) -> None:
     call = Scripted(error, "answer")
     with pytest.raises(RunError, match=told) as raised:
-        impatient.call("Some Call", call)
+        impatient.call("Some Call", call, str)
     assert call.calls == 1
     assert len(str(raised.value).splitlines()) == 1
 
@@ -151,7 +215,7 @@ def test_it_waits_between_the_tries_and_gives_up_in_time(
     call = Scripted(client_error("ThrottlingException"))
     began = time.monotonic()
     with pytest.raises(OutageError):
-        Calls(make_settings(retry_seconds=0.3), stop).call("Some Call", call)
+        Calls(make_settings(retry_seconds=0.3), stop).call("Some Call", call, str)
     assert 0.3 <= time.monotonic() - began < 3
     assert call.calls < 50
 
@@ -164,30 +228,30 @@ def test_a_stop_ends_the_wait(
     threading.Timer(0.1, stop.ask).start()
     began = time.monotonic()
     with pytest.raises(StoppedError):
-        calls.call("Some Call", Scripted(client_error("ThrottlingException")))
+        calls.call("Some Call", Scripted(client_error("ThrottlingException")), str)
     assert time.monotonic() - began < 5
 
 
 def test_a_worker_that_stops_still_makes_a_call_once(impatient: Calls, stop: Stop) -> None:
     stop.ask()
-    assert impatient.call("Some Call", Scripted("answer")) == "answer"
+    assert impatient.call("Some Call", Scripted("answer"), str) == "answer"
     failing = Scripted(client_error("InternalError", 500), "answer")
     with pytest.raises(StoppedError):
-        impatient.call("Some Call", failing)
+        impatient.call("Some Call", failing, str)
     assert failing.calls == 1
 
 
 def test_a_stop_does_not_hide_what_is_wrong(impatient: Calls, stop: Stop) -> None:
     stop.ask()
     with pytest.raises(RunError):
-        impatient.call("Some Call", Scripted(client_error("AccessDenied", 403)))
+        impatient.call("Some Call", Scripted(client_error("AccessDenied", 403)), str)
 
 
 def test_what_the_worker_raises_itself_passes_through(impatient: Calls) -> None:
     with pytest.raises(StoppedError):
-        impatient.call("Some Call", Scripted(StoppedError()))
+        impatient.call("Some Call", Scripted(StoppedError()), str)
     with pytest.raises(ZeroDivisionError):
-        impatient.call("Some Call", Scripted(ZeroDivisionError()))
+        impatient.call("Some Call", Scripted(ZeroDivisionError()), str)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +332,22 @@ def test_without_a_region_it_says_what_to_set(
         make_clients(settings, "s3")
 
 
+def test_without_a_login_it_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(RunError, match="no valid AWS credentials .*log in and start again"):
+        make_clients(settings, "s3")
+
+
+def test_an_instance_waits_for_the_login_of_its_metadata_service(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be late at a boot: systemd starts the worker again."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254/")
+    with pytest.raises(OutageError, match="has no credentials yet"):
+        make_clients(settings, "s3")
+
+
 def test_a_profile_that_is_not_there_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +366,7 @@ def test_an_endpoint_that_is_none_is_named(
 
 def test_an_error_message_is_one_line() -> None:
     error = client_error("Strange", 400, "two\n  lines")
-    assert error_message(error) == "Strange: two lines"
+    assert text_of(error) == "two lines"
 
 
 def test_the_region_of_every_other_client_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from botocore.response import StreamingBody
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, jpeg, png
-from workers.errors import ImageError, RunError
+from workers.errors import ImageError, PassingError, RunError
 from workers.images.bucket import Bucket
 from workers.images.limits import (
     MAX_INLINE_BYTES,
@@ -65,7 +66,7 @@ def test_every_key_is_in_exactly_one_shard(keys: set[str], shards: int) -> None:
     listed = []
     for shard in range(shards):
         s3 = FakeS3(dict.fromkeys(keys, b"x"))
-        calls = SimpleNamespace(call=lambda _, function: function())
+        calls = SimpleNamespace(call=lambda _, request, read: read(request()))
         settings = SimpleNamespace(bucket="photos", prefix="", shard=shard, shards=shards)
         listed += keys_of(Bucket(s3, calls, settings))
     assert sorted(listed) == sorted(key for key in keys if not key.endswith("/"))
@@ -79,32 +80,79 @@ def test_shards_stay_the_same_for_ever(bucket_of) -> None:
     assert keys_of(bucket_of(s3, shard=2, shards=3)) == ["1.jpg", "a.jpg"]
 
 
+def listed_in(region: str | None) -> dict[str, Any]:
+    """A page of an empty bucket of this region."""
+    headers = {"x-amz-bucket-region": region} if region else {}
+    return {"IsTruncated": False, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (client_error("404", 404), "there is no bucket 'photos'; check CARTEXT_BUCKET"),
-        (client_error("403", 403), "permission denied"),
-        (client_error("400", 400, "odd"), "bucket 'photos': 400: odd"),
+        (client_error("NoSuchBucket", 404), "there is no bucket 'photos'; check CARTEXT_BUCKET"),
+        (client_error("AccessDenied", 403), "S3 ListObjectsV2: permission denied"),
+        (client_error("PermanentRedirect", 301), "set AWS_REGION to the bucket's region"),
     ],
 )
 def test_a_bucket_that_cannot_be_used_is_told(bucket_of, error: Exception, told: str) -> None:
+    bucket = bucket_of(client(list_objects_v2=Scripted(error)))
     with pytest.raises(RunError, match=told):
-        bucket_of(client(head_bucket=Scripted(error))).check()
+        bucket.check()
+    with pytest.raises(RunError, match=told):
+        list(bucket.pages())
 
 
 @pytest.mark.parametrize("region", ["us-east-1", None])
 def test_a_bucket_in_rekognitions_region_is_fine(bucket_of, region: str | None) -> None:
-    reply = {"BucketRegion": region} if region else {}
-    bucket_of(client(head_bucket=Scripted(reply))).check()
+    s3 = client(list_objects_v2=Scripted(listed_in(region)))
+    bucket_of(s3, prefix="a/").check()
+    # who may list no more than the prefix may ask no more
+    assert s3.list_objects_v2.requests == [{"Bucket": "photos", "Prefix": "a/", "MaxKeys": 1}]
 
 
 def test_a_bucket_in_another_region_is_told_with_the_remedy(bucket_of) -> None:
-    s3 = client(head_bucket=Scripted({"BucketRegion": "eu-west-1"}))
+    s3 = client(list_objects_v2=Scripted(listed_in("eu-west-1")))
     with pytest.raises(RunError, match=r"is in eu-west-1.*set AWS_REGION=eu-west-1"):
         bucket_of(s3).check()
-    s3 = client(list_objects_v2=Scripted(client_error("PermanentRedirect", 301)))
-    with pytest.raises(RunError, match="another region than us-east-1; set AWS_REGION"):
-        list(bucket_of(s3).pages())
+
+
+ENTRY = {"Key": "1.jpg", "Size": 3, "ETag": '"a"'}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"Contents": [ENTRY]},
+        {"IsTruncated": True, "Contents": [ENTRY]},
+        {"IsTruncated": True, "Contents": [ENTRY], "NextContinuationToken": ""},
+        {"IsTruncated": "false", "Contents": [ENTRY]},
+        {"IsTruncated": False, "Contents": ENTRY},
+        {"IsTruncated": False, "Contents": [{"Key": "1.jpg", "ETag": '"a"'}]},
+        {"IsTruncated": False, "Contents": [{**ENTRY, "Size": -1}]},
+        {"IsTruncated": False, "Contents": [{**ENTRY, "Size": None}]},
+        {"IsTruncated": False, "Contents": [{**ENTRY, "Key": ""}]},
+        [],
+        None,
+        "<html>",
+    ],
+    ids=repr,
+)
+def test_a_page_that_is_malformed_is_neither_believed_nor_the_end(bucket_of, page: Any) -> None:
+    good = {"IsTruncated": False, "Contents": [ENTRY]}
+    listing = Scripted(page, good)
+    assert keys_of(bucket_of(client(list_objects_v2=listing))) == ["1.jpg"]
+    assert listing.calls == 2
+    with pytest.raises(PassingError, match="MalformedError"):
+        keys_of(bucket_of(client(list_objects_v2=Scripted(page))))
+
+
+def test_pages_that_repeat_their_token_do_not_go_on_for_ever(bucket_of) -> None:
+    again = {"IsTruncated": True, "Contents": [ENTRY], "NextContinuationToken": "x"}
+    listing = Scripted(again, again, {"IsTruncated": False})
+    assert keys_of(bucket_of(client(list_objects_v2=listing))) == ["1.jpg"]
+    with pytest.raises(PassingError, match="does not say where"):
+        keys_of(bucket_of(client(list_objects_v2=Scripted(again))))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +283,7 @@ def test_what_is_over_5_mb_goes_by_reference_and_is_not_downloaded_whole(bucket_
         return png()
 
     body = SimpleNamespace(read=take, close=lambda: None)
-    reply = {"ContentLength": MAX_INLINE_BYTES + 1, "Body": body}
+    reply = {"ContentLength": MAX_INLINE_BYTES + 1, "ETag": etag(b""), "Body": body}
     bucket = bucket_of(client(get_object=Scripted(reply)))
     assert bucket.download("1.jpg") is None
     assert read[0] is not None
@@ -273,7 +321,8 @@ def test_a_download_that_breaks_a_limit(
 
 def test_a_download_that_is_cut_is_made_again(bucket_of) -> None:
     bodies = [StreamingBody(io.BytesIO(data), len(png())) for data in (png()[:20], png())]
-    get = Scripted(*({"ContentLength": len(png()), "Body": body} for body in bodies))
+    whole = {"ContentLength": len(png()), "ETag": etag(png())}
+    get = Scripted(*({**whole, "Body": body} for body in bodies))
     assert bucket_of(client(get_object=get)).download("1.jpg") == png()
     assert get.calls == 2
 
@@ -284,12 +333,44 @@ def test_no_permission_to_download_stops_the_run(bucket_of) -> None:
         bucket_of(s3).download("1.jpg")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"ContentLength": 0, "Body": io.BytesIO(b"")},
+        {"ContentLength": 10, "ETag": etag(png()), "Body": io.BytesIO(png()[:10])},
+        {"ContentLength": 6, "Body": io.BytesIO(b"<html>")},
+        {"ETag": etag(png()), "Body": io.BytesIO(png())},
+        {"ContentLength": len(png()), "ETag": etag(png())},
+        {},
+    ],
+    ids=repr,
+)
+def test_content_that_is_not_the_objects_own_is_fetched_again(bucket_of, odd: Any) -> None:
+    good = {"ContentLength": len(png()), "ETag": etag(png()), "Body": io.BytesIO(png())}
+    assert bucket_of(client(get_object=Scripted(odd, good))).download("1.jpg") == png()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"ETag": '"0123456789abcdef0123456789abcdef"', "ServerSideEncryption": "aws:kms"},
+        {"ETag": '"0123456789abcdef0123456789abcdef"', "SSECustomerAlgorithm": "AES256"},
+        {"ETag": '"0123456789abcdef0123456789abcdef-2"'},
+    ],
+    ids=repr,
+)
+def test_an_etag_that_is_no_md5_proves_nothing(bucket_of, reply: dict[str, Any]) -> None:
+    reply = {**reply, "ContentLength": len(png()), "Body": io.BytesIO(png())}
+    assert bucket_of(client(get_object=Scripted(reply))).download("1.jpg") == png()
+
+
 def test_what_rekognition_cannot_read_is_told_apart(bucket_of) -> None:
     def why(answer: object) -> ImageError:
-        s3 = client(head_object=Scripted(answer))
-        return bucket_of(s3).why_not_readable("1.jpg")
+        return bucket_of(client(get_object=Scripted(answer))).why_not_readable("1.jpg")
 
-    assert str(why(client_error("404", 404))).startswith("gone: ")
-    assert str(why({})).startswith("not readable by Rekognition though it is there")
+    assert str(why(client_error("NoSuchKey", 404))).startswith("gone: ")
+    assert str(why(client_error("InvalidObjectState", 403))).startswith("archived: ")
+    there = {"Body": io.BytesIO(b"x")}
+    assert str(why(there)).startswith("not readable by Rekognition though it is there")
     with pytest.raises(RunError, match="permission denied"):
-        why(client_error("403", 403))
+        why(client_error("AccessDenied", 403))

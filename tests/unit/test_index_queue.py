@@ -46,7 +46,8 @@ def message(body: str, **attributes: str) -> dict[str, Any]:
     return arrived({"MessageBody": body, "MessageAttributes": values})
 
 
-decisions = st.builds(Decision, runs, st.integers(0, 99), indexes, st.text(), st.none() | labels)
+etags = st.from_regex(r'"[0-9a-f]{32}(-[0-9]{1,5})?"', fullmatch=True) | st.just("")
+decisions = st.builds(Decision, runs, st.integers(0, 99), indexes, etags, st.none() | labels)
 
 
 @given(decisions, st.integers(1, 1000))
@@ -57,7 +58,7 @@ def test_an_image_comes_as_it_was_sent(decision: Decision, receives: int) -> Non
     assert (got.run, got.shard, got.index) == (decision.run, decision.shard, decision.index)
     assert (got.etag, got.label) == (decision.etag, decision.label)
     assert (got.receives, got.receipt) == (receives, "r")
-    assert not (got.end or got.foreign_end or got.problem)
+    assert not (got.end or got.foreign_end or got.problem or got.by_hand)
 
 
 @given(run=runs, shard=st.integers(0, 99), more=st.integers(1, 99), expected=st.integers(0, 10**12))
@@ -82,9 +83,9 @@ def test_attributes_are_what_sqs_takes() -> None:
 
 
 def test_a_bare_message_belongs_to_the_own_run() -> None:
-    got = parse({"ReceiptHandle": "r", "Body": "2.jpg"}, "mine")
-    assert (got.run, got.index, got.label, got.receives) == ("mine", "2.jpg", None, 1)
-    got = parse({"ReceiptHandle": "r", "Body": "-1"}, "mine")
+    got = parse(message("2.jpg"), "mine")
+    assert (got.run, got.index, got.label, got.by_hand) == ("mine", "2.jpg", None, True)
+    got = parse(message("-1"), "mine")
     assert (got.run, got.foreign_end, got.end) == ("mine", True, None)
 
 
@@ -109,6 +110,17 @@ BIG = "9" * 40
         message("2.jpg", found='{"etag":7}'),
         message("2.jpg", found="[" * 100_000),
         message("2.jpg", shard="first"),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":NaN}}'),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":Infinity}}'),
+        message("2.jpg", found='{"label":{"name":"Car","confidence":1e999}}'),
+        message("2.jpg", found=json.dumps({"etag": '"a"\r\nx: y'})),
+        message("2.jpg", found=json.dumps({"etag": '"\u202e"'})),
+        message("2.jpg", found=json.dumps({"etag": '"\ud800"'})),
+        message("2.jpg", run="ledger.sqlite3"),
+        message("2.jpg", run="ledger.sqlite3-wal"),
+        message("-1", run="text.lock"),
+        message("-1", expected=str(2**63 - 1), shard="0", shards="1"),
+        message("-1", expected="3", shard="0", shards=str(10**18)),
         message("-1", expected="many", shard="0", shards="1"),
         message("-1", expected="3"),
         message("-1", expected="3", shard="1", shards="1"),
@@ -248,10 +260,35 @@ def test_a_receive_asks_for_what_it_needs(queue_of) -> None:
     assert asked["MessageAttributeNames"] == ["All"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"Messages": [{"ReceiptHandle": "r", "Attributes": {"ApproximateReceiveCount": "1"}}]},
+        {"Messages": [{"Body": "2.jpg", "Attributes": {"ApproximateReceiveCount": "1"}}]},
+        {"Messages": [{**message("2.jpg"), "ReceiptHandle": ""}]},
+        {"Messages": [{**message("2.jpg"), "Attributes": {"ApproximateReceiveCount": "many"}}]},
+        {"Messages": [{**message("2.jpg"), "Attributes": {}}]},
+        {"Messages": [None]},
+        {"Messages": message("2.jpg")},
+        [],
+        None,
+        "<html>",
+    ],
+    ids=repr,
+)
+def test_a_receive_that_is_malformed_is_made_again(queue_of, answer: Any) -> None:
+    queue = queue_of(receive_message=Scripted(answer, {"Messages": [message("2.jpg")]}))
+    assert [got.index for got in queue.receive(10)] == ["2.jpg"]
+
+
 def test_max_receives(queue_of) -> None:
-    policy = {"Attributes": {"RedrivePolicy": '{"maxReceiveCount":"7"}'}}
+    arn = {"QueueArn": "arn:aws:sqs:us-east-1:1:index"}
+    policy = {"Attributes": {**arn, "RedrivePolicy": '{"maxReceiveCount":"7"}'}}
     assert queue_of(get_queue_attributes=Scripted(policy)).max_receives() == 7
-    assert queue_of(get_queue_attributes=Scripted({})).max_receives() is None
+    none = {"Attributes": arn}
+    assert queue_of(get_queue_attributes=Scripted(none)).max_receives() is None
+    # an empty answer is none at all
+    assert queue_of(get_queue_attributes=Scripted({}, policy)).max_receives() == 7
 
 
 @pytest.mark.parametrize(
@@ -270,7 +307,11 @@ def test_empty_is_all_three_counters(queue_of, counters: tuple[int, ...], empty:
     [
         (client_error("AWS.SimpleQueueService.NonExistentQueue"), RunError, "there is no queue"),
         (client_error("AccessDenied", 403), RunError, "permission denied"),
-        (client_error("Strange"), RunError, "http://queue.test/1/index: Strange: so it is"),
+        (
+            client_error("Strange"),
+            PassingError,
+            "SQS ReceiveMessage failed for .*Strange: so it is",
+        ),
         (client_error("RequestThrottled"), OutageError, "no answer"),
         (client_error("InternalError", 500), PassingError, "failed for"),
     ],

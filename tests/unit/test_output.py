@@ -154,7 +154,7 @@ def test_a_full_disk_is_told_in_one_clear_line(
             write_results(tmp_path, [result("1.jpg", "new")])
     told = str(raised.value)
     assert told.startswith(f"cannot write {tmp_path}/")
-    assert "(No space left on device); check the disk's free space" in told
+    assert "(No space left on device); make room on its disk" in told
     assert len(told.splitlines()) == 1
     assert read(tmp_path) == before
     assert len(list(tmp_path.iterdir())) == 2
@@ -165,7 +165,7 @@ def test_a_really_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda _, *a, **k: opened(Path("/dev/full"), *a, **k))
+    monkeypatch.setattr(Path, "open", lambda _, __, **k: opened(Path("/dev/full"), "w", **k))
     with pytest.raises(RunError, match="No space left on device"):
         write_results(tmp_path, [result(f"{number}.jpg", "x" * 1000) for number in range(100)])
     assert list(tmp_path.iterdir()) == []

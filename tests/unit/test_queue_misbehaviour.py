@@ -151,10 +151,7 @@ class World:
         return client(detect_text=detect_text, detect_labels=detect_labels)
 
     def _is_kept(self, message: Message, ledger: SqliteLedger) -> None:
-        got = parse(
-            {"ReceiptHandle": "", "Body": message.body, "MessageAttributes": message.attributes},
-            RUN,
-        )
+        got = parse(message.as_received(), RUN)
         assert not got.problem, "a message that nobody understood is deleted"
         if got.end:
             assert expected(ledger.progress(got.run)) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -152,18 +153,18 @@ def test_what_is_wrong_with_the_image_is_its_failure(recognizer, code: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("head", "kind", "told"),
+    ("get", "kind", "told"),
     [
-        (client_error("404", 404), ImageError, "gone"),
-        (client_error("403", 403), RunError, "permission denied"),
-        ({}, ImageError, "not readable by Rekognition though it is there"),
+        (client_error("NoSuchKey", 404), ImageError, "gone"),
+        (client_error("AccessDenied", 403), RunError, "permission denied"),
+        ({"Body": io.BytesIO(b"x")}, ImageError, "not readable by Rekognition though it is there"),
     ],
 )
 def test_an_s3_object_that_rekognition_cannot_get(
-    recognizer, head: Any, kind: type[Exception], told: str
+    recognizer, get: Any, kind: type[Exception], told: str
 ) -> None:
     answer = Scripted(client_error("InvalidS3ObjectException"))
-    s3 = client(head_object=Scripted(head))
+    s3 = client(get_object=Scripted(get))
     with pytest.raises(kind, match=told):
         recognizer(s3, detect_labels=answer).label("1.jpg")
     assert answer.calls == 1

@@ -276,13 +276,12 @@ def test_a_crash_before_the_end_mark_is_on_the_queue_does_not_lose_it(scene: Sce
 
 
 def test_a_asks_for_the_bucket_before_anything_is_paid_for(scene: Scene) -> None:
-    def head(**_: Any) -> Any:
-        raise client_error("404", 404)
-
-    scene.images("1.jpg").s3.head_bucket = head
-    with pytest.raises(RunError, match="there is no bucket 'photos'"):
-        scene.start(LabelWorker)
-    assert (scene.asked, scene.s3.listings) == ([], [])
+    there = {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}
+    listing = scene.s3.list_objects_v2
+    scene.s3.list_objects_v2 = lambda **_: {**listing(**_), "ResponseMetadata": there}
+    with pytest.raises(RunError, match="set AWS_REGION=eu-west-1"):
+        scene.images("1.jpg").start(LabelWorker)
+    assert (scene.asked, scene.left) == ([], [])
 
 
 def test_when_very_many_images_fail_it_is_not_the_images(
@@ -492,7 +491,7 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         scene.queue,
         "get_queue_attributes",
-        lambda **_: {"Attributes": {"RedrivePolicy": '{"maxReceiveCount": 2}'}},
+        lambda **_: {"Attributes": {"QueueArn": "q", "RedrivePolicy": '{"maxReceiveCount": 2}'}},
     )
     scene.queue.second = 0.005
     scene.found("1.jpg").end(1).text = fail

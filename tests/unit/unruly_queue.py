@@ -40,6 +40,15 @@ class Message:
     receipt: str | None = None
     deleted: bool = False
 
+    def as_received(self) -> Json:
+        """As SQS hands it out."""
+        return {
+            "ReceiptHandle": self.receipt,
+            "Body": self.body,
+            "MessageAttributes": self.attributes,
+            "Attributes": {"ApproximateReceiveCount": str(self.receives)},
+        }
+
 
 @dataclass
 class UnrulyQueue:
@@ -147,12 +156,7 @@ class UnrulyQueue:
         receipt = f"{id(message)}-{message.receives}"
         message.receipt = receipt
         self._receipts[receipt] = message
-        return {
-            "ReceiptHandle": receipt,
-            "Body": message.body,
-            "MessageAttributes": message.attributes,
-            "Attributes": {"ApproximateReceiveCount": str(message.receives)},
-        }
+        return message.as_received()
 
     def _by(self, receipt: str) -> Message | None:
         message = self._receipts[receipt]
@@ -194,6 +198,7 @@ class UnrulyQueue:
             now = time.monotonic()
             visible = sum(m.visible_from <= now for m in self.messages)
             known = {
+                "QueueArn": "arn:aws:sqs:us-east-1:1:index",
                 "RedrivePolicy": json.dumps({"maxReceiveCount": 10**9}),
                 "ApproximateNumberOfMessages": str(visible),
                 "ApproximateNumberOfMessagesNotVisible": str(len(self.messages) - visible),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
+from botocore.parsers import ResponseParserError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -17,8 +18,17 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_base
+from urllib3.exceptions import HTTPError
 
-from workers.aws.codes import PartlyFailedError, code_of, is_passing, translated
+from workers.aws.deadline import deadline
+from workers.aws.meaning import (
+    FROM_AWS,
+    MalformedError,
+    code_of,
+    is_passing,
+    text_of,
+    translated,
+)
 from workers.errors import StoppedError
 from workers.settings import Settings
 from workers.threads.stop import Stop
@@ -29,6 +39,19 @@ T = TypeVar("T")
 
 # seconds, full jitter
 BACKOFF = wait_random_exponential(multiplier=0.2, max=10)
+# what the SDK and `read` raise over an answer that is not like the service's own
+NOT_UNDERSTOOD = (
+    ResponseParserError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    # of a body that breaks off
+    HTTPError,
+    OSError,
+)
 
 
 class Calls:
@@ -39,13 +62,20 @@ class Calls:
         self._stop = stop
         self._backoff = backoff
 
-    def call(self, what: str, function: Callable[[], T]) -> T:
-        """Calls `function` until it answers, for `retry_seconds` at most (full jitter, logged).
+    def call(
+        self,
+        what: str,
+        request: Callable[[], Any],
+        read: Callable[[Any], T],
+        about_image: bool = False,
+    ) -> T:
+        """Makes a request until it has an answer that `read` understands.
 
-        Raises ClientError as it is where the error is about this one request, PassingError when
-        the service failed all the time, OutageError when it could not be reached or refused by
-        throttling all the time, RunError when nobody's request can succeed (permission, login,
-        bucket, queue), StoppedError when the worker stops in between.
+        For `retry_seconds` at most (full jitter, logged), each attempt within a deadline. Raises
+        by `workers.aws.meaning`: ImageError where the call is about an image that can never
+        succeed, PassingError when the service failed all the time, OutageError when it could not be
+        reached or refused by throttling all the time, RunError when nobody's request can succeed,
+        StoppedError when the worker stops in between.
         """
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
@@ -56,12 +86,22 @@ class Calls:
             before_sleep=lambda state: _log_retry(what, state),
             reraise=True,
         )
+
+        def attempt() -> T:
+            with deadline(self._stop):
+                try:
+                    return read(request())
+                except BotoCoreError:
+                    raise
+                except NOT_UNDERSTOOD as error:
+                    raise MalformedError(f"{type(error).__name__}: {error}") from error
+
         try:
-            return retrying(function)
-        except (ClientError, BotoCoreError, PartlyFailedError) as error:
+            return retrying(attempt)
+        except FROM_AWS as error:
             if is_passing(error) and self._stop:
                 raise StoppedError from error
-            raise translated(error, what, self._settings) from error
+            raise translated(error, what, self._settings, about_image) from error
 
 
 def _log_retry(what: str, state: RetryCallState) -> None:
@@ -71,6 +111,7 @@ def _log_retry(what: str, state: RetryCallState) -> None:
         "retry",
         call=what,
         error=code_of(error) if error else None,
+        said=text_of(error)[:200] if error else None,
         attempt=state.attempt_number,
         sleep=round(state.next_action.sleep, 2),
     )

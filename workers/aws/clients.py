@@ -8,10 +8,12 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, NoRegionError
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
 from workers.aws import fast
-from workers.aws.codes import translated
+from workers.aws.deadline import watch_connections
+from workers.aws.meaning import translated
+from workers.errors import RunError
 from workers.settings import Settings
 
 
@@ -27,6 +29,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
         **fast.CONFIG,
     )
     try:
+        watch_connections()
         sdk = botocore.session.Session()
         fast.speed_up(sdk)
         # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
@@ -35,6 +38,11 @@ def make_clients(settings: Settings, *services: str) -> Any:
         if not session.region_name:
             # S3 alone would do without, in a region of its own choice
             raise NoRegionError
+        if session.get_credentials() is None:
+            # a client that is made without would never look for them again
+            raise NoCredentialsError
         return [session.client(service, config=config) for service in services]
-    except (BotoCoreError, ValueError) as error:
-        raise translated(error, "AWS", settings) from error
+    except ValueError as error:
+        raise RunError(f"AWS: {error}") from error
+    except BotoCoreError as error:
+        raise translated(error, "AWS", settings, about_image=False) from error

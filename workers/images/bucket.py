@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
-from workers.aws.codes import code_of, error_message
+from workers.aws.meaning import MalformedError
 from workers.errors import ImageError, RunError
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
 HEAD_BYTES = 256 * 1024
+MD5_ETAG = re.compile('"([0-9a-f]{32})"')
+# with these the ETag is the content's MD5
+PLAIN_ENCRYPTION = (None, "AES256")
+
+_listing = reader(Listing)
 
 
 class Bucket:
@@ -35,15 +41,10 @@ class Bucket:
 
     def check(self) -> None:
         """Raises RunError when the bucket is not there, not ours, or in another region."""
-        try:
-            reply = self._calls.call(
-                "S3 HeadBucket", lambda: self._s3.head_bucket(Bucket=self.name)
-            )
-        except ClientError as error:
-            if code_of(error) == "404":
-                raise RunError(f"there is no bucket {self.name!r}; check CARTEXT_BUCKET") from error
-            raise RunError(f"bucket {self.name!r}: {error_message(error)}") from error
-        region = reply.get("BucketRegion", self.region)
+        # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix
+        reply = self._calls.call("S3 ListObjectsV2", lambda: self._list(MaxKeys=1), dict)
+        headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        region = headers.get("x-amz-bucket-region", self.region)
         if region != self.region:
             raise RunError(
                 f"bucket {self.name!r} is in {region}, but Rekognition is asked in "
@@ -52,33 +53,30 @@ class Bucket:
 
     def pages(self, whole: bool = False) -> Iterator[list[Image]]:
         """Lists this shard's images, or those of all shards, up to 1,000 a page, by key."""
-        token: dict[str, Any] = {}
+        token: str | None = None
         while True:
-            request: dict[str, Any] = {
-                "Bucket": self.name,
-                "Prefix": self._settings.prefix,
-                **token,
-            }
-            reply = self._calls.call("S3 ListObjectsV2", lambda r=request: self._list(r))  # type: ignore[misc]
+            page = self._page(token)
             yield [
                 Image(entry["Key"], entry["Size"], entry["ETag"])
-                for entry in reply.get("Contents", [])
+                for entry in page.get("Contents", [])
                 if not entry["Key"].endswith("/") and (whole or self._in_shard(entry["Key"]))
             ]
-            if not reply.get("IsTruncated"):
+            if not page["IsTruncated"]:
                 return
-            token = {"ContinuationToken": reply["NextContinuationToken"]}
+            token = page["NextContinuationToken"]
 
-    def _list(self, request: dict[str, Any]) -> Any:
-        try:
-            return self._s3.list_objects_v2(**request)
-        except ClientError as error:
-            if code_of(error) in {"PermanentRedirect", "AuthorizationHeaderMalformed"}:
-                raise RunError(
-                    f"bucket {self.name!r} is in another region than {self.region}; set "
-                    "AWS_REGION to the bucket's region"
-                ) from error
-            raise
+    def _page(self, token: str | None) -> Listing:
+        def read(reply: Any) -> Listing:
+            page = _listing(reply)
+            if page["IsTruncated"] and page.get("NextContinuationToken") in {None, token}:
+                raise MalformedError("the listing goes on, but does not say where")
+            return page
+
+        where = {} if token is None else {"ContinuationToken": token}
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(**where), read)
+
+    def _list(self, **request: Any) -> Any:
+        return self._s3.list_objects_v2(Bucket=self.name, Prefix=self._settings.prefix, **request)
 
     def _in_shard(self, key: str) -> bool:
         return shard_of(key, self._settings.shards) == self._settings.shard
@@ -90,17 +88,12 @@ class Bucket:
         longer than `max_side` pixels.
         """
         condition: Any = {"IfMatch": etag} if etag else {}
-
-        def get() -> tuple[int, bytes]:
-            reply = self._s3.get_object(Bucket=self.name, Key=index, **condition)
-            size = reply["ContentLength"]
-            with closing(reply["Body"]) as body:
-                return size, body.read(None if size <= MAX_INLINE_BYTES else HEAD_BYTES)
-
-        try:
-            size, data = self._calls.call("S3 GetObject", get)
-        except ClientError as error:
-            raise ImageError(_why_not_read(error)) from error
+        size, data = self._calls.call(
+            "S3 GetObject",
+            lambda: self._s3.get_object(Bucket=self.name, Key=index, **condition),
+            _content,
+            about_image=True,
+        )
         if broken := broken_size(size) or broken_content(data, max_side):
             raise ImageError(broken)
         return data if size <= MAX_INLINE_BYTES else None
@@ -108,29 +101,47 @@ class Bucket:
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
 
-        Raises RunError when the permission to read objects is missing.
+        Raises what `Calls.call` raises when the object cannot be asked for.
         """
         try:
             self._calls.call(
-                "S3 HeadObject", lambda: self._s3.head_object(Bucket=self.name, Key=index)
+                "S3 GetObject",
+                # not HeadObject, whose errors have no body to tell them apart
+                lambda: self._s3.get_object(Bucket=self.name, Key=index, Range="bytes=0-0"),
+                lambda reply: reply["Body"].close(),
+                about_image=True,
             )
-        except ClientError as error:
-            return ImageError(_why_not_read(error))
+        except ImageError as error:
+            return error
         return ImageError(
             "not readable by Rekognition though it is there: archived, or encrypted with a key "
             "that may not be used"
         )
 
 
+def _content(reply: Any) -> tuple[int, bytes]:
+    """Size and bytes of an object, of a large one only the first; MalformedError if they differ
+    from what the answer says of them.
+    """
+    size, etag = int(reply["ContentLength"]), str(reply["ETag"])
+    whole = size <= MAX_INLINE_BYTES
+    with closing(reply["Body"]) as body:
+        data: bytes = body.read(None if whole else HEAD_BYTES)
+    digest = MD5_ETAG.fullmatch(etag)
+    plain = (
+        reply.get("ServerSideEncryption") in PLAIN_ENCRYPTION
+        and "SSECustomerAlgorithm" not in reply
+    )
+    if (
+        whole
+        and plain
+        and digest
+        and hashlib.md5(data, usedforsecurity=False).hexdigest() != digest[1]
+    ):
+        raise MalformedError(f"{len(data)} bytes whose MD5 is not the ETag {etag}")
+    return size, data
+
+
 def shard_of(key: str, shards: int) -> int:
     """The shard, from 0, that a key belongs to."""
     return zlib.crc32(key.encode()) % shards
-
-
-def _why_not_read(error: ClientError) -> str:
-    code = code_of(error)
-    if code in {"NoSuchKey", "404"}:
-        return "gone: the object is no longer in the bucket"
-    if code in {"PreconditionFailed", "412"}:
-        return "replaced: the object is no longer the one whose label was found"
-    return error_message(error)

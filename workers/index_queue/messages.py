@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from workers.model import Decision, Found, Label, ShardEnd, dump, load
-from workers.settings import RUN_NAME
+from workers.aws.answers import MessageAnswer
+from workers.model import Decision, Found, Label, ShardEnd, dump, filed, load
+from workers.settings import run_name_problem
 
 END_MARK = "-1"
-# a bigger number is nobody's count, and no ledger holds it
-MOST = 2**63
+# bigger numbers are nobody's counts: a run that believed them could never end
+MOST_IMAGES, MOST_SHARDS = 10**12, 10_000
+# it goes into the header of a request
+ETAG = re.compile(r'(W/)?"?[\x21\x23-\x7e]{0,200}"?')
 # SQS carries what XML 1.0 does
 NOT_SENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -20,7 +23,8 @@ NOT_SENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 class Received:
     """A message as it came: an image's index, or a shard's end, or neither (`problem`).
 
-    `end` without counts (None in `shards`) comes from somebody else's label worker.
+    A `foreign_end` has no counts: it comes from somebody else's label worker. An image that says
+    nothing of its picture is asked for `by_hand`; no end counts it.
     """
 
     receipt: str
@@ -30,9 +34,15 @@ class Received:
     shard: int = 0
     etag: str = ""
     label: Label | None = None
+    by_hand: bool = False
     end: ShardEnd | None = None
     foreign_end: bool = False
     problem: str | None = None
+
+    @property
+    def filed(self) -> str:
+        """Under what the ledgers file its image."""
+        return filed(self.index, self.by_hand)
 
 
 def _attribute(value: str | int) -> dict[str, str]:
@@ -66,32 +76,25 @@ def end_entry(end: ShardEnd) -> dict[str, Any]:
     }
 
 
-def parse(message: dict[str, Any], own_run: str) -> Received:
+def parse(message: MessageAnswer, own_run: str) -> Received:
     """Reads a message; one without a run belongs to `own_run`."""
     attributes = {
         name: value.get("StringValue", "")
         for name, value in message.get("MessageAttributes", {}).items()
     }
-    receipt = message["ReceiptHandle"]
-    receives = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+    body, receipt = message["Body"], message["ReceiptHandle"]
+    receives = int(message["Attributes"]["ApproximateReceiveCount"])
     run = attributes.get("run", own_run)
-    body = message["Body"]
     try:
-        if not re.fullmatch(RUN_NAME, run):
-            raise ValueError(f"the run's name {run!r} is not one")
+        if problem := run_name_problem(run):
+            raise ValueError(problem)
         if body == END_MARK and "expected" not in attributes:
             return Received(receipt, receives, run, foreign_end=True)
         if body == END_MARK:
-            end = ShardEnd(
-                run,
-                int(attributes["shard"]),
-                int(attributes["shards"]),
-                int(attributes["expected"]),
-            )
-            if not (0 <= end.shard < end.shards < MOST and 0 <= end.expected < MOST):
-                raise ValueError(f"the end's numbers do not fit: {end}")
-            return Received(receipt, receives, run, end=end)
+            return Received(receipt, receives, run, end=_end(run, attributes))
         found = load(Found, attributes.get("found", "{}"))
+        if not ETAG.fullmatch(found.etag):
+            raise ValueError(f"{found.etag!r} is no ETag")
         return Received(
             receipt,
             receives,
@@ -100,9 +103,18 @@ def parse(message: dict[str, Any], own_run: str) -> Received:
             shard=int(attributes.get("shard", 0)),
             etag=found.etag,
             label=found.label,
+            by_hand="found" not in attributes,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Received(receipt, receives, own_run, problem=f"{body[:80]!r}: {error}")
+    except (ValueError, KeyError, RecursionError) as error:
+        problem = f"{body[:80]!r}: {' '.join(str(error).split())[:300]}"
+        return Received(receipt, receives, own_run, problem=problem)
+
+
+def _end(run: str, attributes: dict[str, str]) -> ShardEnd:
+    shard, shards, expected = (int(attributes[name]) for name in ("shard", "shards", "expected"))
+    if not (0 <= shard < shards <= MOST_SHARDS and 0 <= expected <= MOST_IMAGES):
+        raise ValueError(f"the end's numbers do not fit: shard {shard} of {shards}, {expected}")
+    return ShardEnd(run, shard, shards, expected)
 
 
 def unsendable(index: str) -> str | None:

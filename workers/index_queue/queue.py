@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from botocore.exceptions import ClientError
 
+from workers.aws.answers import AttributesAnswer, BatchAnswer, MessagesAnswer, NotDone, reader
 from workers.aws.calls import Calls
-from workers.aws.codes import PartlyFailedError, error_message
+from workers.aws.meaning import PartlyFailedError
 from workers.errors import RunError
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import Received, parse
@@ -19,6 +19,8 @@ from workers.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -28,6 +30,9 @@ COUNTERS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+
+read_messages, read_attributes = reader(MessagesAnswer), reader(AttributesAnswer)
+read_batch = reader(BatchAnswer)
 
 
 class IndexQueue:
@@ -46,24 +51,37 @@ class IndexQueue:
 
         Raises RunError when the queue is not there or may not be used.
         """
-        policy = self._attributes(["RedrivePolicy"]).get("RedrivePolicy")
-        return int(json.loads(policy)["maxReceiveCount"]) if policy else None
+
+        def read(attributes: dict[str, str]) -> int | None:
+            policy = attributes.get("RedrivePolicy")
+            return int(json.loads(policy)["maxReceiveCount"]) if policy else None
+
+        # without one that every queue has, an answer without the policy would be an empty one
+        return self._ask(["RedrivePolicy", "QueueArn"], read)
 
     def is_empty(self) -> bool:
         """Whether all three counters of the queue are 0."""
-        return not any(int(value) for value in self._attributes([*COUNTERS]).values())
 
-    def _attributes(self, names: list[Any]) -> dict[str, str]:
-        reply = self._call(
+        def read(attributes: dict[str, str]) -> bool:
+            return not any(int(attributes[name]) for name in COUNTERS)
+
+        return self._ask([*COUNTERS], read)
+
+    def _ask(self, names: list[Any], read: Callable[[dict[str, str]], T]) -> T:
+        return self._call(
             "SQS GetQueueAttributes",
             lambda: self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names),
+            lambda reply: read(read_attributes(reply)["Attributes"]),
         )
-        attributes: dict[str, str] = reply.get("Attributes", {})
-        return attributes
 
     def receive(self, most: int, seconds: int | None = None) -> list[Received]:
         """Waits up to `seconds` (or `poll_seconds`) for up to `most` (10 at most) messages."""
-        reply = self._call(
+
+        def read(reply: Any) -> list[Received]:
+            messages = read_messages(reply).get("Messages", [])
+            return [parse(message, self._settings.run) for message in messages]
+
+        return self._call(
             "SQS ReceiveMessage",
             lambda: self._sqs.receive_message(
                 QueueUrl=self._url,
@@ -73,8 +91,8 @@ class IndexQueue:
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 MessageAttributeNames=["All"],
             ),
+            read,
         )
-        return [parse(message, self._settings.run) for message in reply.get("Messages", [])]
 
     def send(self, entries: list[dict[str, Any]]) -> None:
         """Sends up to 10 messages; returns when SQS has all of them."""
@@ -96,39 +114,39 @@ class IndexQueue:
 
     def _batch(
         self, what: str, operation: Callable[..., Any], entries: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
+    ) -> list[NotDone]:
         """Makes a batch call until every entry is taken; returns those that never can be."""
         pending = {str(number): entry for number, entry in enumerate(entries)}
-        refused: list[dict[str, Any]] = []
+        refused: list[NotDone] = []
 
-        def attempt() -> None:
-            request = [{"Id": number, **entry} for number, entry in pending.items()]
-            reply = operation(QueueUrl=self._url, Entries=request)
-            for entry in reply.get("Successful", []):
+        def request() -> Any:
+            rest = [{"Id": number, **entry} for number, entry in pending.items()]
+            return operation(QueueUrl=self._url, Entries=rest)
+
+        def read(reply: Any) -> None:
+            answer, asked = read_batch(reply), len(pending)
+            for entry in answer.get("Successful", []):
                 pending.pop(entry["Id"], None)
             refused.extend(
                 entry
-                for entry in reply.get("Failed", [])
-                if entry.get("SenderFault") and pending.pop(entry["Id"], None)
+                for entry in answer.get("Failed", [])
+                if entry["SenderFault"] and pending.pop(entry["Id"], None) is not None
             )
             if pending:
-                raise PartlyFailedError(f"{len(pending)} of {len(request)} entries failed")
+                raise PartlyFailedError(f"{len(pending)} of {asked} entries failed")
 
-        self._call(what, attempt)
+        self._call(what, request, read)
         for entry in refused:
-            log.debug("entry refused", call=what, error=entry.get("Code"))
+            log.debug("entry refused", call=what, error=entry["Code"])
         return refused
 
-    def _call(self, what: str, function: Callable[[], Any]) -> Any:
+    def _call(self, what: str, request: Callable[[], Any], read: Callable[[Any], T]) -> T:
         def counted() -> Any:
             with self._lock:
                 self.calls_made += 1
-            return function()
+            return request()
 
-        try:
-            return self._calls.call(what, counted)
-        except ClientError as error:
-            raise RunError(f"{what} on {self._url}: {error_message(error)}") from error
+        return self._calls.call(what, counted, read)
 
 
 def _entries(receipts: list[str], **more: Any) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class TextLedger(Protocol):
     """How often all results may be read again without that being what a worker does."""
 
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
-        """Those of the indexes that the text workers have no result of."""
+        """Those of the indexes, as `model.filed` has them, that have no result."""
 
     def complete(self, result: Result) -> Future[None]:
         """Keeps a result; the first one of an index stays."""

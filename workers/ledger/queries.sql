@@ -61,10 +61,14 @@ INSERT OR IGNORE INTO foreign_end VALUES (:run);
 -- progress --
 -- What is done of a run, beside each end that has come; one row without an end where none has
 SELECT coalesce(done, 0), coalesce(with_text, 0), coalesce(failed, 0),
-  EXISTS (SELECT 1 FROM foreign_end WHERE foreign_end.run = asked.run), shard, shards, expected
+  EXISTS (SELECT 1 FROM foreign_end WHERE foreign_end.run = asked.run), coalesce(by_hand, 0),
+  shard, shards, expected
 FROM (SELECT :run AS run) AS asked
-LEFT JOIN text_tally USING (run) LEFT JOIN received_end USING (run);
+LEFT JOIN text_tally USING (run) LEFT JOIN by_hand_tally USING (run)
+LEFT JOIN received_end USING (run);
 
 -- results --
--- The rows and lines of a run in natural order
-SELECT row, line FROM result WHERE run = :run ORDER BY sort_key, idx;
+-- The rows and lines of a run in natural order; one that was asked for by hand, too, is there once
+SELECT row, line FROM result AS r WHERE run = :run AND NOT (unicode(idx) = 1 AND EXISTS
+  (SELECT 1 FROM result WHERE run = :run AND char(1) || idx = r.idx))
+ORDER BY sort_key, idx;

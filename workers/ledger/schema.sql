@@ -35,6 +35,13 @@ CREATE TRIGGER IF NOT EXISTS tally_decision AFTER INSERT ON decision BEGIN
     failed = failed + (NEW.failure IS NOT NULL) WHERE run = NEW.run AND shard = NEW.shard;
 END;
 
+-- asked for by hand: filed with a mark before the index, and counted once more here
+CREATE TABLE IF NOT EXISTS by_hand_tally (run TEXT PRIMARY KEY, by_hand INTEGER) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS tally_by_hand AFTER INSERT ON result WHEN unicode(NEW.idx) = 1 BEGIN
+  INSERT OR IGNORE INTO by_hand_tally VALUES (NEW.run, 0);
+  UPDATE by_hand_tally SET by_hand = by_hand + 1 WHERE run = NEW.run;
+END;
+
 CREATE TABLE IF NOT EXISTS text_tally (
   run TEXT PRIMARY KEY, done INTEGER, with_text INTEGER, failed INTEGER
 ) WITHOUT ROWID;

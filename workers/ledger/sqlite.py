@@ -128,7 +128,7 @@ class SqliteLedger:
         row, line = result_row(result)
         values = {
             "run": result.run,
-            "index": result.index,
+            "index": result.filed,
             "sort_key": natural_key(result.index),
             "row": row,
             "line": line,
@@ -144,9 +144,9 @@ class SqliteLedger:
 
     def progress(self, run: str) -> RunProgress:
         rows = self._read("progress", run=run)
-        done, with_text, failed, foreign_end, *_ = rows[0]
-        ends = tuple(ShardEnd(run, *row[4:]) for row in rows if row[4] is not None)
-        return RunProgress(done, with_text, failed, ends, bool(foreign_end))
+        done, with_text, failed, foreign_end, by_hand, *_ = rows[0]
+        ends = tuple(ShardEnd(run, *row[5:]) for row in rows if row[5] is not None)
+        return RunProgress(done, with_text, failed, ends, bool(foreign_end), by_hand)
 
     def results(self, run: str) -> Iterator[ResultRow]:
         return map(ResultRow._make, self._stream("results", run=run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from workers.output.rows import ResultRow, failure_row
 # rewriting takes at most this share of the time, however many results there are
 REWRITE_SHARE = 0.05
 REWRITE_SECONDS = 1.0
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_results(folder: Path, results: Iterable[ResultRow]) -> None:
@@ -44,16 +46,22 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as undo:
             undo.callback(temporary.unlink, missing_ok=True)
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            temporary.unlink(missing_ok=True)
+            # "x": a link that somebody has put there is not followed
+            with temporary.open("x", encoding="utf-8", newline="\n") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
     except OSError as error:
-        raise RunError(
-            f"cannot write {path} ({error.strerror}); check the disk's free space and the folder's "
-            "owner, then start again"
-        ) from error
+        raise RunError(f"cannot write {path} ({error.strerror}); {advice(error)}") from error
+
+
+def advice(error: OSError) -> str:
+    """What a person does about a disk that refuses."""
+    if error.errno in NO_ROOM:
+        return "make room on its disk, then start again"
+    return "check the folder's owner and the disk, then start again"
 
 
 class Output:

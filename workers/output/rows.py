@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from workers.model import Decision, Result, as_plain
+from workers.output.escapes import json_line, visible
 
 SCHEMA_VERSION = 1
-encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ResultRow(NamedTuple):
@@ -36,35 +34,12 @@ def result_row(result: Result) -> ResultRow:
         "failure": result.failure,
         "time": result.time or None,
     }
-    texts = " | ".join(_visible(line.text) for line in result.lines)
-    line = f"{_visible(result.index)}: {texts}" if result.lines else None
-    return ResultRow(_json_row(row), line)
+    texts = " | ".join(visible(line.text) for line in result.lines)
+    line = f"{visible(result.index)}: {texts}" if result.lines else None
+    return ResultRow(json_line(row), line)
 
 
 def failure_row(decision: Decision) -> str:
     """A row of `failed.jsonl`, without the character that ends it."""
     row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
-    return _json_row({**row, "failure": decision.failure})
-
-
-def _json_row(row: dict[str, Any]) -> str:
-    text = encode(row)
-    if text.isascii():
-        return text
-    # these three end a line for many a reader, though not for JSON
-    for character in "\x85\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    # half a surrogate pair has no UTF-8, and its escape is JSON, too
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _visible(text: str) -> str:
-    """The text with what would break a line written as an escape; a backslash is doubled."""
-    if text.isprintable() and "\\" not in text:
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if character == "\\" or unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"}
-        else character
-        for character in text
-    )
+    return json_line({**row, "failure": decision.failure})

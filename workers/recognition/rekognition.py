@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from workers.aws.answers import LabelAnswer, LabelsAnswer, TextAnswer, TextsAnswer, reader
 from workers.aws.calls import Calls
-from workers.aws.codes import code_of, error_message, is_throttled
+from workers.aws.meaning import code_of, is_throttled
 from workers.aws.quota import Quota
-from workers.errors import ImageError, RunError
 from workers.images.bucket import Bucket
 from workers.images.limits import MAX_LABEL_SIDE
 from workers.model import Box, Label, TextLine
@@ -19,17 +19,10 @@ from workers.settings import ImageSource, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
-    from mypy_boto3_rekognition.type_defs import LabelTypeDef, TextDetectionTypeDef
 
 T = TypeVar("T")
 
-# what else the service may refuse, it would refuse for every image
-ABOUT_THE_IMAGE = {
-    "ImageTooLargeException",
-    "InvalidImageFormatException",
-    "InvalidParameterException",
-    "ValidationException",
-}
+_labels, _texts = reader(LabelsAnswer), reader(TextsAnswer)
 
 
 class Rekognition:
@@ -67,6 +60,7 @@ class Rekognition:
                 Features=["GENERAL_LABELS"],
                 Settings={"GeneralLabels": {"LabelInclusionFilters": [self._settings.label]}},
             ),
+            _labels,
         )
         for label in reply["Labels"]:
             # MinConfidence lets through what is equal
@@ -84,7 +78,10 @@ class Rekognition:
         """
         image = self._image(index, etag, self._settings.text_source, None)
         reply = self._detect(
-            "Rekognition DetectText", index, lambda: self._client.detect_text(Image=image)
+            "Rekognition DetectText",
+            index,
+            lambda: self._client.detect_text(Image=image),
+            _texts,
         )
         return tuple(
             _line(found)
@@ -99,32 +96,30 @@ class Rekognition:
             return {"Bytes": data}
         return {"S3Object": {"Bucket": self._bucket.name, "Name": index}}
 
-    def _detect(self, what: str, index: str, operation: Callable[[], T]) -> T:
-        def within_quota() -> T:
+    def _detect(
+        self, what: str, index: str, operation: Callable[[], Any], read: Callable[[Any], T]
+    ) -> T:
+        def within_quota() -> Any:
             self._quota.wait()
             try:
-                return operation()
+                answer = operation()
             except ClientError as error:
                 if is_throttled(error):
                     self._quota.throttled()
                     with self._lock:
                         self.throttled_calls += 1
+                if code_of(error) == "InvalidS3ObjectException":
+                    raise self._bucket.why_not_readable(index) from error
                 raise
+            # it is paid for before anybody has understood it
+            with self._lock:
+                self.paid_calls += 1
+            return answer
 
-        try:
-            reply = self._calls.call(what, within_quota)
-        except ClientError as error:
-            if code_of(error) == "InvalidS3ObjectException":
-                raise self._bucket.why_not_readable(index) from error
-            if code_of(error) in ABOUT_THE_IMAGE:
-                raise ImageError(error_message(error)) from error
-            raise RunError(f"{what}: {error_message(error)}") from error
-        with self._lock:
-            self.paid_calls += 1
-        return reply
+        return self._calls.call(what, within_quota, read, about_image=True)
 
 
-def _label(label: LabelTypeDef) -> Label:
+def _label(label: LabelAnswer) -> Label:
     boxes = (instance["BoundingBox"] for instance in label.get("Instances", []))
     return Label(
         label["Name"],
@@ -136,7 +131,7 @@ def _label(label: LabelTypeDef) -> Label:
     )
 
 
-def _line(found: TextDetectionTypeDef) -> TextLine:
+def _line(found: TextAnswer) -> TextLine:
     corners = found["Geometry"]["Polygon"]
     polygon = tuple((round(corner["X"], 5), round(corner["Y"], 5)) for corner in corners)
     return TextLine(found["DetectedText"], round(found["Confidence"], 2), polygon)

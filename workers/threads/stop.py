@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from types import FrameType
 
 import structlog
@@ -13,6 +15,9 @@ from workers.errors import START_AGAIN, StoppedError
 
 log = structlog.get_logger()
 
+# a stop is over by then, whatever hangs: systemd waits a little longer
+DRAIN_SECONDS = 90.0
+
 
 class Stop:
     """Set by a signal or by the first error of any thread; every wait of a worker ends with it."""
@@ -20,13 +25,15 @@ class Stop:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.error: BaseException | None = None
+        self.drained_by = math.inf
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
         return self.event.is_set()
 
     def ask(self) -> None:
-        """Stops taking new work; what is in flight is finished."""
+        """Stops taking new work; what is in flight is finished, until `drained_by` at most."""
+        self.drained_by = min(self.drained_by, time.monotonic() + DRAIN_SECONDS)
         self.event.set()
 
     def fail(self, error: BaseException) -> None:
@@ -34,7 +41,7 @@ class Stop:
         with self._lock:
             if self.error is None and not isinstance(error, StoppedError):
                 self.error = error
-        self.event.set()
+        self.ask()
 
     def sleep(self, seconds: float) -> None:
         """Waits, but raises StoppedError as soon as the worker stops."""

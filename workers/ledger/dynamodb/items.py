@@ -25,7 +25,7 @@ import zlib
 from collections import Counter
 from typing import Any
 
-from workers.model import Decision, Label, Result, ShardEnd, dump, load, natural_key
+from workers.model import BY_HAND, Decision, Label, Result, ShardEnd, dump, load, natural_key
 from workers.output.rows import ResultRow, result_row
 
 Key = tuple[str, str]
@@ -56,10 +56,11 @@ def unsent_key(decision: Decision) -> Key:
     return f"{decision.run}/unsent/{decision.shard}", decision.index
 
 
-def result_key(run: str, index: str) -> Key:
+def result_key(run: str, filed: str) -> Key:
     """Where an image's result stands."""
     # the digest tells apart what has the same natural key, or the same beginning of it
-    digest = hashlib.sha256(index.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(filed.encode()).hexdigest()[:16]
+    index = filed.removeprefix(BY_HAND)
     order = natural_key(index)[:ORDER_LENGTH]
     return f"{run}/result/{partition_of(index)}", f"{order}\0{digest}"
 
@@ -96,13 +97,14 @@ def result_values(result: Result) -> Values:
     row, line = result_row(result)
     data = row.encode()
     smaller = zlib.compress(data) if len(data) > COMPRESS_BYTES else row
-    return {"index": result.index, "row": smaller, "line": line}
+    return {"index": result.filed, "row": smaller, "line": line}
 
 
 def result_counts(result: Result) -> Counter[str]:
     """What a result adds to a tally."""
     with_text, failed = bool(result.lines), result.failure is not None
-    return Counter(done=1, with_text=int(with_text), failed=int(failed))
+    counts = Counter(done=1, with_text=int(with_text), failed=int(failed))
+    return counts + Counter(by_hand=int(result.by_hand))
 
 
 def row_of(values: Values) -> ResultRow:
@@ -120,8 +122,18 @@ def order_of(item: Item) -> str:
 
 def whole_order_of(item: Item) -> tuple[str, str]:
     """By this results are to be sorted: the natural key, and the index where that is the same."""
-    index = item[1]["index"]
+    index = index_of(item)
     return natural_key(index), index
+
+
+def index_of(item: Item) -> str:
+    """Of which image a result is, however it was asked for."""
+    return str(item[1]["index"]).removeprefix(BY_HAND)
+
+
+def is_by_hand(item: Item) -> bool:
+    """Whether a result was asked for by hand."""
+    return str(item[1]["index"]).startswith(BY_HAND)
 
 
 def end_values(end: ShardEnd) -> Values:

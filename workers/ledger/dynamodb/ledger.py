@@ -134,7 +134,7 @@ class DynamoDbLedger:
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, result: Result) -> Future[None]:
-        key = items.result_key(result.run, result.index)
+        key = items.result_key(result.run, result.filed)
         write = Write(
             {key: items.result_values(result)},
             new=key,
@@ -161,10 +161,13 @@ class DynamoDbLedger:
         pks = [f"{run}/result/{partition}" for partition in range(items.PARTITIONS)]
         merged = heapq.merge(*map(self._table.query, pks), key=items.order_of)
         found = 0
-        for _, alike in groupby(merged, key=items.order_of):
-            for _, values in sorted(alike, key=items.whole_order_of):
-                found += 1
-                yield items.row_of(values)
+        for _, group in groupby(merged, key=items.order_of):
+            alike = sorted(group, key=items.whole_order_of)
+            found += len(alike)
+            counted_ones = {items.index_of(item) for item in alike if not items.is_by_hand(item)}
+            for item in alike:
+                if not items.is_by_hand(item) or items.index_of(item) not in counted_ones:
+                    yield items.row_of(item[1])
         # a transaction becomes visible item by item: its count may be so before its images
         if found < counted:
             raise OutageError(
@@ -199,7 +202,12 @@ class DynamoDbLedger:
         counted = self._transactions.counted((f"{run}/text", self._own_tally))
         sums = seen.others + (seen.own | counted)
         return RunProgress(
-            sums["done"], sums["with_text"], sums["failed"], tuple(seen.ends), seen.foreign_end
+            sums["done"],
+            sums["with_text"],
+            sums["failed"],
+            tuple(seen.ends),
+            seen.foreign_end,
+            sums["by_hand"],
         )
 
     def _put(self, key: Key, values: Values, only_new: bool = False) -> Future[None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from workers.aws.calls import Calls
-from workers.aws.codes import PartlyFailedError, code_of, error_message
+from workers.aws.meaning import MalformedError, PartlyFailedError, code_of
 from workers.errors import OutageError, PassingError, RunError
 from workers.ledger.dynamodb.items import Item, Key, Values, attributes, plain
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# has every answer say something, also where there is nothing to say
+MARKED: Any = {"ReturnConsumedCapacity": "TOTAL"}
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MOST_KEYS = 100
 PASSING_REASONS = {
@@ -39,12 +41,17 @@ class Table:
         self.name = name
         self._client = client
         self._calls = calls
+        self._region = client.meta.region_name
 
     def get(self, key: Key) -> Values | None:
         """What an item holds, if there is one."""
         request: Any = {"TableName": self.name, "Key": attributes(key), "ConsistentRead": True}
-        reply: Any = self._call("GetItem", lambda: self._client.get_item(**request))
-        return plain(reply["Item"])[1] if "Item" in reply else None
+
+        def read(reply: Any) -> Values | None:
+            _check_whole(reply)
+            return plain(reply["Item"])[1] if "Item" in reply else None
+
+        return self._call("GetItem", lambda: self._client.get_item(**request, **MARKED), read)
 
     def existing(self, keys: list[Key]) -> set[Key]:
         """Those of the keys that have an item."""
@@ -57,17 +64,19 @@ class Table:
         found: set[Key] = set()
         left: Any = [attributes(key) for key in keys]
 
-        def attempt() -> None:
-            nonlocal left
+        def request() -> Any:
             wanted: Any = {"Keys": left, "ProjectionExpression": "pk, sk", "ConsistentRead": True}
-            reply: Any = self._client.batch_get_item(RequestItems={self.name: wanted})
+            return self._client.batch_get_item(RequestItems={self.name: wanted})
+
+        def read(reply: Any) -> None:
+            nonlocal left
             for item in reply["Responses"].get(self.name, []):
                 found.add((item["pk"]["S"], item["sk"]["S"]))
             left = reply.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if left:
                 raise PartlyFailedError(f"{len(left)} keys were not read")
 
-        self._call("BatchGetItem", attempt)
+        self._call("BatchGetItem", request, read)
         return found
 
     def query(self, pk: str, first: str = "", last: str = "") -> Iterator[Item]:
@@ -81,24 +90,36 @@ class Table:
         if first:
             request["KeyConditionExpression"] += " AND sk BETWEEN :first AND :last"
             request["ExpressionAttributeValues"] |= {":first": {"S": first}, ":last": {"S": last}}
+
+        def read(reply: Any) -> tuple[list[Item], Any]:
+            after = reply.get("LastEvaluatedKey")
+            if after and after == request.get("ExclusiveStartKey"):
+                raise MalformedError("the query goes on where it has been")
+            return [plain(item) for item in reply["Items"]], after
+
         while True:
-            reply: Any = self._call("Query", lambda: self._client.query(**request))
-            yield from map(plain, reply["Items"])
-            if "LastEvaluatedKey" not in reply:
+            items, after = self._call("Query", lambda: self._client.query(**request), read)
+            yield from items
+            if not after:
                 return
-            request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = after
 
     def transact(self, actions: list[Any]) -> list[int]:
         """Does all of the actions or none; then it says which of them put what is there already."""
 
-        def attempt() -> list[int]:
+        def request() -> Any:
             try:
-                self._client.transact_write_items(TransactItems=actions)
+                return self._client.transact_write_items(TransactItems=actions, **MARKED)
             except ClientError as error:
                 return _already_there(error)
+
+        def read(reply: Any) -> list[int]:
+            if isinstance(reply, list):
+                return reply
+            _check_whole(reply)
             return []
 
-        return self._call("TransactWriteItems", attempt)
+        return self._call("TransactWriteItems", request, read)
 
     def put(self, key: Key, values: Values, only_new: bool = False) -> Any:
         """The action that writes an item; with `only_new` on condition that there is none."""
@@ -123,24 +144,22 @@ class Table:
         }
         return {"Update": update}
 
-    def _call(self, operation: str, function: Callable[[], T]) -> T:
+    def _call(self, operation: str, request: Callable[[], Any], read: Callable[[Any], T]) -> T:
+        where = f"DynamoDB {operation} on the table {self.name!r} in {self._region}"
         try:
-            return self._calls.call(f"DynamoDB {operation}", function)
+            return self._calls.call(where, request, read)
         except PassingError as error:
             raise OutageError(str(error)) from error
-        except ClientError as error:
-            raise self._unusable(operation, error) from error
+        except RunError as error:
+            if code_of(error.__cause__ or error) != "ValidationException":
+                raise
+            raise RunError(f"{error}; its keys must be pk and sk, both strings") from error
 
-    def _unusable(self, operation: str, error: ClientError) -> RunError:
-        region = self._client.meta.region_name
-        if code_of(error) == "ResourceNotFoundException":
-            return RunError(
-                f"there is no DynamoDB table {self.name!r} in {region}; check CARTEXT_LEDGER"
-            )
-        return RunError(
-            f"DynamoDB {operation} on the table {self.name!r} in {region}: "
-            f"{error_message(error)}; its keys must be pk and sk, both strings"
-        )
+
+def _check_whole(reply: Any) -> None:
+    """An answer without an item is like an empty one, but for what it was marked with."""
+    if "ConsumedCapacity" not in reply:
+        raise MalformedError("the answer does not say what it has consumed")
 
 
 def _already_there(error: ClientError) -> list[int]:
