@@ -334,7 +334,7 @@ def test_without_a_region_it_says_what_to_set(
 
 def test_without_a_login_it_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(RunError, match="no valid AWS credentials .*log in and start again"):
+    with pytest.raises(RunError, match=r"no valid AWS credentials .*log in and start again"):
         make_clients(settings, "s3")
 
 
