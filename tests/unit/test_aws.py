@@ -18,7 +18,7 @@ from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
-from workers.aws.meaning import PartlyFailedError, code_of, text_of
+from workers.aws.codes import PartlyFailedError, code_of, text_of
 from workers.errors import ImageError, OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
 from workers.threads.stop import Stop

@@ -20,8 +20,7 @@ from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_base
 from urllib3.exceptions import HTTPError
 
-from workers.aws.deadline import deadline
-from workers.aws.meaning import (
+from workers.aws.codes import (
     FROM_AWS,
     MalformedError,
     code_of,
@@ -29,6 +28,7 @@ from workers.aws.meaning import (
     text_of,
     translated,
 )
+from workers.aws.deadline import deadline
 from workers.errors import StoppedError
 from workers.settings import Settings
 from workers.threads.stop import Stop

@@ -11,8 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
 from workers.aws import fast
+from workers.aws.codes import translated
 from workers.aws.deadline import watch_connections
-from workers.aws.meaning import translated
 from workers.errors import RunError
 from workers.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
-from workers.aws.meaning import MalformedError
+from workers.aws.codes import MalformedError
 from workers.errors import ImageError, RunError
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image

@@ -11,7 +11,7 @@ import structlog
 
 from workers.aws.answers import AttributesAnswer, BatchAnswer, MessagesAnswer, NotDone, reader
 from workers.aws.calls import Calls
-from workers.aws.meaning import PartlyFailedError
+from workers.aws.codes import PartlyFailedError
 from workers.errors import RunError
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import Received, parse

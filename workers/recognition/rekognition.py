@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from workers.aws.answers import LabelAnswer, LabelsAnswer, TextAnswer, TextsAnswer, reader
 from workers.aws.calls import Calls
-from workers.aws.meaning import code_of, is_throttled
+from workers.aws.codes import code_of, is_throttled
 from workers.aws.quota import Quota
 from workers.images.bucket import Bucket
 from workers.images.limits import MAX_LABEL_SIDE

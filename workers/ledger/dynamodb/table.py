@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from workers.aws.calls import Calls
-from workers.aws.meaning import MalformedError, PartlyFailedError, code_of
+from workers.aws.codes import MalformedError, PartlyFailedError, code_of
 from workers.errors import OutageError, PassingError, RunError
 from workers.ledger.dynamodb.items import Item, Key, Values, attributes, plain
 

@@ -1,0 +1,109 @@
+"""From an error of AWS to what it is to the worker, by the table of `workers.aws.meaning`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from workers.aws.meaning import (
+    FAILING,
+    LATE_LOGIN,
+    NO_SHAPE,
+    TABLE,
+    THROTTLED,
+    UNKNOWN,
+    WRONG,
+    Meaning,
+    Row,
+)
+from workers.errors import ImageError, OutageError, PassingError, RunError
+from workers.settings import Settings
+
+
+class PartlyFailedError(Exception):
+    """Some entries of a batch were not taken; the same call with the rest is due."""
+
+
+class MalformedError(Exception):
+    """An answer is not what the service's own answers are like."""
+
+
+# what else is raised in a call is the worker's own
+FROM_AWS = (ClientError, BotoCoreError, PartlyFailedError, MalformedError)
+
+# whoever names the metadata service, as the workers' units do, expects the login from there
+METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+
+ROWS = {code: row for row in TABLE for code in row.codes}
+
+
+def row_of(error: BaseException) -> Row:
+    """The row of the table that an error belongs to."""
+    if isinstance(error, NoCredentialsError) and METADATA in os.environ:
+        return LATE_LOGIN
+    for code in _codes(error):
+        if code in ROWS:
+            return ROWS[code]
+    status = _status(error)
+    if status >= 500:
+        return FAILING
+    return NO_SHAPE if code_of(error).isdecimal() else UNKNOWN
+
+
+def code_of(error: BaseException) -> str:
+    """The service's code of an error, or the name of its class."""
+    if isinstance(error, ClientError):
+        return error.response["Error"].get("Code") or str(_status(error))
+    return type(error).__name__
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether the service refused a call as one too many."""
+    return row_of(error) is THROTTLED
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may succeed a moment later."""
+    passing = {Meaning.PASSING, Meaning.OUTAGE}
+    return isinstance(error, FROM_AWS) and row_of(error).meaning in passing
+
+
+def translated(error: Exception, what: str, settings: Settings, about_image: bool) -> Exception:
+    """What the error of a call is to the worker: one of `workers.errors`."""
+    row = row_of(error)
+    names = {"bucket": settings.bucket, "queue_url": settings.queue_url}
+    said = {"code": code_of(error), "text": text_of(error), "seconds": settings.retry_seconds}
+    match row.meaning:
+        case Meaning.IMAGE if about_image:
+            return ImageError(row.says.format(what=what, **said, **names))
+        case Meaning.IMAGE:
+            return RunError(WRONG.format(what=what, **said))
+        case Meaning.PASSING:
+            return PassingError(row.says.format(what=what, **said, **names))
+        case Meaning.OUTAGE:
+            return OutageError(row.says.format(what=what, **said, **names))
+        case _:
+            return RunError(row.says.format(what=what, **said, **names))
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, in one line."""
+    said = error.response["Error"].get("Message") if isinstance(error, ClientError) else None
+    return " ".join(str(said or error).split())
+
+
+def _codes(error: BaseException) -> Iterator[str]:
+    if isinstance(error, ClientError):
+        yield code_of(error)
+    else:
+        # the SDK's classes: the nearest one that has a row
+        yield from (kind.__name__ for kind in type(error).__mro__)
+
+
+def _status(error: BaseException) -> int:
+    if not isinstance(error, ClientError):
+        return 0
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
