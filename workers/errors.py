@@ -2,6 +2,7 @@
 
 Exception
 ├── ImageError            this image can never succeed: kept with its reason, counts as done
+│   └── AccessError       this image cannot be had; when none can, the worker ends with 78
 └── WorkerError           the worker ends, with one line for a person
     ├── PassingError      75  a call failed for as long as it is tried; about an image: later
     ├── OutageError       75  a service cannot be reached or keeps refusing
@@ -18,6 +19,10 @@ DO_NOT_START_AGAIN = 78
 
 class ImageError(Exception):
     """This image can never succeed; the text is the reason that is kept with it."""
+
+
+class AccessError(ImageError):
+    """This image cannot be had, by a permission or a key; when none can, it is everybody's."""
 
 
 class WorkerError(Exception):

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from workers.errors import ImageError, OutageError, PassingError, RunError, StoppedError
+from workers.errors import (
+    AccessError,
+    ImageError,
+    OutageError,
+    PassingError,
+    RunError,
+    StoppedError,
+)
 from workers.events import (
     ALREADY_FINISHED,
     PROGRESS,
@@ -29,6 +37,7 @@ from workers.pace import Pace
 from workers.parts import Parts
 from workers.price import dollars, has_budget, refusal
 from workers.settings import Settings
+from workers.suspicion import Suspicion
 from workers.threads.pool import BoundedPool
 from workers.threads.stop import Stop
 from workers.threads.ticker import Ticker
@@ -58,6 +67,7 @@ class LabelWorker:
         self._listed = 0
         self._listing_done = False
         self._pace = Pace(0)
+        self._suspicion: Suspicion[Decision] = Suspicion(cleared=False)
 
     def run(self) -> None:
         """Works until every image of the shard is decided and the end is on the queue.
@@ -74,6 +84,7 @@ class LabelWorker:
         self._check_shards()
         before = self._ledger.label_counts(run, shard)
         self._pace = Pace(before.decided)
+        self._suspicion = Suspicion(cleared=before.decided > before.failed)
         log.info(START, bucket=self._bucket.name, shard=shard, decided_before=before.decided)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
@@ -84,6 +95,7 @@ class LabelWorker:
             self._decide_all()
             self._sender.flush()
             if not self._stop:
+                self._suspicion.give_up()
                 self._end()
         except Exception as error:
             self._stop.fail(error)
@@ -139,33 +151,35 @@ class LabelWorker:
             return
         began = time.monotonic()
         with bound_contextvars(index=image.index):
-            decision = self._look(image, attempt)
-            if decision is None:
-                return
-            # kept before it is sent: the end counts what is kept, and B what was sent
-            self._ledger.decide(decision).result()
-            if decision.label:
-                self._sender.send(decision)
-            _log_decision(decision, began)
+            decisions = self._look(image, attempt)
+            for each in decisions:
+                # kept before it is sent: the end counts what is kept, and B what was sent
+                self._ledger.decide(each).result()
+                if each.label:
+                    self._sender.send(each)
+                _log_decision(each, began)
 
-    def _look(self, image: Image, attempt: int) -> Decision | None:
-        """Decides about an image; None when that is left for a later try."""
-        run, shard = self._settings.run, self._settings.shard
+    def _look(self, image: Image, attempt: int) -> list[Decision]:
+        """Decides about an image; empty when that is left for later."""
+        nothing = Decision(self._settings.run, self._settings.shard, image.index)
         try:
             if broken := unfit(image):
                 raise ImageError(broken)
             label = self._recognizer.label(image.index)
-            return Decision(run, shard, image.index, image.etag, label)
+            return self._suspicion.success(replace(nothing, etag=image.etag, label=label))
         except StoppedError:
-            return None
+            return []
+        except AccessError as error:
+            return self._suspicion.failure(replace(nothing, failure=str(error)), RunError(error))
         except ImageError as error:
-            return Decision(run, shard, image.index, failure=str(error))
+            return [replace(nothing, failure=str(error))]
         except PassingError as error:
             if attempt < self._settings.tries:
                 self._put_aside(image, attempt + 1, error)
-                return None
+                return []
             failure = f"failed {attempt} times: {error}"
-            return Decision(run, shard, image.index, failure=failure)
+            failed = replace(nothing, failure=failure)
+            return self._suspicion.failure(failed, OutageError(failure))
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
         log.warning("set aside", error=str(error), next_try=attempt)

@@ -12,7 +12,14 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from workers.ending import Ending, ending, expected, finished, missing
-from workers.errors import ImageError, PassingError, StoppedError
+from workers.errors import (
+    AccessError,
+    ImageError,
+    OutageError,
+    PassingError,
+    RunError,
+    StoppedError,
+)
 from workers.events import ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, Failed, TextRead, say
 from workers.in_flight import Held, InFlight
 from workers.index_queue.batcher import BATCH, Batcher
@@ -23,6 +30,7 @@ from workers.pace import Pace
 from workers.parts import Parts
 from workers.price import dollars
 from workers.settings import Settings
+from workers.suspicion import Suspicion
 from workers.threads.pool import BoundedPool
 from workers.threads.stop import Stop
 from workers.threads.ticker import Ticker
@@ -60,6 +68,7 @@ class TextWorker:
         self._tries: Counter[tuple[str, str]] = Counter()
         self._last_receive: float = math.inf
         self._pace = Pace(0)
+        self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(cleared=False)
         self._heard = time.monotonic()
         self._empty_since: float | None = None
 
@@ -74,6 +83,7 @@ class TextWorker:
         self._last_receive = self._queue.max_receives() or math.inf
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
+        self._suspicion = Suspicion(cleared=before.done > before.failed)
         tickers = [
             Ticker(name, seconds, function, self._stop)
             for name, seconds, function in (
@@ -102,6 +112,8 @@ class TextWorker:
             if self._finished(progress):
                 return
             left = missing(progress)
+            if not self._pool.held and left is not None and len(self._suspicion) >= left:
+                self._suspicion.give_up()
             if in_flight and left is not None and in_flight >= left:
                 # all that is still expected has been taken: no message need be waited for
                 self._pool.wait_for_change(0.2)
@@ -156,41 +168,46 @@ class TextWorker:
     def _read(self, held: Held) -> None:
         began = time.monotonic()
         with bound_contextvars(run=held.message.run, index=held.message.index):
-            result = self._kept_result(held.message)
-            if result:
-                self._delete(held)
+            results = None if self._stop else self._look(held)
+            if results is None:
+                self._give_back(held)
+                return
+            for each, result in results:
+                # committed before its message is deleted
+                self._ledger.complete(result).result()
+                self._delete(each)
                 self._output.has_news(result.run)
                 _log_result(result, began)
-            else:
-                self._give_back(held)
 
-    def _kept_result(self, message: Received) -> Result | None:
-        """Reads an image and commits the result, whose message may then be deleted."""
-        result = None if self._stop else self._look(message)
-        if result:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            result = replace(result, time=now, by_hand=message.by_hand)
-            self._ledger.complete(result).result()
-        return result
-
-    def _look(self, message: Received) -> Result | None:
-        """Reads an image; None when that is left to a redelivery."""
+    def _look(self, held: Held) -> list[tuple[Held, Result]] | None:
+        """Reads an image; empty when its result is kept back, None when it is left to a
+        redelivery.
+        """
+        message = held.message
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        nothing = Result(
+            message.run, message.index, message.label, time=now, by_hand=message.by_hand
+        )
         try:
             lines = self._recognizer.lines(message.index, message.etag)
-            return Result(message.run, message.index, message.label, lines)
+            return self._suspicion.success((held, replace(nothing, lines=lines)))
         except StoppedError:
             return None
+        except AccessError as error:
+            failed = replace(nothing, failure=str(error))
+            return self._suspicion.failure((held, failed), RunError(error))
         except ImageError as error:
-            return Result(message.run, message.index, message.label, failure=str(error))
+            return [(held, replace(nothing, failure=str(error)))]
         except PassingError as error:
             # not the receives: a restart of a worker is nothing that an image has done
-            self._tries[key := (message.run, message.index)] += 1
-            tries = self._tries[key]
+            self._tries[held.key] += 1
+            tries = self._tries[held.key]
             if tries < self._settings.tries and message.receives < self._last_receive:
                 log.warning("given back", error=str(error), tries=tries)
                 return None
             failure = f"failed {tries} times: {error}"
-            return Result(message.run, message.index, message.label, failure=failure)
+            failed = replace(nothing, failure=failure)
+            return self._suspicion.failure((held, failed), OutageError(failure))
 
     def _delete(self, held: Held) -> None:
         for receipt in self._in_flight.leave(held):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.aws.calls import Calls
-from workers.errors import ImageError, PassingError, RunError
+from workers.errors import AccessError, ImageError, PassingError, RunError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -53,6 +53,7 @@ class BucketPictures:
         self._s3 = s3
         self._calls = calls
         self._bucket = bucket
+        self._had_one = False
 
     def fetch(self, index: str) -> bytes | None:
         def read(reply: Any) -> bytes | None:
@@ -61,11 +62,19 @@ class BucketPictures:
                 return body.read() if reply["ContentLength"] <= MOST_BYTES else None
 
         try:
-            return self._calls.call(
+            data = self._calls.call(
                 "S3 GetObject",
                 lambda: self._s3.get_object(Bucket=self._bucket, Key=index),
                 read,
                 about_image=True,
             )
+        except AccessError as error:
+            if not self._had_one:
+                raise RunError(
+                    f"no picture can be fetched from {self._bucket!r}: {error}"
+                ) from error
+            return None
         except (ImageError, PassingError):
             return None
+        self._had_one = True
+        return data

@@ -10,7 +10,7 @@ import pytest
 from console.parts import parts_on
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
-from workers.errors import ImageError, OutageError, PassingError, RunError
+from workers.errors import AccessError, ImageError, OutageError, PassingError, RunError
 from workers.model import Box, Label, TextLine
 from workers.price import dollars
 from workers.recognition.rekognition import Rekognition
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_the_image_is_its_failure(recognizer, code: str) -> N
     ("get", "kind", "told"),
     [
         (client_error("NoSuchKey", 404), ImageError, "gone"),
-        (client_error("AccessDenied", 403), RunError, "permission denied"),
+        (client_error("AccessDenied", 403), AccessError, "no access: AccessDenied"),
         ({"Body": io.BytesIO(b"x")}, ImageError, "not readable by Rekognition though it is there"),
     ],
 )

@@ -97,7 +97,9 @@ def test_a_permission_that_is_missing_ends_the_report(
     make_calls: MakeCalls, settings: Settings
 ) -> None:
     refusing = client(get_object=Scripted(client_error("AccessDenied", 403)))
-    with pytest.raises(RunError, match="permission"):
+    with pytest.raises(
+        RunError, match=r"no picture can be fetched from .* no access: AccessDenied"
+    ):
         bucket_pictures(refusing, make_calls, settings).fetch("1.jpg")
 
 

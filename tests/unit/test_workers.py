@@ -297,6 +297,66 @@ def test_when_very_many_images_fail_it_is_not_the_images(
     assert scene.ledger.label_counts("default", 0).decided == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("AccessDenied", RunError), ("KMS.DisabledException", RunError), ("Strange", OutageError)],
+)
+def test_what_every_image_fails_for_is_not_about_the_images(
+    scene: Scene, code: str, kind: type[Exception]
+) -> None:
+    """An encrypted bucket whose key may not be used, a new error: no image is lost by it."""
+
+    def refuse(_: str) -> float:
+        raise client_error(code, 403)
+
+    scene.images("1.jpg", "2.jpg", "3.jpg").label = refuse
+    with pytest.raises(kind, match="no image could be looked at, 3 were tried"):
+        scene.start(LabelWorker, retry_seconds=0.02, tries=1)
+    assert scene.ledger.label_counts("default", 0).decided == 0
+    assert scene.left == []
+    scene.label = lambda _: 95.0
+    scene.start(LabelWorker)
+    assert [end["expected"] for end in scene.sent("-1")] == ["3"]
+
+
+def test_b_loses_no_image_by_what_every_image_fails_for(scene: Scene) -> None:
+    def refuse(**_: Any) -> Any:
+        raise client_error("AccessDenied", 403)
+
+    get = scene.s3.get_object
+    scene.found("1.jpg", "2.jpg").end(2).s3.get_object = refuse
+    with pytest.raises(RunError, match=r"no image could be looked at, 2 were tried.*AccessDenied"):
+        scene.start(TextWorker)
+    assert (scene.results(), scene.asked) == ({}, [])
+    scene.s3.get_object = get
+    scene.start(TextWorker)
+    assert set(scene.results()) == {"1.jpg", "2.jpg"}
+
+
+def test_one_forbidden_object_does_not_block_the_run(scene: Scene) -> None:
+    def get(**request: Any) -> Any:
+        if request["Key"] == "1.jpg":
+            raise client_error("AccessDenied", 403)
+        return get_object(**request)
+
+    get_object = scene.s3.get_object
+    scene.found("1.jpg", "2.jpg", "3.jpg").end(3).s3.get_object = get
+    scene.start(TextWorker, in_flight=1)
+    failures = {index: row["failure"] for index, row in scene.results().items()}
+    assert failures == {"1.jpg": "no access: AccessDenied: so it is", "2.jpg": None, "3.jpg": None}
+    assert scene.left == []
+
+
+def test_when_a_hundred_fail_alike_the_rest_is_not_tried(scene: Scene) -> None:
+    def refuse(_: str) -> float:
+        raise client_error("AccessDenied", 403)
+
+    scene.images(*(f"{number}.jpg" for number in range(300))).label = refuse
+    with pytest.raises(RunError, match="no image could be looked at, 100 were tried"):
+        scene.start(LabelWorker, in_flight=1)
+    assert len(scene.asked) == 100
+
+
 def test_a_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
     scene.images("1.jpg", "2.jpg").s3.objects["3.jpg"] = b""
     scene.start(LabelWorker)
@@ -485,7 +545,9 @@ def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:
 
 
 def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: str) -> str:
+    def fail(key: str) -> str:
+        if key == "2.jpg":
+            return "read"
         raise client_error("InternalServerError", 500)
 
     monkeypatch.setattr(
@@ -494,7 +556,7 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
         lambda **_: {"Attributes": {"QueueArn": "q", "RedrivePolicy": '{"maxReceiveCount": 2}'}},
     )
     scene.queue.second = 0.005
-    scene.found("1.jpg").end(1).text = fail
+    scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
     assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
     assert scene.left == []
@@ -547,12 +609,14 @@ def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
         delays.extend(entry["VisibilityTimeout"] for entry in request["Entries"])
         return change(**request)
 
-    def fail(_: str) -> str:
+    def fail(key: str) -> str:
+        if key == "2.jpg":
+            return "read"
         raise client_error("InternalServerError", 500)
 
     scene.queue.second = 0.001
     scene.queue.change_message_visibility_batch = note
-    scene.found("1.jpg").end(1).text = fail
+    scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.01, visibility_timeout=3600)
     assert delays == [30, 60]
     assert scene.results()["1.jpg"]["failure"].startswith("failed 3 times: ")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from http.client import NO_CONTENT
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from workers.aws import fast
 from workers.aws.codes import translated
@@ -32,6 +38,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
         watch_connections()
         sdk = botocore.session.Session()
         fast.speed_up(sdk)
+        sdk.register("before-parse", _refuse_a_part)
         # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
         region = os.environ.get("AWS_REGION")
         session: Any = boto3.session.Session(botocore_session=sdk, region_name=region)
@@ -46,3 +53,15 @@ def make_clients(settings: Settings, *services: str) -> Any:
         raise RunError(f"AWS: {error}") from error
     except BotoCoreError as error:
         raise translated(error, "AWS", settings, about_image=False) from error
+
+
+def _refuse_a_part(**event: Any) -> None:
+    """The SDK takes an answer that is cut short for one that has nothing to say."""
+    answer = event["response_dict"]
+    body, headers = answer["body"], answer["headers"]
+    # a streamed body minds its length by itself, a chunked one has its end
+    if not isinstance(body, bytes) or "transfer-encoding" in headers:
+        return
+    length = headers.get("content-length", 0 if answer["status_code"] == NO_CONTENT else None)
+    if length is None or len(body) != int(length):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=length)

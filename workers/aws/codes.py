@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from workers.aws.meaning import (
     FAILING,
+    LAB_ENDED,
     LATE_LOGIN,
     NO_SHAPE,
     TABLE,
@@ -18,7 +19,7 @@ from workers.aws.meaning import (
     Meaning,
     Row,
 )
-from workers.errors import ImageError, OutageError, PassingError, RunError
+from workers.errors import AccessError, ImageError, OutageError, PassingError, RunError
 from workers.settings import Settings
 
 
@@ -43,6 +44,8 @@ def row_of(error: BaseException) -> Row:
     """The row of the table that an error belongs to."""
     if isinstance(error, NoCredentialsError) and METADATA in os.environ:
         return LATE_LOGIN
+    if "voc-cancel-cred" in text_of(error):
+        return LAB_ENDED
     for code in _codes(error):
         if code in ROWS:
             return ROWS[code]
@@ -78,6 +81,8 @@ def translated(error: Exception, what: str, settings: Settings, about_image: boo
     match row.meaning:
         case Meaning.IMAGE if about_image:
             return ImageError(row.says.format(what=what, **said, **names))
+        case Meaning.ACCESS if about_image:
+            return AccessError(f"no access: {code_of(error)}: {text_of(error)}")
         case Meaning.IMAGE:
             return RunError(WRONG.format(what=what, **said))
         case Meaning.PASSING:

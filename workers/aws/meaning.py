@@ -14,6 +14,7 @@ class Meaning(Enum):
     """What an error is about; the value is how docs/errors.md says it."""
 
     IMAGE = "this image"
+    ACCESS = "this image, or everybody's when no image can be had"
     PASSING = "passing"
     OUTAGE = "passing, and not about an image"
     EVERYBODY = "everybody's"
@@ -64,6 +65,12 @@ LATE_LOGIN = Row(
     Meaning.OUTAGE,
     "{what}: the instance's metadata service has no credentials yet ({text})",
     "nothing, if it passes; else give the instance its role",
+)
+LAB_ENDED = Row(
+    ("AccessDenied that names voc-cancel-cred",),
+    Meaning.EVERYBODY,
+    "{what}: the lab's session has ended; start the lab again, and get its new credentials",
+    "Start Lab, then copy the credentials again",
 )
 NO_SHAPE = Row(
     ("300-499 without the service's own code",),
@@ -141,7 +148,7 @@ TABLE = (
             "KMS.KMSInvalidStateException",
             "KMS.NotFoundException",
         ),
-        Meaning.IMAGE,
+        Meaning.ACCESS,
         "{code}: {text}",
         "enable the key that the object is encrypted with",
     ),
@@ -195,8 +202,15 @@ TABLE = (
         "start again",
         "log in; check the clock",
     ),
+    LAB_ENDED,
     Row(
-        ("AccessDenied", "AccessDeniedException", "AuthorizationError", "Forbidden"),
+        ("AccessDenied", "Forbidden"),
+        Meaning.ACCESS,
+        "{what}: permission denied; allow it and start again ({text})",
+        "allow the call that is named (terraform/iam.tf), or the object's key (kms_key_arn)",
+    ),
+    Row(
+        ("AccessDeniedException", "AuthorizationError"),
         Meaning.EVERYBODY,
         "{what}: permission denied; allow it and start again ({text})",
         "allow the call that is named, see terraform/iam.tf",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError
-from workers.errors import ImageError, RunError
+from workers.errors import AccessError, ImageError, RunError
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image
 from workers.settings import Settings
@@ -113,7 +113,7 @@ class Bucket:
             )
         except ImageError as error:
             return error
-        return ImageError(
+        return AccessError(
             "not readable by Rekognition though it is there: archived, or encrypted with a key "
             "that may not be used"
         )

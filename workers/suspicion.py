@@ -1,0 +1,58 @@
+"""When every image fails for the same reason, it was about all of them.
+
+A failure that may be everybody's (no image can be had, a service that fails all the time) is kept
+back until one image has succeeded. Then it was the image after all; before, it costs none.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+from workers.errors import OutageError, RunError
+
+T = TypeVar("T")
+
+MOST = 100
+
+
+class Suspicion(Generic[T]):
+    """What is kept back; `cleared` from the beginning where an earlier start has had a success."""
+
+    def __init__(self, cleared: bool) -> None:
+        self._cleared = cleared
+        self._kept: list[T] = []
+        self._last: RunError | OutageError | None = None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def success(self, item: T) -> list[T]:
+        """What may be kept now that an image has succeeded: this one, and all before it."""
+        with self._lock:
+            self._cleared = True
+            free, self._kept = [*self._kept, item], []
+            return free
+
+    def failure(self, item: T, everybodys: RunError | OutageError) -> list[T]:
+        """What may be kept now: this one, or nothing yet; raises when there are very many.
+
+        `everybodys` is what it is when it is not about the image.
+        """
+        with self._lock:
+            if self._cleared:
+                return [item]
+            self._kept.append(item)
+            self._last = everybodys
+        if len(self._kept) >= MOST:
+            self.give_up()
+        return []
+
+    def give_up(self) -> None:
+        """Raises what is everybody's if something is kept back and nothing more is to come."""
+        if self._last and self._kept:
+            raise type(self._last)(
+                f"no image could be looked at, {len(self._kept)} were tried; the last one: "
+                f"{self._last}. None of them counts as failed"
+            )
