@@ -217,7 +217,7 @@ def test_no_permission(fleet: Fleet, car: Sample, role: str, operation: str) -> 
 
 def test_credentials_that_expire_in_mid_run(fleet: Fleet, car: Sample) -> None:
     fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
-    pair = fleet.start("label", quota=10), fleet.start("text", quota=10)
+    pair = fleet.start("label", quota=4), fleet.start("text", quota=4)
     pair[1].wait_for("read")
     fleet.sandbox.faults.append(Fault(".", "ExpiredTokenException"))
     for worker in pair:
@@ -229,7 +229,7 @@ def test_credentials_that_expire_in_mid_run(fleet: Fleet, car: Sample) -> None:
 
 def test_a_queue_that_goes_away_in_mid_run(fleet: Fleet, car: Sample) -> None:
     fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
-    pair = fleet.start("label", quota=10), fleet.start("text", quota=10)
+    pair = fleet.start("label", quota=4), fleet.start("text", quota=4)
     pair[1].wait_for("read")
     fleet.sandbox.client("sqs").delete_queue(QueueUrl=fleet.queue)
     for worker in pair:
@@ -262,15 +262,15 @@ def test_no_network_says_so(fleet: Fleet) -> None:
     _stopped(Worker("label", environment, fleet.folder / "log"), 75, "no answer for 1 s")
 
 
-def test_an_image_that_the_service_fails_on_is_failed_after_its_tries(
-    fleet: Fleet, car: Sample
-) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
+def test_a_service_that_fails_on_every_image_costs_none(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data), ("2.jpg", car.data)])
     fleet.sandbox.faults.append(
         Fault("Rekognition.DetectLabels", "InternalServerError", status=500)
     )
-    assert fleet.start("label", retry_seconds=0.5, tries=2).wait() == 0
-    assert fleet.failures()["1.jpg"].startswith("failed 2 times: Rekognition DetectLabels")
+    _stopped(fleet.start("label", retry_seconds=0.5, tries=2), 75, "no image could be looked at")
+    fleet.sandbox.faults.clear()
+    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
+    assert len(fleet.results()) == 2
 
 
 def test_a_second_worker_in_the_same_folder_is_refused(fleet: Fleet, car: Sample) -> None:
