@@ -173,9 +173,9 @@ def test_a_shards_end_is_kept(open_again: Open) -> None:
 
 
 def test_the_last_end_of_a_shard_stays(ledger: Ledger) -> None:
-    for end in (ShardEnd(RUN, 0, 1, 1), ShardEnd(RUN, 0, 1, 2)):
+    for end in (ShardEnd(RUN, 1, 2, 1), ShardEnd(RUN, 1, 2, 2)):
         wait(ledger.end_shard(end), ledger.record_end(end))
-    assert ledger.shard_ended(RUN, 0) == end
+    assert ledger.shard_ended(RUN, 1) == end
     assert ledger.progress(RUN).ends == (end,)
 
 
