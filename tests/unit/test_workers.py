@@ -779,18 +779,6 @@ def test_what_is_not_about_an_image_ends_b_and_keeps_the_message(
     assert scene.results() == {}
 
 
-def test_a_full_disk_ends_b_with_one_clear_line(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    scene.found("1.jpg").end(1)
-    with pytest.raises(RunError, match=r"cannot write .*No space left on device"):
-        scene.start(TextWorker)
-
-
 def test_the_output_is_there_though_the_last_start_could_not_write_it(
     scene: Scene, tmp_path: Path
 ) -> None:
