@@ -108,13 +108,12 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     except ValidationError as error:
         problems = (_complaint(problem, kind) for problem in error.errors())
         raise RunError("; ".join(problems)) from error
-    except (SettingsError, UnicodeDecodeError) as error:
-        where = (
-            f" in {kind.model_config.get('env_file')}"
-            if isinstance(error, UnicodeDecodeError)
-            else ""
-        )
-        raise RunError(f"{error}{where}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
+        ) from error
+    except SettingsError as error:
+        raise RunError(str(error)) from error
     except SystemExit as error:
         # argparse has said what is wrong with a flag, or has printed the help
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
