@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
@@ -11,6 +13,8 @@ from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
 from workers.ledger.sqlite import ReadOnlyLedger, SqliteLedger
 from workers.settings import Settings
 from workers.threads.stop import Stop
+
+log = structlog.get_logger()
 
 __all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
 
@@ -23,4 +27,9 @@ def open_ledger(settings: Settings, read_only: bool = False) -> Ledger:
         # what is paid for is kept also by a worker that stops
         return DynamoDbLedger(where, client, Calls(settings, Stop()))
     path = Path(where.removeprefix("/"))
-    return ReadOnlyLedger(path) if read_only else SqliteLedger(path)
+    if read_only:
+        return ReadOnlyLedger(path)
+    if not path.exists():
+        note = "a run that is under way elsewhere goes on with its own"
+        log.info("new ledger", path=str(path), note=note)
+    return SqliteLedger(path)
