@@ -83,11 +83,11 @@ class Rekognition:
 
 
 def _key(body: bytes) -> str:
-    # of an image in the request only its first bytes are decoded
-    begin = body.find(b'"Bytes"', 0, 100)
-    if begin >= 0:
-        begin = body.find(b'"', begin + 7) + 1
-        return key_in(base64.b64decode(body[begin : begin + 400]))
+    # of an image in the request only its last bytes are decoded
+    name_at = body.find(b'"Bytes"', 0, 100)
+    if name_at >= 0:
+        end = body.index(b'"', body.index(b'"', name_at + 7) + 1)
+        return key_in(base64.b64decode(body[end - 400 : end]))
     name: str = json.loads(body)["Image"]["S3Object"]["Name"]
     return name
 
