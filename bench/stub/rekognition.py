@@ -78,8 +78,12 @@ class Rekognition:
         respond(reply, after=after, headers=HEADERS)
 
     def _labels(self, key: str) -> bytes:
-        has_car = zlib.crc32(b"car" + key.encode()) < self._scenario.cars * 2**32
-        return CAR if has_car else NO_CAR
+        return CAR if has_car(key, self._scenario.cars) else NO_CAR
+
+
+def has_car(key: str, share: float) -> bool:
+    """Whether an image is one of the share that has a car."""
+    return zlib.crc32(b"car" + key.encode()) < share * 2**32
 
 
 def _key(body: bytes) -> str:
