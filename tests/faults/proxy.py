@@ -9,7 +9,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Self
+from typing import Any, Self
 
 Fault = Callable[["Exchange"], Awaitable[None]]
 Choose = Callable[[str, int], Fault | None]
@@ -86,6 +86,7 @@ class Proxy:
         self._service = service
         self._choose = choose
         self._calls: Counter[str] = Counter()
+        self._clients: set[asyncio.Task[None]] = set()
         self.dealt: list[str] = []
         """The faults so far."""
         self.lost: Counter[str] = Counter()
@@ -98,8 +99,12 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for client in self._clients:
+            client.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client: Any = asyncio.current_task()
+        self._clients.add(client)
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -108,6 +113,7 @@ class Proxy:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # one of the two has gone, or the run is over
         finally:
+            self._clients.discard(client)
             writer.close()
 
     async def _pass_on(self, exchange: Exchange) -> None:

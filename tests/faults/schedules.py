@@ -6,9 +6,9 @@ import random
 import signal
 from collections.abc import Iterator
 
-from tests.faults.faults import FAULTS
+from tests.faults.faults import FAULTS, hang
 from tests.faults.proxy import Choose, Fault
-from tests.faults.run import Plan
+from tests.faults.run import PAID, Plan
 
 LISTING, DOWNLOAD = "ListObjectsV2", "GetObject"
 OPERATIONS = (
@@ -43,6 +43,25 @@ def matrix(dynamodb: bool) -> Iterator[Plan]:
 def _first_and_third(square: dict[str, Fault]) -> Choose:
     # the third call of a listing is its second page
     return lambda operation, number: square.get(operation) if number in {1, 3} else None
+
+
+def stop(role: str, dynamodb: bool) -> Plan:
+    """A run in which nothing answers any more from the moment when the worker is asked to stop."""
+    silent = False
+
+    def choose(operation: str, number: int) -> Fault | None:
+        nonlocal silent
+        silent = silent or (operation, number) == (PAID[role], 5)
+        return hang if silent else None
+
+    return Plan(
+        f"a stop of the {role} worker on {'DynamoDB' if dynamodb else 'SQLite'}",
+        choose,
+        kills={(role, 5): signal.SIGTERM},
+        stops=True,
+        dynamodb=dynamodb,
+        images=40,
+    )
 
 
 def schedule(seed: int) -> Plan:
