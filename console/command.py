@@ -183,7 +183,7 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     # little of what an image leaves is in cycles, and looking for them takes all threads' time
     gc.set_threshold(20_000)
     _allow_files(3 * (settings.slots + 16) + 64)
-    with _alone(settings.state_dir, role), closing(open_ledger(settings)) as ledger:
+    with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop
 
 

@@ -19,13 +19,17 @@ log = structlog.get_logger()
 __all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
 
 
-def open_ledger(settings: Settings, read_only: bool = False) -> Ledger:
-    """The ledger that the settings name; raises RunError when it cannot be used."""
+def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = False) -> Ledger:
+    """The ledger that the settings name; raises RunError when it cannot be used.
+
+    What is paid for is kept also by a worker that stops, for as long as its `stop` lets it drain.
+    """
     kind, _, where = settings.ledger_url.partition("://")
     if kind == "dynamodb":
         (client,) = make_clients(settings, "dynamodb")
-        # what is paid for is kept also by a worker that stops
-        return DynamoDbLedger(where, client, Calls(settings, Stop()))
+        # one that stops is true
+        calls = Calls(settings, Stop() if stop is None else stop, drain=True)
+        return DynamoDbLedger(where, client, calls)
     path = Path(where.removeprefix("/"))
     if read_only:
         return ReadOnlyLedger(path)
