@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
-NO_HOSTS = Path(__file__).with_name("no_hosts.ini")
 PLAYBOOKS = sorted(path.name for path in (ROOT / "ansible").glob("*.yml"))
 
 
@@ -20,7 +19,7 @@ def test_syntax(playbook: str) -> None:
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"),
-        "ANSIBLE_INVENTORY": str(NO_HOSTS),  # the real one asks AWS
+        "ANSIBLE_INVENTORY": os.devnull,  # the real one asks AWS
     }
     done = subprocess.run(
         [TOOLS / "ansible-playbook", "--syntax-check", playbook],
