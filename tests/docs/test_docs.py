@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
 # made by a run, or on a host
 MADE = re.compile(
-    r"^(/|~|runs/|demo/|build/|\.cache|\.venv|RUN/|terraform\.tfvars$|backend\.tf$|report\.html|"
+    r"^(/|~|runs/|demo/|build/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
     r"results\.jsonl|output\.txt|failed\.jsonl|run\.env|worker\.env|cartext\.env|\d+\.jpg|.*\.pub$|"
     r"labsuser\.pem)"
 )
@@ -152,6 +152,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_links_to_a_part_of_a_page_lead_to_its_heading(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target, part in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
+        page = document.parent / target if target else document
+        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+        anchors = {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+        }
+        assert part in anchors, f"{document.name} links to {target}#{part}"
 
 
 def test_the_settings_table_is_as_the_settings_are() -> None:
