@@ -91,19 +91,19 @@ $(VENV)/made:
 	@./requirements/make-venv $(VENV)
 
 $(VENV)/sandbox: $(VENV)/made requirements/sandbox.txt
-	@echo "installing the sandbox's packages into $(VENV) (once, about half a minute)"
+	@echo "installing the sandbox's packages into $(VENV) (once: 0.7 GB, about a minute)"
 	@$(LOCKED) requirements/sandbox.txt
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/controller: $(VENV)/made requirements/controller.txt
-	@echo "installing Ansible and the command cartext into $(VENV) (once, about a minute)"
+	@echo "installing Ansible and the command cartext into $(VENV) (once: 0.6 GB, about a minute)"
 	@$(LOCKED) requirements/controller.txt
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
-	@echo "installing the packages of tests and lint into $(VENV) (once, about a minute)"
+	@echo "installing the packages of tests and lint into $(VENV) (once: 1.2 GB, about two minutes)"
 	@$(LOCKED) requirements/dev.txt
 	@./requirements/make-venv .venv-policy
 	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
