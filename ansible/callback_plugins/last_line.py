@@ -20,9 +20,11 @@ class CallbackModule(CallbackBase):
             message = " ".join(str(result._result.get("msg", "")).split())
             self._reasons.setdefault(result._host.get_name(), message or result._task.get_name())
 
+    v2_runner_on_unreachable = v2_runner_on_failed
+
     def v2_playbook_on_stats(self, stats):
         """Prints them."""
         for host, reason in self._reasons.items():
-            if stats.failures.get(host):
-                where = "" if host == "localhost" else f"{host}: "
-                self._display.display(f"{where}{reason}", color="red")
+            if host in stats.failures or host in stats.dark:
+                named = host == "localhost" or reason.startswith(host)
+                self._display.display(reason if named else f"{host}: {reason}", color="red")
