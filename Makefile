@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+PIP := $(BIN)/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := $(PIP) --require-hashes --requirement
 IMAGES ?=
 # as it was typed, whatever is in the name: a dollar, a quote, a space
@@ -106,6 +106,6 @@ $(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
 	@echo "installing the packages of tests and lint into $(VENV) (once: 1.2 GB, about two minutes)"
 	@$(LOCKED) requirements/dev.txt
 	@./requirements/make-venv .venv-policy
-	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	@.venv-policy/bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-deps \
 		--require-hashes --requirement requirements/policy.txt
 	@touch $@
