@@ -46,6 +46,8 @@ REDELIVERY_SECONDS = 30
 SHARED_POLL_SECONDS = 1
 # when a run lacks images for so long, a person is told where they may be
 MISSING_SECONDS = 60.0
+# when nothing has come at all for so long, that there must be a label worker
+ALONE_SECONDS = 10.0
 
 
 class TextWorker:
@@ -70,6 +72,7 @@ class TextWorker:
         self._pace = Pace(0)
         self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(cleared=False)
         self._heard = time.monotonic()
+        self._alone = True
         self._empty_since: float | None = None
 
     def run(self) -> None:
@@ -126,6 +129,7 @@ class TextWorker:
             return
         if messages:
             self._heard = time.monotonic()
+            self._alone = False
         images = []
         for message in messages:
             if message.problem:
@@ -257,8 +261,15 @@ class TextWorker:
             in_flight=len(self._in_flight),
             **self._pace.fields(progress.done, of),
         )
-        nowhere = (missing(progress) or 0) - len(self._in_flight)
         silent = time.monotonic() - self._heard
+        if self._alone and of is None and silent >= ALONE_SECONDS:
+            self._alone = False
+            log.info(
+                "waiting for a label worker",
+                note="nothing has come over the queue; start `cartext label` with the same bucket, "
+                "queue and run",
+            )
+        nowhere = (missing(progress) or 0) - len(self._in_flight)
         if nowhere > 0 and silent >= MISSING_SECONDS:
             log.warning(
                 "waiting for images",

@@ -705,6 +705,41 @@ def test_b_says_where_missing_images_may_be(
     worker.join(10)
 
 
+def test_b_alone_says_once_that_it_waits_for_a(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits() -> list[dict[str, Any]]:
+        return [line for line in said if line["event"] == "waiting for a label worker"]
+
+    monkeypatch.setattr(text_worker, "ALONE_SECONDS", 0.05)
+    worker = threading.Thread(
+        target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.05}
+    )
+    worker.start()
+    soon(waits)
+    looks = len(said)
+    soon(lambda: len(said) > looks + 3)
+    assert [line["note"] for line in waits() if "cartext label" in line["note"]] != []
+    assert len(waits()) == 1
+    scene.found("1.jpg").end(1)
+    worker.join(10)
+
+
+def test_b_with_something_to_do_waits_for_nobody(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_worker, "ALONE_SECONDS", 0.0)
+    scene.found("1.jpg")
+    worker = threading.Thread(
+        target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.1}
+    )
+    worker.start()
+    soon(lambda: [line for line in said if line["event"] == "progress" and line["done"] == 1])
+    scene.end(1)
+    worker.join(10)
+    assert not [line for line in said if line["event"] == "waiting for a label worker"]
+
+
 def test_b_does_not_say_that_images_are_missing_while_some_still_come(
     scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
