@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := $(PIP) --require-hashes --requirement
 IMAGES ?=
+ONLY ?=
 SOURCES := workers console sandbox bench tests
 
 .PHONY: help
@@ -65,13 +66,18 @@ hosts-down: $(VENV)/dev ## takes it down
 bench: $(VENV)/dev ## speed and cost, measured side by side with the sequential way
 	@$(BIN)/python -m bench
 
+.PHONY: mutants
+mutants: $(VENV)/mutation ## breaks the rules of the run, one by one: some test must fail; ONLY="workers.ending*"
+	@$(BIN)/mutmut run $(foreach name,$(ONLY),"$(name)")
+	@$(BIN)/mutmut results
+
 .PHONY: lock
 lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 	requirements/lock
 
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf $(VENV) .venv-policy .cache build
+	rm -rf $(VENV) .venv-policy .cache build mutants
 
 # A folder's marker is as new as the lock file that filled it.
 $(VENV)/made:
@@ -90,4 +96,8 @@ $(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
 	@./requirements/make-venv .venv-policy
 	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--require-hashes --requirement requirements/policy.txt
+	@touch $@
+
+$(VENV)/mutation: $(VENV)/dev requirements/mutation.txt
+	@$(LOCKED) requirements/mutation.txt
 	@touch $@
