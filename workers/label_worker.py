@@ -57,7 +57,6 @@ class LabelWorker:
         self._lock = threading.Lock()
         self._listed = 0
         self._listing_done = False
-        self._pace = Pace(0)
 
     def run(self) -> None:
         """Works until every image of the shard is decided and the end is on the queue.
@@ -130,8 +129,8 @@ class LabelWorker:
             self._pool.wait_until_idle()
 
     def _submit(self, image: Image, attempt: int) -> None:
-        if not self._pool.wait_for_room():
-            self._stop.raise_error()
+        self._pool.wait_for_room()
+        self._stop.raise_error()
         self._pool.submit(self._decide, image, attempt)
 
     def _decide(self, image: Image, attempt: int) -> None:

@@ -58,8 +58,6 @@ class TextWorker:
         poll = settings.poll_seconds
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
         self._tries: Counter[tuple[str, str]] = Counter()
-        self._last_receive: float = math.inf
-        self._pace = Pace(0)
         self._heard = time.monotonic()
         self._empty_since: float | None = None
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
 from workers.model import Decision, Label, ShardEnd
+from workers.pace import Pace
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
@@ -166,11 +168,13 @@ def test_a_sends_what_has_the_label_and_says_how_many(scene: Scene) -> None:
     assert (image["run"], image["shard"]) == ("default", "0")
 
 
-def test_a_finished_run_stays_finished(scene: Scene) -> None:
+def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]]) -> None:
     scene.images("1.jpg").start(LabelWorker)
     asked, left = list(scene.asked), list(scene.left)
+    said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
+    assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
 
 
 def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
@@ -204,7 +208,7 @@ def test_an_image_on_which_the_service_fails_is_tried_again_after_the_others(sce
         return 95.0
 
     scene.images(*(f"{n}.jpg" for n in range(1, 10))).label = fail_once
-    scene.start(LabelWorker, in_flight=1)
+    scene.start(LabelWorker, in_flight=1, tries=2)
     assert scene.asked[-1] == "1.jpg"
     assert [end["expected"] for end in scene.sent("-1")] == ["9"]
 
@@ -243,7 +247,9 @@ def test_what_is_not_about_an_image_ends_a_without_an_end_mark(
     assert scene.ledger.label_counts("default", 0).decided == 0
 
 
-def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(scene: Scene) -> None:
+def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     keys = [f"{number}.jpg" for number in range(40)]
 
     def look(_: str) -> float:
@@ -261,6 +267,8 @@ def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(scene: Scen
     scene.start(LabelWorker)
     assert sorted(scene.asked) == sorted(keys)
     assert [end["expected"] for end in scene.sent("-1")] == ["40"]
+    starts = [line for line in said if line["event"] == "start"]
+    assert [line["decided_before"] for line in starts] == [0, decided]
 
 
 def test_the_end_is_not_sent_before_every_index_is(scene: Scene) -> None:
@@ -327,12 +335,37 @@ def test_when_very_many_images_fail_it_is_not_the_images(
     assert scene.ledger.label_counts("default", 0).decided == 0
 
 
-def test_a_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
-    scene.images("1.jpg", "2.jpg").s3.objects["3.jpg"] = b""
-    scene.start(LabelWorker)
+def test_a_sums_up_what_it_did(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttle_once(_: str) -> float:
+        if len(scene.asked) == 1:
+            raise client_error("ThrottlingException")
+        return 95.0
+
+    monkeypatch.setattr(label_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
+    scene.images("1.jpg", "2.jpg").label = throttle_once
+    scene.s3.objects["3.jpg"] = b""
+    scene.start(LabelWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["labelled"], line["failed"]) == (True, 3, 2, 1)
-    assert (line["label_calls"], line["dollars"]) == (2, 0.002)
+    assert (line["label_calls"], line["throttled_calls"], line["dollars"]) == (2, 1, 0.002)
+    # beside those that changed something: the one for the queue's limit of receives
+    assert (line["sqs_calls"], line["seconds"]) == (scene.queue.calls + 1, 7.3)
+
+
+def test_a_lists_on_while_images_wait_for_a_thread(scene: Scene) -> None:
+    """Else all threads would wait for a page, and then the listing for all of them."""
+
+    def look(_: str) -> float:
+        # once for the images, once to count them
+        soon(lambda: [r.get("ContinuationToken") for r in scene.s3.listings].count("3.jpg") == 2)
+        return 95.0
+
+    scene.images(*(f"{number}.jpg" for number in range(1, 5))).label = look
+    scene.s3.page_size = 1
+    scene.start(LabelWorker, in_flight=1)
+    assert len(scene.asked) == 4
 
 
 def test_a_that_stops_before_the_end_says_that_it_has_not_finished(
@@ -367,6 +400,9 @@ def test_a_says_what_it_has_seen_and_how_long_that_took(
         {"event": "labelled", "log_level": "info", **car},
         {"event": "not labelled", "log_level": "info", "index": "2.jpg", "ms": 1000},
         {"event": "failed", "log_level": "warning", "index": "3.jpg", "reason": EMPTY, "ms": 0},
+    ]
+    assert [line for line in said if line["event"] == "end"] == [
+        {"event": "end", "log_level": "info", "index": "-1", "shard": 0, "expected": 1}
     ]
 
 
@@ -721,6 +757,10 @@ def test_b_says_what_it_has_read_and_how_long_that_took(
     assert about_images(said) == [
         {"event": "read", "log_level": "info", "run": "default", **text},
         {"event": "failed", "log_level": "warning", "run": "default", **empty},
+    ]
+    end = {"run": "default", "index": "-1", "shard": 0, "expected": 2}
+    assert [line for line in said if line["event"] == "end"] == [
+        {"event": "end", "log_level": "info", **end}
     ]
 
 
