@@ -486,15 +486,19 @@ def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
 # --- the text worker -----------------------------------------------------------------------------
 
 
-def test_b_reads_what_comes_and_ends_when_all_is_counted_out(scene: Scene) -> None:
+def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     scene.end(2).found("2.jpg", "1.jpg").start(TextWorker)
     assert (scene.settings.run_dir / "output.txt").read_text() == (
         "1.jpg: text of 1.jpg\n2.jpg: text of 2.jpg\n"
     )
     assert scene.left == []
     asked = list(scene.asked)
+    said.clear()
     scene.start(TextWorker)
     assert scene.asked == asked
+    assert said == [{"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}]
 
 
 def test_b_waits_for_every_shard(scene: Scene) -> None:
@@ -634,7 +638,9 @@ def test_a_double_that_comes_later_is_deleted_unread(scene: Scene) -> None:
     assert scene.left == []
 
 
-def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: Scene) -> None:
+def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     scene.queue.second = 200
 
     def read(_: str) -> str:
@@ -650,6 +656,11 @@ def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: S
     assert sorted(scene.asked) == sorted(done)
     assert not done & set(scene.left)
     assert all(m.visible_from <= time.monotonic() for m in scene.queue.messages if m.body != "-1")
+    scene.text = str
+    scene.start(TextWorker)
+    assert len(scene.results()) == 30
+    starts = [line for line in said if line["event"] == "start"]
+    assert [line["done_before"] for line in starts] == [0, len(done)]
 
 
 def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
@@ -806,13 +817,25 @@ def test_b_does_not_say_that_images_are_missing_while_some_still_come(
     assert not [line for line in said if line["event"] == "waiting for images"]
 
 
-def test_b_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
-    scene.found("1.jpg", "2.jpg").end(3).s3.objects["3.jpg"] = b"GIF89a"
+def test_b_sums_up_what_it_did(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttle_once(key: str) -> str:
+        if len(scene.asked) == 1:
+            raise client_error("ThrottlingException")
+        return key
+
+    monkeypatch.setattr(text_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
+    scene.found("1.jpg", "2.jpg").end(3).text = throttle_once
+    scene.s3.objects["3.jpg"] = b"GIF89a"
     scene.queue.add(image_entry(Decision("default", 0, "3.jpg", "", Label("Car", 95.0))))
-    scene.start(TextWorker)
+    scene.start(TextWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["with_text"], line["failed"]) == (True, 3, 2, 1)
-    assert (line["text_calls"], line["dollars"]) == (2, 0.002)
+    assert (line["text_calls"], line["throttled_calls"], line["dollars"]) == (2, 1, 0.002)
+    # beside those that changed something: the one for the queue's limit of receives
+    assert (line["sqs_calls"], line["seconds"]) == (scene.queue.calls + 1, 7.3)
+    assert line["output"] == str(scene.settings.run_dir / "output.txt")
 
 
 def test_b_that_stops_before_the_end_says_that_it_has_not_finished(
