@@ -11,6 +11,7 @@ LOCKED := $(PIP) --require-hashes --requirement
 IMAGES ?=
 # as it was typed, whatever is in the name: a dollar, a quote, a space
 OWN = $(if $(value IMAGES),--images '$(subst ','\'',$(value IMAGES))')
+ONLY ?=
 SOURCES := workers console sandbox bench tests
 
 .PHONY: help
@@ -78,13 +79,18 @@ hosts-down: machine $(VENV)/dev ## takes it down
 bench: machine $(VENV)/dev ## speed and cost, measured side by side with the sequential way
 	@$(BIN)/python -m bench
 
+.PHONY: mutants
+mutants: machine $(VENV)/mutation ## breaks the rules of the run, one by one: some test must fail; ONLY="workers.ending*"
+	@$(BIN)/mutmut run $(foreach name,$(ONLY),"$(name)")
+	@$(BIN)/mutmut results
+
 .PHONY: lock
 lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 	requirements/lock
 
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf $(VENV) .venv-policy .cache build
+	rm -rf $(VENV) .venv-policy .cache build mutants
 
 # Before anything is made, all that is missing is named.
 .PHONY: machine
@@ -113,4 +119,8 @@ $(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
 	@./requirements/make-venv .venv-policy
 	@.venv-policy/bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-deps \
 		--require-hashes --requirement requirements/policy.txt
+	@touch $@
+
+$(VENV)/mutation: $(VENV)/dev requirements/mutation.txt
+	@$(LOCKED) requirements/mutation.txt
 	@touch $@

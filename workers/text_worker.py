@@ -68,9 +68,6 @@ class TextWorker:
         poll = settings.poll_seconds
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
         self._tries: Counter[tuple[str, str]] = Counter()
-        self._last_receive: float = math.inf
-        self._pace = Pace(0)
-        self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(cleared=False)
         self._heard = time.monotonic()
         self._alone = True
         self._empty_since: float | None = None
@@ -86,7 +83,7 @@ class TextWorker:
         self._last_receive = self._queue.max_receives() or math.inf
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
-        self._suspicion = Suspicion(cleared=before.done > before.failed)
+        self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(before.done > before.failed)
         tickers = [
             Ticker(name, seconds, function, self._stop)
             for name, seconds, function in (

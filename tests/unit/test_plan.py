@@ -140,9 +140,13 @@ def start(settings: Settings, s3: FakeS3) -> None:
     LabelWorker(settings, parts, Stop()).run()
 
 
-def test_the_label_worker_does_not_start_a_run_over_the_budget(make_settings: MakeSettings) -> None:
+@pytest.mark.parametrize("shards", [1, 2])
+def test_the_label_worker_does_not_start_a_run_over_the_budget(
+    shards: int, make_settings: MakeSettings
+) -> None:
+    """The whole run's, whatever its share of it is."""
     with pytest.raises(RunError, match=r"may cost \$0.0060 .* budget of \$0.0050; .*--over-budget"):
-        start(make_settings(budget_dollars=0.005), FakeS3(OBJECTS))
+        start(make_settings(budget_dollars=0.005, shards=shards), FakeS3(OBJECTS))
 
 
 @pytest.mark.parametrize("fields", [{}, {"budget_dollars": 0.001, "over_budget": True}])
