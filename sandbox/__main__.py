@@ -55,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=_port, default=0, help="default: any that is free")
+    parser.add_argument("--tls", action="store_true", help="https, with a certificate of its own")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--images", type=Path, metavar="FOLDER", help="uploads your own pictures")
     source.add_argument(
@@ -88,7 +89,7 @@ def _port(text: str) -> int:
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     images = pictures(options.images, options.scenes, _left_out)
-    with Sandbox(port=options.port) as sandbox:
+    with Sandbox(port=options.port, tls=options.tls) as sandbox:
         bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
         eyes.warm_up()
