@@ -48,6 +48,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=port, default=0, help="default: any that is free")
+    parser.add_argument("--tls", action="store_true", help="https, with a certificate of its own")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--images", type=folder, metavar="FOLDER", help="uploads your own, JPEG or PNG"

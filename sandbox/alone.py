@@ -22,7 +22,7 @@ NO_PROXY = "127.0.0.1,localhost"
 def serve(options: argparse.Namespace) -> NoReturn:
     """Serves until a signal; raises SandboxError or OSError when it cannot begin."""
     images = pictures(options.images, options.scenes, _left_out)
-    with Sandbox(port=options.port) as sandbox:
+    with Sandbox(port=options.port, tls=options.tls) as sandbox:
         bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
         eyes.warm_up()
