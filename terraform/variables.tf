@@ -113,11 +113,6 @@ variable "label_workers" {
     condition     = var.label_workers >= 1 && var.label_workers <= 50 && floor(var.label_workers) == var.label_workers
     error_message = "label_workers is a whole number from 1 to 50."
   }
-
-  validation {
-    condition     = var.instance_profile != "LabInstanceProfile" || var.label_workers + var.text_workers <= 9
-    error_message = "${var.label_workers} + ${var.text_workers} workers: a learner lab terminates instances over nine, and deletes the account at twenty. Take nine at most, fewer if others run in the account."
-  }
 }
 
 variable "text_workers" {
@@ -184,6 +179,11 @@ variable "instance_profile" {
   validation {
     condition     = var.instance_profile == null || can(regex("^[A-Za-z0-9+=,.@_-]{1,128}$", var.instance_profile))
     error_message = "instance_profile is the profile's name, not its ARN; leave it out to have roles made."
+  }
+
+  validation {
+    condition     = var.instance_profile != "LabInstanceProfile" || var.label_workers + var.text_workers <= 9
+    error_message = "${var.label_workers} + ${var.text_workers} workers: a learner lab terminates instances over nine, and deletes the account at twenty. Set label_workers and text_workers to nine at most, fewer if others run in the account."
   }
 }
 

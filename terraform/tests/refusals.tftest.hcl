@@ -228,7 +228,7 @@ run "ten_instances_in_a_class_account" {
   }
 
   expect_failures = [
-    var.label_workers,
+    var.instance_profile,
   ]
 }
 
@@ -256,16 +256,28 @@ run "open_port_that_nobody_needs" {
   ]
 }
 
-run "public_addresses_and_zones_in_a_subnet_of_somebody_else" {
+run "public_addresses_in_a_subnet_of_somebody_else" {
   command = plan
 
   variables {
-    subnet_id         = "subnet-0123456789abcdef0"
-    availability_zone = "us-east-1a"
+    subnet_id = "subnet-0123456789abcdef0"
   }
 
   expect_failures = [
     var.subnet_id,
+  ]
+}
+
+run "zone_in_a_subnet_of_somebody_else" {
+  command = plan
+
+  variables {
+    subnet_id         = "subnet-0123456789abcdef0"
+    ssh_address       = "private"
+    availability_zone = "us-east-1a"
+  }
+
+  expect_failures = [
     var.availability_zone,
   ]
 }

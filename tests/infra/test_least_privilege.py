@@ -21,18 +21,20 @@ from moto.sqs.models import sqs_backends
 from sandbox import processes
 from sandbox.aws.rekognition.service import knobs
 from sandbox.scenes import Sample, sample_images
-from tests.infra.conftest import BUCKET, PREFIX, Stack
+from tests.infra.conftest import BUCKET, KMS_KEY, PREFIX, Stack
 
 # every permission of a role, and the worker's call that shows its absence
 PERMISSIONS = {
     "label": {
+        "kms:Decrypt": "S3 GetObject",
         "rekognition:DetectLabels": "Rekognition DetectLabels",
-        "s3:GetObject": "S3 HeadObject",
-        "s3:ListBucket": "S3 HeadBucket",
+        "s3:GetObject": "S3 GetObject",
+        "s3:ListBucket": "S3 ListObjectsV2",
         "sqs:GetQueueAttributes": "SQS GetQueueAttributes",
         "sqs:SendMessage": "SQS SendMessageBatch",
     },
     "text": {
+        "kms:Decrypt": "S3 GetObject",
         "rekognition:DetectText": "Rekognition DetectText",
         "s3:GetObject": "S3 GetObject",
         "s3:ListBucket": "S3 GetObject",
@@ -122,11 +124,12 @@ def worker(stack: Stack, tmp_path: Path) -> Callable[[str], Worker]:
 
 @pytest.fixture(scope="module", autouse=True)
 def samples(stack: Stack) -> list[Sample]:
-    """Drawn scenes, in the bucket below the prefix; the first shows a car with a plate."""
+    """Drawn scenes, encrypted in the bucket below the prefix; the first is a car with a plate."""
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY}
     samples = list(sample_images(5))
     for sample in samples:
         stack.client("s3").put_object(
-            Bucket=BUCKET, Key=f"{PREFIX}{sample.index}", Body=sample.data
+            Bucket=BUCKET, Key=f"{PREFIX}{sample.index}", Body=sample.data, **encryption
         )
     return samples
 
@@ -238,7 +241,10 @@ def calls_beside(stack: Stack, others: dict[str, str]) -> dict[str, list[tuple[s
     index, dead = stack.outputs["queue_url"], stack.outputs["dead_letter_queue_url"]
     image = {"S3Object": {"Bucket": BUCKET, "Name": f"{PREFIX}1.jpg"}}
     both = [
+        ("kms", "decrypt", {"CiphertextBlob": b"x", "KeyId": KMS_KEY}),
         ("s3", "list_buckets", {}),
+        ("s3", "head_bucket", {"Bucket": BUCKET}),
+        ("s3", "list_objects_v2", {"Bucket": BUCKET}),
         ("s3", "list_objects_v2", {"Bucket": "others", "Prefix": PREFIX}),
         ("s3", "list_objects_v2", {"Bucket": BUCKET, "Prefix": ""}),
         ("s3", "list_objects_v2", {"Bucket": BUCKET, "Prefix": "out"}),

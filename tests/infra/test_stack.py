@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import BUCKET, PREFIX, SSH_CIDR, Stack, inventory
+from tests.infra.conftest import BUCKET, KMS_KEY, PREFIX, SSH_CIDR, Stack, inventory
 
 PAIR = ["label-1", "text-1"]
 
@@ -141,6 +141,21 @@ def test_images_do_not_go_over_the_internet_gateway(stack: Stack) -> None:
         "com.amazonaws.us-east-1.s3",
         [table["RouteTableId"]],
     )
+    allowed = {
+        (statement["Effect"], action, resource)
+        for statement in json.loads(endpoint["PolicyDocument"])["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    ours = f"arn:aws:s3:::{BUCKET}"
+    assert allowed == {
+        *(
+            ("Allow", f"s3:{call}", bucket)
+            for call in ("GetObject", "ListBucket")
+            for bucket in (ours, f"{ours}/*")
+        ),
+        ("Allow", "s3:GetObject", "arn:aws:s3:::al2023-repos-us-east-1-de612dc2/*"),
+    }
 
 
 def test_the_queue_keeps_hides_and_gives_up_as_agreed(stack: Stack) -> None:
@@ -196,17 +211,18 @@ def test_a_role_may_do_exactly_this(
             "Effect": "Allow",
             "Action": "s3:ListBucket",
             "Resource": f"arn:aws:s3:::{BUCKET}",
-            "Condition": {
-                # worker A's HeadBucket names no prefix
-                "StringLikeIfExists" if role == "label" else "StringLike": {
-                    "s3:prefix": f"{PREFIX}*"
-                }
-            },
+            "Condition": {"StringLike": {"s3:prefix": f"{PREFIX}*"}},
         },
         "ReadImages": {
             "Effect": "Allow",
             "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}*",
+        },
+        "DecryptImages": {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": KMS_KEY,
+            "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
         },
         "Recognise": {
             "Effect": "Allow",
@@ -263,12 +279,12 @@ def test_alarms_watch_queue_dead_letters_and_machines(stack: Stack) -> None:
     }
 
 
-def test_alarms_are_mailed(stack: Stack) -> None:
+def test_alarms_are_mailed_and_nothing_else(stack: Stack) -> None:
     (topic,) = stack.client("sns").list_topics()["Topics"]
     (subscription,) = stack.client("sns").list_subscriptions()["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
     for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]:
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic["TopicArn"]]
+        assert (alarm["AlarmActions"], alarm["OKActions"]) == ([topic["TopicArn"]], [])
 
 
 def test_the_dashboard_shows_what_there_is(stack: Stack) -> None:
@@ -317,9 +333,13 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
         ],
         "ledger": "",
         "quota": 50,
+        "budget_dollars": 20,
+        "expected_bucket_owner": "",
         "retry_seconds": 60,
         "visibility_timeout_seconds": 120,
         "login_user": "ec2-user",
+        "public_key": stack.public_key,
+        "ssh_proxy": "",
         "ssh_key_file": "",
     }
 
