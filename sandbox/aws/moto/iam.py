@@ -53,7 +53,8 @@ _known: ContextVar[dict[str, str]] = ContextVar("_known", default={})  # noqa: B
 def _judge_as_aws_does(request: IAMRequestBase, check: Before, resource: str) -> None:
     # A permission is looked for by the operation's name, also where AWS knows none of that name;
     # and the conditions below see nothing of the request.
-    request._action = PERMISSIONS.get(request._action, request._action)
+    action = request._action.replace("monitoring:", "cloudwatch:")
+    request._action = PERMISSIONS.get(action, action)
     token = _known.set(_known_of(request))
     try:
         check(request, resource)
