@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,6 +26,16 @@ PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 
+
+# What else a request asks for that makes something with tags; in EC2 it is always the same.
+TAGGING = {
+    "cloudwatch:PutMetricAlarm": "cloudwatch:TagResource",
+    "dynamodb:CreateTable": "dynamodb:TagResource",
+    "iam:CreateInstanceProfile": "iam:TagInstanceProfile",
+    "iam:CreateRole": "iam:TagRole",
+    "sns:CreateTopic": "sns:TagResource",
+    "sqs:CreateQueue": "sqs:TagQueue",
+}
 
 # Conditions that are judged here; moto takes these as met, outside of trust policies.
 CONDITIONS = ("aws:ResourceAccount", "kms:ViaService", "s3:prefix")
@@ -58,6 +70,9 @@ def _judge_as_aws_does(request: IAMRequestBase, check: Before, resource: str) ->
     token = _known.set(_known_of(request))
     try:
         check(request, resource)
+        for beside in _asked_for_beside(request):
+            request._action = beside
+            check(request, resource)
     finally:
         _known.reset(token)
 
@@ -73,6 +88,28 @@ def _known_of(request: IAMRequestBase) -> dict[str, str]:
         query = parse_qs(urlsplit(request._path).query, keep_blank_values=True)
         known |= {"s3:prefix": query["prefix"][0]} if "prefix" in query else {}
     return known
+
+
+def _asked_for_beside(request: IAMRequestBase) -> Iterator[str]:
+    """The permissions that AWS wants beside that of the operation, and moto does not."""
+    body = str(request._body or request._data)
+    if re.search(r"[Tt]ag(s|Specification)\W", body):
+        if request._action in TAGGING:
+            yield TAGGING[request._action]
+        elif request._service == "ec2" and "TagSpecification" in body:
+            yield "ec2:CreateTags"
+    if request._action == "iam:AddRoleToInstanceProfile" or "IamInstanceProfile" in body:
+        yield "iam:PassRole"
+
+
+@replaces(IAMPolicyStatement, "_check_element_matches")
+def _know_that_resources_are_unknown(
+    statement: IAMPolicyStatement, matches: Before, element: str, value: str
+) -> Any:
+    # Of most services it is not worked out which resource is asked for, and that is taken for "*",
+    # which no statement allows that names one.
+    unknown = element == "Resource" and value == "*" and statement._statement["Effect"] == "Allow"
+    return unknown or matches(statement, element, value)
 
 
 @replaces(IAMPolicyStatement, "is_action_permitted")
