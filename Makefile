@@ -53,6 +53,10 @@ docs: $(VENV)/dev ## makes the settings page anew
 sandbox-apply: $(VENV)/sandbox ## Terraform's stack in an embedded AWS that stays up
 	@$(BIN)/python -m sandbox.terraform
 
+.PHONY: apply-policy
+apply-policy: $(VENV)/dev ## shows that each permission of docs/apply-policy.json is needed (half an hour)
+	CARTEXT_LONG_TESTS=1 $(BIN)/pytest tests/infra/test_apply_policy.py -k spare
+
 .PHONY: hosts hosts-up hosts-down
 hosts: $(VENV)/dev ## the whole mission on booted hosts (root; debootstrap, systemd-container)
 	@$(BIN)/python -m sandbox.hosts mission $(if $(IMAGES),--images "$(IMAGES)")

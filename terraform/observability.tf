@@ -20,7 +20,7 @@ locals {
 
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   alarm_name          = "${var.project}-oldest-message"
-  alarm_description   = "An index has waited a quarter of an hour: no text worker is at work, or it cannot keep up. Look at its log."
+  alarm_description   = "An index has waited a quarter of an hour: no text worker is at work, or it cannot keep up (text_instance_type). Look at its log."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = aws_sqs_queue.this["index"].name }

@@ -158,7 +158,8 @@ def fill_queue(stack: Stack, run: str, *indexes: str) -> None:
 
     send, url = stack.client("sqs").send_message, stack.outputs["queue_url"]
     for index in indexes:
-        send(QueueUrl=url, MessageBody=index, MessageAttributes=attributes(run=run, shard=0))
+        found = attributes(run=run, shard=0, found="{}")
+        send(QueueUrl=url, MessageBody=index, MessageAttributes=found)
     end = attributes(run=run, shard=0, shards=1, expected=len(indexes))
     send(QueueUrl=url, MessageBody="-1", MessageAttributes=end)
 
