@@ -175,7 +175,6 @@ resource "aws_vpc_endpoint" "gateway" {
 }
 
 resource "aws_security_group" "workers" {
-  # checkov:skip=CKV2_AWS_5:it is attached to the instances
   name        = "${var.project}-workers"
   description = "ssh from one network in, https out"
   vpc_id      = local.subnet.vpc_id

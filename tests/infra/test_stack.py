@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.terraform import TerraformError, new_ssh_key
 from tests.infra.conftest import BUCKET, KMS_KEY, PREFIX, SSH_CIDR, Stack, inventory
 
 PAIR = ["label-1", "text-1"]
@@ -376,6 +379,38 @@ def test_a_replaced_instance_keeps_its_data_and_a_new_worker_disturbs_nobody(sta
     assert stack.terraform.pending_changes() == ""
 
 
+def test_a_fleet_reaches_its_ledger_without_the_internet_gateway(stack: Stack) -> None:
+    (endpoint,) = stack.client("ec2").describe_vpc_endpoints(
+        Filters=[{"Name": "service-name", "Values": ["com.amazonaws.us-east-1.dynamodb"]}]
+    )["VpcEndpoints"]
+    (statement,) = json.loads(endpoint["PolicyDocument"])["Statement"]
+    table = stack.client("dynamodb").describe_table(TableName="cartext-ledger")["Table"]
+    assert statement["Resource"] == [table["TableArn"]]
+
+
+def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
+    with pytest.raises(TerraformError, match="deletion protection"):
+        stack.apply(label_workers=1)
+    stack.apply(shared_ledger=True)
+    assert sorted(stack.outputs["instances"]) == PAIR
+    assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
+    assert stack.client("dynamodb").describe_table(TableName="cartext-ledger")
+    assert stack.terraform.pending_changes() == ""
+
+
+def test_a_zone_that_is_full_is_left_for_another(stack: Stack) -> None:
+    plan = stack.terraform.run("plan", "-var=availability_zone=us-east-1b")
+    for made_anew in ("aws_subnet.workers[0]", *(f'aws_ebs_volume.data["{n}"]' for n in PAIR)):
+        assert re.search(rf"{re.escape(made_anew)} (must|will) be replaced", plan), made_anew
+
+
+def test_another_key_does_not_replace_the_machines(stack: Stack, tmp_path: Path) -> None:
+    """Ansible brings it to them."""
+    plan = stack.terraform.run("plan", f"-var=public_key={new_ssh_key(tmp_path)[1]}")
+    assert "aws_key_pair.operator[0] must be replaced" in plan
+    assert "aws_instance.worker" not in plan
+
+
 def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None:
     """A class account's lab stops its instances overnight, and their public addresses go."""
     stack.client("ec2").stop_instances(InstanceIds=[stack.instance("text-1")["InstanceId"]])
@@ -384,6 +419,7 @@ def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None
 
 def test_destroy_leaves_nothing_but_the_bucket_and_the_data_snapshots(stack: Stack) -> None:
     workers = stack.outputs["instances"]
+    stack.apply(ledger_protection=False)
     stack.terraform.destroy()
     left = inventory(stack.sandbox)
     snapshots = set(left.pop("snapshots")) - set(stack.before["snapshots"])
