@@ -66,6 +66,10 @@ sandbox-apply: NEEDS := terraform ssh-keygen
 sandbox-apply: machine $(VENV)/sandbox ## Terraform's stack in an embedded AWS that stays up
 	@$(BIN)/python -m sandbox.terraform
 
+.PHONY: apply-policy
+apply-policy: $(VENV)/dev ## shows that each permission of docs/apply-policy.json is needed (half an hour)
+	CARTEXT_LONG_TESTS=1 $(BIN)/pytest tests/infra/test_apply_policy.py -k spare
+
 .PHONY: hosts hosts-up hosts-down
 hosts hosts-up hosts-down: NEEDS := root terraform ssh-keygen debootstrap systemd-nspawn
 hosts: machine $(VENV)/dev ## the whole mission on booted hosts (root; debootstrap, systemd-container)

@@ -66,9 +66,9 @@ class Pair:
     checkout: Path
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    def apply(self, *arguments: str) -> None:
-        """Applies the stack again and waits for its guests."""
-        self.stack.apply(*arguments)
+    def apply(self, *arguments: str, **variables: object) -> None:
+        """Applies the stack again and waits for its guests; the variables stay set."""
+        self.stack.apply(*arguments, **variables)
         self.hosts.settle()
         self.outputs = self.stack.outputs()
 
