@@ -1,4 +1,4 @@
-"""Runs one of Python's modules, such as pip, in such a way that Ctrl-C ends it without a traceback."""
+"""Runs a module, such as pip, that Ctrl-C ends without a traceback."""
 
 import runpy
 import sys

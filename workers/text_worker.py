@@ -44,10 +44,8 @@ DELETE_LINGER_SECONDS = 1.0
 REDELIVERY_SECONDS = 30
 # another worker may do the last image: so soon it is noticed that the run is done
 SHARED_POLL_SECONDS = 1
-# when a run lacks images for so long, a person is told where they may be
-MISSING_SECONDS = 60.0
-# when nothing has come at all for so long, that there must be a label worker
-ALONE_SECONDS = 10.0
+# when a run lacks images, or nothing at all has come for so long, a person is told why that may be
+MISSING_SECONDS, ALONE_SECONDS = 60.0, 10.0
 
 
 class TextWorker:
@@ -261,11 +259,8 @@ class TextWorker:
         silent = time.monotonic() - self._heard
         if self._alone and of is None and silent >= ALONE_SECONDS:
             self._alone = False
-            log.info(
-                "waiting for a label worker",
-                note="nothing has come over the queue; start `cartext label` with the same bucket, "
-                "queue and run",
-            )
+            note = "nothing came yet; start `cartext label` with the same bucket, queue and run"
+            log.info("waiting for a label worker", note=note)
         nowhere = (missing(progress) or 0) - len(self._in_flight)
         if nowhere > 0 and silent >= MISSING_SECONDS:
             log.warning(

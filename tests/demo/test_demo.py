@@ -365,7 +365,7 @@ def test_what_a_demo_has_made_is_cleared_and_nothing_else(used: Path) -> None:
         ("photoz", "does not exist"),
         ("empty", "has no JPEG or PNG file"),
         ("demo/images", r"images/1\.jpg is of an earlier demo"),
-        ("demo/text", "text/.* is of an earlier demo"),
+        ("demo/text", "has no JPEG or PNG file"),
         ("demo", "is of an earlier demo"),
         (".", "is of an earlier demo"),
     ],
@@ -493,7 +493,7 @@ def test_the_sandbox_serves_whoever_pastes_its_lines(
 ) -> None:
     scenes = 1 if ending == signal.SIGINT else 0
     command = run("sandbox", "--scenes", scenes, AWS_PROFILE="nobody-has-it")
-    command.wait_for("CARTEXT_QUEUE_URL=.*\n")
+    command.wait_for("export PATH=.*\n")
     if scenes:
         # as the README has it, with `cartext` from the PATH that is printed
         label = f"cartext label --state-dir {tmp_path}"

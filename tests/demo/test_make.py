@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,19 @@ def test_a_newer_python_beside_an_old_one_is_found(tmp_path: Path) -> None:
         [REQUIREMENTS / "python"], env=both, capture_output=True, text=True, check=True
     )
     assert python.stdout == "python3.12\n"
+
+
+@pytest.mark.parametrize(("error", "shown"), [("KeyboardInterrupt", False), ("OSError", True)])
+def test_ctrl_c_while_it_installs_leaves_no_traceback(
+    tmp_path: Path, error: str, shown: bool
+) -> None:
+    (tmp_path / "installer.py").write_text(f"raise {error}")
+    done = subprocess.run(
+        [sys.executable, REQUIREMENTS / "quietly.py", "installer"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert ("Traceback" in done.stderr) is shown
