@@ -1,11 +1,12 @@
-"""S3: keys with newlines, and keys that are not there."""
+"""S3: keys with newlines, keys that are not there, and whose a bucket is."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from moto.moto_server.utilities import RegexConverter
-from moto.s3.exceptions import MissingKey
+from moto.s3.exceptions import MissingKey, S3AccessDeniedError
+from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 
 from sandbox.aws.moto.iam import KeyLookup
@@ -42,3 +43,19 @@ def _hide_their_heads(
 
 def _refuse_unless_listed(response: S3Response, bucket: str) -> None:
     response._authenticate_and_authorize_action(KeyLookup, f"arn:aws:s3:::{bucket}")
+
+
+# Whose bucket the caller expects is not looked at.
+def _heed_the_expected_owner(
+    response: S3Response, answer: Before, request: Any, full_url: str
+) -> Any:
+    expected = request.headers.get("x-amz-expected-bucket-owner")
+    bucket = response.parse_bucket_name_from_url(request, full_url)
+    _, owner = s3_backends.bucket_accounts.get(bucket, (None, expected))
+    if expected and owner != expected:
+        raise S3AccessDeniedError
+    return answer(response, request, full_url)
+
+
+for _name in ("_bucket_response", "_key_response"):
+    replaces(S3Response, _name)(_heed_the_expected_owner)
