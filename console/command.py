@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from console import plan
+from console.doctor import command as doctor
 from console.parts import make_parts
 from console.report import command as report
 from console.status import command as status
@@ -40,10 +41,12 @@ Finds the pictures with cars in an S3 bucket and reads the text on them.
 commands:
   label   worker A: lists the bucket, finds the cars, puts their indexes on the queue
   text    worker B: takes the indexes, reads the images, writes output.txt and results.jsonl
+  doctor  before a run: whether everything is there, permitted and fitting
   plan    before a run: how many images, how long, how many dollars
   status  in the middle: how far, how fast, what failed
   report  afterwards: one HTML page with every picture, its boxes and its text
 
+  cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
   cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -171,6 +174,7 @@ class Command:
 COMMANDS = {
     "label": Command(LabelSettings, _label, for_people=False),
     "text": Command(TextSettings, _text, for_people=False),
+    "doctor": Command(doctor.DoctorSettings, doctor.run),
     "plan": Command(plan.PlanSettings, plan.run),
     "status": Command(status.StatusSettings, status.run),
     "report": Command(report.ReportSettings, report.run),

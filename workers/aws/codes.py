@@ -67,6 +67,11 @@ def is_throttled(error: BaseException) -> bool:
     return row_of(error) is THROTTLED
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether whoever is logged in may not make the call."""
+    return not {"AccessDenied", "AccessDeniedException"}.isdisjoint(row_of(error).codes)
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later."""
     passing = {Meaning.PASSING, Meaning.OUTAGE}
