@@ -27,6 +27,10 @@ sandbox: $(VENV)/sandbox ## an embedded AWS that stays up, for any AWS client
 test: lint ## lint, then every test that this machine can run
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+.PHONY: faults
+faults: $(VENV)/dev ## 2,000 generated schedules of faults and kills, and two storms (an hour)
+	@$(BIN)/python -m tests.faults
+
 .PHONY: lint
 lint: $(VENV)/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff check $(SOURCES)
@@ -46,8 +50,9 @@ format: $(VENV)/dev ## puts the code into the project's style
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: docs
-docs: $(VENV)/dev ## makes the settings page anew
+docs: $(VENV)/dev ## makes the pages of settings and errors anew
 	$(BIN)/python -m tests.docs.settings_table
+	$(BIN)/python -m tests.docs.errors_table
 
 .PHONY: sandbox-apply
 sandbox-apply: $(VENV)/sandbox ## Terraform's stack in an embedded AWS that stays up

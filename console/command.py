@@ -111,13 +111,12 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     except ValidationError as error:
         problems = (_complaint(problem, kind) for problem in error.errors())
         raise RunError("; ".join(problems)) from error
-    except (SettingsError, UnicodeDecodeError) as error:
-        where = (
-            f" in {kind.model_config.get('env_file')}"
-            if isinstance(error, UnicodeDecodeError)
-            else ""
-        )
-        raise RunError(f"{error}{where}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
+        ) from error
+    except SettingsError as error:
+        raise RunError(str(error)) from error
     except SystemExit as error:
         # argparse has said what is wrong with a flag, or has printed the help
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
@@ -188,7 +187,7 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     # little of what an image leaves is in cycles, and looking for them takes all threads' time
     gc.set_threshold(20_000)
     _allow_files(3 * (settings.slots + 16) + 64)
-    with _alone(settings.state_dir, role), closing(open_ledger(settings)) as ledger:
+    with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop
 
 

@@ -195,19 +195,6 @@ def test_a_message_given_back_comes_at_once_and_knows_how_often(queue: IndexQueu
     assert (again.index, again.receives) == ("1.jpg", 2)
 
 
-def test_a_stale_receipt_is_harmless(queue: IndexQueue) -> None:
-    send(queue, "1.jpg", "2.jpg")
-    got = receive(queue, 2)
-    queue.delete([got[0].receipt])
-    # the first one is gone: the second one's deletion must not suffer from it
-    queue.hide([one.receipt for one in got], 3)
-    queue.delete([one.receipt for one in got])
-    queue.delete([one.receipt for one in got])
-    queue.hide([got[1].receipt], 0)
-    assert queue.receive(10) == []
-    assert queue.is_empty()
-
-
 def test_a_receipt_that_is_none_is_harmless(queue: IndexQueue) -> None:
     send(queue, "1.jpg")
     (got,) = receive(queue, 1)

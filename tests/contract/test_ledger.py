@@ -173,9 +173,9 @@ def test_a_shards_end_is_kept(open_again: Open) -> None:
 
 
 def test_the_last_end_of_a_shard_stays(ledger: Ledger) -> None:
-    for end in (ShardEnd(RUN, 0, 1, 1), ShardEnd(RUN, 0, 1, 2)):
+    for end in (ShardEnd(RUN, 1, 2, 1), ShardEnd(RUN, 1, 2, 2)):
         wait(ledger.end_shard(end), ledger.record_end(end))
-    assert ledger.shard_ended(RUN, 0) == end
+    assert ledger.shard_ended(RUN, 1) == end
     assert ledger.progress(RUN).ends == (end,)
 
 
@@ -389,3 +389,17 @@ def test_close_writes_what_was_asked_for(open_again: Open) -> None:
     assert open_again().progress(RUN).done == 100
     # the fixture closes it once more
     assert ledger.close() is None
+
+
+def test_what_is_asked_for_by_hand_is_filed_beside_what_is_counted(ledger: Ledger) -> None:
+    by_hand = result("2.jpg", by_hand=True)
+    wait(ledger.complete(by_hand), ledger.complete(by_hand), ledger.complete(result("10.jpg")))
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)))
+    progress = ledger.progress(RUN)
+    assert (progress.done, progress.by_hand, finished(progress)) == (2, 1, False)
+    assert ledger.not_done(RUN, ["2.jpg", by_hand.filed]) == {"2.jpg"}
+    assert indexes_in(ledger, RUN) == ["2.jpg", "10.jpg"]
+    wait(ledger.complete(result("2.jpg", LINES)))
+    assert finished(ledger.progress(RUN))
+    assert indexes_in(ledger, RUN) == ["2.jpg", "10.jpg"]
+    assert next(ledger.results(RUN)).line is not None

@@ -13,7 +13,7 @@ import pytest
 
 from bench import publish
 from console.command import COMMANDS
-from tests.docs import settings_table
+from tests.docs import errors_table, settings_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
@@ -120,6 +120,10 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_settings_table_is_as_the_settings_are() -> None:
     assert settings_table.DOCUMENT.read_text() == settings_table.text(), "run `make docs`"
+
+
+def test_the_table_of_errors_is_as_the_workers_read_them() -> None:
+    assert errors_table.DOCUMENT.read_text() == errors_table.text(), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", publish.PAGES, ids=lambda page: page.stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -260,6 +261,28 @@ def test_no_network_says_so(fleet: Fleet) -> None:
         ),
     )
     _stopped(Worker("label", environment, fleet.folder / "log"), 75, "no answer for 1 s")
+
+
+def test_a_reader_of_the_log_that_leaves_ends_nothing(fleet: Fleet, car: Sample) -> None:
+    """`cartext label 2>&1 | head -1`: the run is done, every image of it."""
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(20)])
+    values = {"bucket": fleet.bucket, "queue_url": fleet.queue, "state_dir": fleet.folder / "label"}
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            '"$0" -m console label 2>&1 | head -1; exit "${PIPESTATUS[0]}"',
+            sys.executable,
+        ],
+        env=fleet.sandbox.environment(**settings(**values, run="test", log_format="json")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+    text = fleet.start("text")
+    assert text.wait() == 0
+    assert len(fleet.results()) == 20
 
 
 def test_a_service_that_fails_on_every_image_costs_none(fleet: Fleet, car: Sample) -> None:

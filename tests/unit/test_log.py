@@ -23,6 +23,7 @@ log.configure(settings, "text")
 say = structlog.get_logger()
 say.debug("too much")
 say.info("read", index="a\\nb \\u2028 \\ud800 ü.jpg", ms=12)
+say.info("odd", index="\\u202e\\x9b\\x1b.jpg")
 say.warning("failed", run="sunday", index="2.jpg", reason="two\\nlines")
 try:
     1 / 0
@@ -65,7 +66,9 @@ def run_on_terminal(**more: str) -> str:
 def test_without_a_terminal_it_is_json_on_standard_error() -> None:
     lines = run().split("\n")
     assert lines.pop() == ""
-    read, failed, bug = map(json.loads, lines)
+    read, odd, failed, bug = map(json.loads, lines)
+    assert odd["index"] == "\u202e\x9b\x1b.jpg"
+    assert not set("\u202e\x9b\x1b") & set("".join(lines))
     assert list(read)[:6] == ["time", "level", "event", "run", "role", "worker"]
     assert (read["level"], read["event"], read["run"]) == ("info", "read", "monday")
     assert (read["role"], read["worker"], read["ms"]) == ("text", "here", 12)
@@ -77,13 +80,31 @@ def test_without_a_terminal_it_is_json_on_standard_error() -> None:
 
 
 def test_for_a_person_it_is_one_plain_line_an_event() -> None:
-    said = run("text")
+    said = run("text", NO_COLOR="1")
     lines = [line for line in said.split("\n") if "read" in line or "failed" in line]
     assert len(lines) == 2
     assert "ms" in lines[0]
     assert "12" in lines[0]
     assert "2.jpg" in lines[1]
     assert not lines[0].startswith("{")
+    assert not set("\u202e\x9b\x1b") & set(said)
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_log_that_is_closed_or_full_ends_nothing(log_format: str) -> None:
+    program = PROGRAM % log_format + "\nprint('still here')"
+    reads, writes = os.pipe()
+    os.close(reads)
+    for closed in (writes, os.open("/dev/full", os.O_WRONLY)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment(NO_COLOR="1"),
+            stdout=subprocess.PIPE,
+            stderr=closed,
+            check=False,
+        )
+        os.close(closed)
+        assert (done.returncode, done.stdout) == (0, b"still here\n")
 
 
 def test_a_terminal_gets_colours_unless_they_are_not_wanted() -> None:

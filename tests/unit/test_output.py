@@ -171,6 +171,26 @@ def test_a_really_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_in_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> None:
+    somebodys = tmp_path / "somebodys.txt"
+    somebodys.write_text("mine")
+    (tmp_path / ".output.txt.new").symlink_to(somebodys)
+    write_results(tmp_path, [result("1.jpg", "a")])
+    assert somebodys.read_text() == "mine"
+    assert not (tmp_path / "output.txt").is_symlink()
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\x9b", "\x1b", "\u200f", "\U000e0041"])
+def test_nothing_that_moves_a_cursor_or_turns_the_writing_is_raw(
+    tmp_path: Path, character: str
+) -> None:
+    write_results(tmp_path, [result("1.jpg", f"a{character}b")])
+    for name in ("output.txt", "results.jsonl"):
+        assert character not in (tmp_path / name).read_text()
+    (row,) = (tmp_path / "results.jsonl").read_text().splitlines()
+    assert json.loads(row)["lines"][0]["text"] == f"a{character}b"
+
+
 def test_failures_are_one_line_each(tmp_path: Path) -> None:
     failed = Decision("r", 0, "a\nb.gif", failure="wrong format")
     write_failures(tmp_path, [failed])

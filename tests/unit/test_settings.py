@@ -66,7 +66,12 @@ def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
         ("--in-flight", "many"),
         ("--quota", "0"),
         ("--quota", "nan"),
+        ("--quota", "inf"),
+        ("--quota", "1e-310"),
+        ("--run", "ledger.sqlite3"),
+        ("--run", "label.lock"),
         ("--quota-workers", "0"),
+        ("--quota-workers", "1000000000000000000"),
         ("--retry-seconds", "0"),
         ("--tries", "0"),
         ("--min-confidence", "101"),
@@ -82,6 +87,8 @@ def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
         ("--visibility-timeout", "43201"),
         ("--foreign-end-seconds", "0"),
         ("--progress-seconds", "0"),
+        ("--progress-seconds", "inf"),
+        ("--budget-dollars", "inf"),
         ("--log-format", "xml"),
     ],
 )
@@ -122,3 +129,14 @@ def test_settings_do_not_change() -> None:
 def test_the_output_of_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     settings = parsed("--state-dir", str(tmp_path), "--run", "monday")
     assert settings.run_dir == tmp_path / "monday"
+
+
+def test_a_file_that_is_no_text_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cartext.env").write_bytes("CARTEXT_PREFIX=bücher/".encode("latin-1"))
+    assert main(["label", *NEEDED]) == 78
+    said = capsys.readouterr().err
+    assert "cartext.env" in said
+    assert "UTF-8" in said
+    assert len(said.splitlines()) == 1

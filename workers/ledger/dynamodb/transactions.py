@@ -92,7 +92,7 @@ class Group:
         deletes = {key for write in self.writes for key in write.deletes}
         new = [write.new for write in self.writes if write.new]
         # what is put and deleted in one transaction costs no write at all
-        others = [key for key in puts if key not in {*new, *deletes}]
+        others = puts.keys() - deletes - set(new)
         return [
             *(table.put(key, puts[key], only_new=True) for key in new),
             *(table.put(key, puts[key]) for key in others),
