@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
-from botocore.exceptions import NoRegionError, UnknownRegionError
+from botocore.exceptions import InvalidRegionError, NoRegionError, UnknownRegionError
 
 from console.doctor import account, images, keeping
 from console.doctor.finding import Finding, Point, Verdict, unknown
@@ -27,8 +27,10 @@ LOGIN_SECONDS, LONGEST_SECONDS = 8.0, 12.0
 SILENT = "no answer in time", "look for a firewall or a proxy in between"
 
 SERVICES = ("s3", "sqs", "sts", "dynamodb", "service-quotas")
+NO_REGION = (NoRegionError, InvalidRegionError, UnknownRegionError)
 # the points that a wrong region leaves open, and those that need no login
 OF_REKOGNITION = {"label detection", "text detection", "quota", "answers"}
+OF_THE_BUCKET = {"image", "answers", "budget"}
 OF_THIS_MACHINE = {"disk"}
 
 
@@ -43,7 +45,8 @@ def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Findin
         first = [Finding("login", Verdict.UNKNOWN, *SILENT)]
     blocked = {finding.point for finding in first if finding.verdict is Verdict.WRONG}
     rest = _side_by_side([_unless(blocked, point, tools) for point in _points(tools)], ends)
-    return [*first, Point("clock", partial(account.clock, tools)).examine(), *rest]
+    clock_too = Point("clock", partial(account.clock, tools)).examine()
+    return [*first, clock_too, *_without_the_bucket(rest)]
 
 
 def _points(tools: Tools) -> list[Point]:
@@ -67,7 +70,7 @@ def _points(tools: Tools) -> list[Point]:
 def _login_and_region(tools: Tools) -> list[Finding]:
     """Makes the clients; what forbids that is about the one or the other."""
     trouble = _open(tools)
-    no_region = trouble and isinstance(trouble.__cause__, NoRegionError | UnknownRegionError)
+    no_region = trouble and isinstance(trouble.__cause__, NO_REGION)
     about = "region" if tools.clients or no_region else "login"
 
     def said_of(point: str, check: Callable[[Tools], str]) -> Callable[[], str]:
@@ -111,6 +114,14 @@ def _unless(blocked: set[str], point: Point, tools: Tools) -> Point:
 
 def _not_asked(blocked: str) -> str:
     raise unknown("not asked", f"mend the {blocked} first")
+
+
+def _without_the_bucket(findings: list[Finding]) -> list[Finding]:
+    """What is wrong with the bucket is said once."""
+    if not any(f.point == "bucket" and f.verdict is Verdict.WRONG for f in findings):
+        return findings
+    hidden = partial(_not_asked, "bucket")
+    return [Point(f.point, hidden).examine() if f.point in OF_THE_BUCKET else f for f in findings]
 
 
 def _side_by_side(points: list[Point], ends: float) -> list[Finding]:

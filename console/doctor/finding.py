@@ -8,8 +8,10 @@ from enum import Enum
 
 from workers.aws.codes import FROM_AWS, is_denied, is_throttled, row_of
 from workers.aws.meaning import Meaning
-from workers.errors import ImageError, WorkerError
+from workers.errors import ImageError, OutageError, WorkerError
 from workers.output.escapes import visible
+
+AGAIN = "ask again in a moment"
 
 
 class Verdict(Enum):
@@ -84,10 +86,12 @@ class Point:
         cause = error.__cause__
         if not isinstance(cause, FROM_AWS):
             text, _, remedy = str(error).partition("; ")
+            if isinstance(error, OutageError):
+                return unknown(text, AGAIN)
             return wrong(text, remedy or "correct what it names")
         row = row_of(cause)
         passing = row.meaning is Meaning.PASSING or is_throttled(cause)
         if passing:
-            return unknown(str(error), "ask again in a moment")
+            return unknown(str(error), AGAIN)
         unasked = self.optional and (row.meaning is Meaning.OUTAGE or is_denied(cause))
         return (unknown if unasked else wrong)(str(error), row.do)

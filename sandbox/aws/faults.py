@@ -77,6 +77,8 @@ def _error(environ: WSGIEnvironment, fault: Fault) -> tuple[str, bytes]:
         return environ.get("CONTENT_TYPE", "application/x-amz-json-1.1"), content.encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         return "application/xml", b""
-    return "application/xml", (
-        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-    ).encode()
+    error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        # STS's protocol
+        error = f"<ErrorResponse>{error}</ErrorResponse>"
+    return "application/xml", error.encode()
