@@ -267,7 +267,8 @@ class TextWorker:
             log.warning(
                 "waiting for images",
                 missing=nowhere,
-                note="another text worker may hold them; else look in the dead-letter queue",
+                note="another text worker may hold them; else look in the dead-letter queue, or "
+                "send them again: cartext resend",
             )
 
     def _log_summary(self) -> None:
