@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field("", description="only keys that begin with this")
+    expected_bucket_owner: str | None = Field(
+        None,
+        description="12 digits: the account that must own the bucket, else nothing is asked of it",
+        pattern=r"^[0-9]{12}$",
+    )
     queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
     run: str = Field(
         "default",

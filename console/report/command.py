@@ -60,4 +60,4 @@ def _open_pictures(settings: ReportSettings) -> Pictures:
     if not settings.bucket:
         raise RunError("no pictures: set CARTEXT_BUCKET, or give a folder with --images")
     (s3,) = make_clients(settings, "s3")
-    return BucketPictures(s3, Calls(settings, Stop()), settings.bucket)
+    return BucketPictures(s3, Calls(settings, Stop()), settings)

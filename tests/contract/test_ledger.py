@@ -110,6 +110,20 @@ def test_the_first_decision_stays(ledger: Ledger) -> None:
     assert ledger.label_counts(RUN, 0) == LabelCounts(1, 1, 0)
 
 
+def test_labelled_is_what_has_the_label_sent_or_not(ledger: Ledger) -> None:
+    cars = [decision(f"{n}.jpg", etag=f'"{n}"') for n in range(30)]
+    others = [
+        decision("s.jpg", shard=1),
+        decision("n.jpg", None),
+        decision("f.jpg", None, failure="x"),
+    ]
+    wait(*map(ledger.decide, [*cars, *others]))
+    wait(ledger.sent(cars[:20]))
+    assert sorted(ledger.labelled(RUN, 0), key=str) == sorted(cars, key=str)
+    assert list(ledger.labelled(RUN, 1)) == [others[0]]
+    assert list(ledger.labelled("another", 0)) == []
+
+
 def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
     decisions = [decision(f"{number}.jpg") for number in range(30)]
     wait(*map(ledger.decide, decisions))

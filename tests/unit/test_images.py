@@ -23,6 +23,7 @@ from workers.images.limits import (
     broken_size,
 )
 from workers.index_queue.messages import NOT_SENDABLE, unsendable
+from workers.settings import Settings
 
 
 @pytest.fixture
@@ -67,7 +68,9 @@ def test_every_key_is_in_exactly_one_shard(keys: set[str], shards: int) -> None:
     for shard in range(shards):
         s3 = FakeS3(dict.fromkeys(keys, b"x"))
         calls = SimpleNamespace(call=lambda _, request, read: read(request()))
-        settings = SimpleNamespace(bucket="photos", prefix="", shard=shard, shards=shards)
+        settings = Settings(
+            bucket="photos", queue_url="http://queue.test/1/index", shard=shard, shards=shards
+        )
         listed += keys_of(Bucket(s3, calls, settings))
     assert sorted(listed) == sorted(key for key in keys if not key.endswith("/"))
 

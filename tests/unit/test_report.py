@@ -65,7 +65,7 @@ def test_a_folders_pictures_are_found_by_their_keys(tmp_path: Path) -> None:
 
 
 def bucket_pictures(s3: Any, make_calls: MakeCalls, settings: Settings) -> BucketPictures:
-    return BucketPictures(s3, make_calls(settings), settings.bucket)
+    return BucketPictures(s3, make_calls(settings), settings)
 
 
 def test_a_buckets_pictures_are_its_objects(

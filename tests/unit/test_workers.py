@@ -24,6 +24,7 @@ from workers import label_worker, text_worker
 from workers.aws.calls import Calls
 from workers.ending import finished
 from workers.errors import OutageError, RunError, StoppedError
+from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
@@ -177,20 +178,42 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
 
 
+@pytest.mark.parametrize("start", ["the first", "a later one"])
+def test_a_run_in_which_everything_failed_is_no_success(scene: Scene, start: str) -> None:
+    scene.s3.objects |= {"a.txt": b"", "b.txt": b"", "-1": b"x"}
+    for _ in range(1 if start == "the first" else 2):
+        with pytest.raises(RunError, match=r"every image failed, 2 of 3 .*: empty: .* CARTEXT_RUN"):
+            scene.start(LabelWorker)
+    assert scene.left == ["-1"], "its end is sent, and once"
+    assert len((scene.settings.run_dir / "failed.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_shard_of_failures_is_none_of_a_run_of_failures(scene: Scene) -> None:
+    key_of = {shard_of(f"{n}.jpg", 2): f"{n}.jpg" for n in range(9)}
+    scene.images(key_of[0]).s3.objects |= {key_of[1]: b""}
+    with pytest.raises(RunError, match="every image failed, 1 of 1"):
+        scene.start(LabelWorker, shard=1, shards=2)
+    scene.start(LabelWorker, shard=0, shards=2)
+    # as far as is known now
+    scene.start(LabelWorker, shard=1, shards=2)
+
+
 def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
     scene.start(LabelWorker)
     assert [end["expected"] for end in scene.sent("-1")] == ["0"]
 
 
 def test_a_failed_image_is_kept_with_its_reason_and_not_sent(scene: Scene) -> None:
-    scene.images("1.jpg").s3.objects |= {"empty.jpg": b"", "-1": b"x", "a\0b": b"x"}
+    scene.images("1.jpg", "2.jpg").s3.objects |= {"empty.jpg": b"", "-1": b"x", "a\0b": b"x"}
 
-    def refuse(key: str) -> float:
+    def refuse(key: str) -> float | None:
+        if key == "2.jpg":
+            return None
         raise client_error("InvalidImageFormatException", 400, f"no image: {key}")
 
     scene.label = refuse
     scene.start(LabelWorker)
-    assert scene.asked == ["1.jpg"]
+    assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
     assert [end["expected"] for end in scene.sent("-1")] == ["0"]
     rows = [json.loads(r) for r in (scene.settings.run_dir / "failed.jsonl").open()]
     assert {row["index"]: row["failure"].split(":")[0] for row in rows} == {
@@ -643,8 +666,20 @@ def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) ->
     scene.images("1.jpg").queue.add(
         image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
     )
-    scene.end(1).start(TextWorker)
+    scene.found("2.jpg").end(2).start(TextWorker)
     assert scene.results()["1.jpg"]["failure"].startswith("replaced")
+    assert scene.results()["2.jpg"]["failure"] is None
+
+
+@pytest.mark.parametrize("start", ["the first", "a later one"])
+def test_a_run_of_which_nothing_could_be_read_is_no_success(scene: Scene, start: str) -> None:
+    scene.found("1.jpg", "2.jpg").end(2)
+    scene.s3.objects.clear()
+    for _ in range(1 if start == "the first" else 2):
+        with pytest.raises(RunError, match=r"every image failed, 2 of 2 for this reason: gone"):
+            scene.start(TextWorker)
+    assert len((scene.settings.run_dir / "results.jsonl").read_text().splitlines()) == 2
+    assert scene.left == []
 
 
 def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:

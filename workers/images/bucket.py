@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError
-from workers.errors import AccessError, ImageError, RunError
+from workers.errors import AccessError, ImageError, RunError, WorkerError
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image
 from workers.settings import Settings
@@ -37,12 +37,21 @@ class Bucket:
         self._calls = calls
         self._settings = settings
         self.name = settings.bucket
+        self._where = where(settings)
         self.region = s3.meta.region_name
 
     def check(self) -> None:
         """Raises RunError when the bucket is not there, not ours, or in another region."""
-        # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix
-        reply = self._calls.call("S3 ListObjectsV2", lambda: self._list(MaxKeys=1), dict)
+        try:
+            reply = self._first(self._where)
+        except RunError:
+            if self._is_somebody_elses():
+                raise RunError(
+                    f"bucket {self.name!r} does not belong to the account "
+                    f"{self._settings.expected_bucket_owner}; check CARTEXT_BUCKET, or "
+                    "CARTEXT_EXPECTED_BUCKET_OWNER"
+                ) from None
+            raise
         headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region", self.region)
         if region != self.region:
@@ -50,6 +59,20 @@ class Bucket:
                 f"bucket {self.name!r} is in {region}, but Rekognition is asked in "
                 f"{self.region} and reads only that region's buckets; set AWS_REGION={region}"
             )
+
+    def _first(self, where: Any) -> Any:
+        # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(where, MaxKeys=1), dict)
+
+    def _is_somebody_elses(self) -> bool:
+        """Whether it can be listed as soon as nobody says whose it must be."""
+        if self._where == {"Bucket": self.name}:
+            return False
+        try:
+            self._first({"Bucket": self.name})
+        except WorkerError:
+            return False
+        return True
 
     def pages(self, whole: bool = False) -> Iterator[list[Image]]:
         """Lists this shard's images, or those of all shards, up to 1,000 a page, by key."""
@@ -72,11 +95,11 @@ class Bucket:
                 raise MalformedError("the listing goes on, but does not say where")
             return page
 
-        where = {} if token is None else {"ContinuationToken": token}
-        return self._calls.call("S3 ListObjectsV2", lambda: self._list(**where), read)
+        after: Any = {} if token is None else {"ContinuationToken": token}
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(self._where, **after), read)
 
-    def _list(self, **request: Any) -> Any:
-        return self._s3.list_objects_v2(Bucket=self.name, Prefix=self._settings.prefix, **request)
+    def _list(self, where: Any, **request: Any) -> Any:
+        return self._s3.list_objects_v2(**where, Prefix=self._settings.prefix, **request)
 
     def _in_shard(self, key: str) -> bool:
         return shard_of(key, self._settings.shards) == self._settings.shard
@@ -90,7 +113,7 @@ class Bucket:
         condition: Any = {"IfMatch": etag} if etag else {}
         size, data = self._calls.call(
             "S3 GetObject",
-            lambda: self._s3.get_object(Bucket=self.name, Key=index, **condition),
+            lambda: self._s3.get_object(**self._where, Key=index, **condition),
             _content,
             about_image=True,
         )
@@ -107,7 +130,7 @@ class Bucket:
             self._calls.call(
                 "S3 GetObject",
                 # not HeadObject, whose errors have no body to tell them apart
-                lambda: self._s3.get_object(Bucket=self.name, Key=index, Range="bytes=0-0"),
+                lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0"),
                 lambda reply: reply["Body"].close(),
                 about_image=True,
             )
@@ -140,6 +163,12 @@ def _content(reply: Any) -> tuple[int, bytes]:
     ):
         raise MalformedError(f"{len(data)} bytes whose MD5 is not the ETag {etag}")
     return size, data
+
+
+def where(settings: Settings) -> dict[str, Any]:
+    """Which bucket, and whose, as every call to S3 says it."""
+    owner = settings.expected_bucket_owner
+    return {"Bucket": settings.bucket, **({"ExpectedBucketOwner": owner} if owner else {})}
 
 
 def shard_of(key: str, shards: int) -> int:
