@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.stub.s3 import ETAG
 from bench.stub.scenario import key_of
 from console.parts import make_parts
 from workers import log
@@ -25,7 +24,7 @@ from workers.events import Labelled, TextRead, say
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import image_entry
 from workers.ledger import SqliteLedger
-from workers.model import Decision, Result
+from workers.model import Decision, Result, TextLine
 from workers.output.files import write_results
 from workers.settings import Settings
 from workers.threads.stop import Stop
@@ -53,13 +52,20 @@ class Bench:
         self.folder = folder
         self.pages = parts.bucket.pages()
         label = self.recognizer.label(key_of(0))
-        lines = self.recognizer.lines(key_of(0), ETAG)
+        self.images = next(parts.bucket.pages())
+        lines = self.read(0)
+        etag = self.images[0].etag
         self.decisions = [
-            Decision("bench", 0, key_of(number), ETAG, label) for number in range(10_000)
+            Decision("bench", 0, key_of(number), etag, label) for number in range(10_000)
         ]
         self.results = [Result("bench", d.index, label, lines) for d in self.decisions]
         self.receipts: list[str] = []
         log.configure(settings, "bench")
+
+    def read(self, number: int) -> tuple[TextLine, ...]:
+        """Downloads an image and reads it."""
+        image = self.images[number % len(self.images)]
+        return self.recognizer.lines(image.index, image.etag)
 
     def receive(self, _: int) -> None:
         """Ten messages, of which the receipts are kept."""
@@ -77,7 +83,7 @@ class Bench:
             "A send": (lambda _: self.queue.send(entries), BATCH),
             "A log": (lambda n: say(labelled[n]), 1),
             "B receive": (self.receive, BATCH),
-            "B GetObject, DetectText": (lambda n: self.recognizer.lines(key_of(n), ETAG), 1),
+            "B GetObject, DetectText": (self.read, 1),
             "B ledger": (lambda n: self.ledger.complete(self.results[n]).result(), 1),
             "B delete": (lambda n: self.queue.delete(self.receipts[n * 10 : n * 10 + 10]), BATCH),
             "B log": (lambda n: say(read[n]), 1),
@@ -106,7 +112,7 @@ def main() -> None:
             found[name] = (time.process_time() - before) / rounds / images * 1000
         calls = {
             "DetectLabels": lambda n: bench.recognizer.label(key_of(n)),
-            "GetObject, DetectText": lambda n: bench.recognizer.lines(key_of(n), ETAG),
+            "GetObject, DetectText": bench.read,
         }
         shares = {name: _shares(function, times) for name, function in calls.items()}
         bench.ledger.close()

@@ -41,6 +41,9 @@ class PassingError(WorkerError):
 class StoppedError(WorkerError):
     """It was asked to stop, and what was not begun stays undone."""
 
+    def __init__(self, text: str = "stopped before the end; start again to go on") -> None:
+        super().__init__(text)
+
 
 class OutageError(WorkerError):
     """A service cannot be reached or keeps refusing; starting again later goes on from here."""

@@ -73,7 +73,7 @@ class Stub:
         }
 
     def record(self) -> dict[str, Any]:
-        """What was called so far; `bench.stub.__main__` says what is in it."""
+        """What was called so far; `Server.record` says what is in it."""
         with urllib.request.urlopen(self.endpoint + RECORD) as reply:  # noqa: S310 - loopback
             record: dict[str, Any] = json.load(reply)
             return record

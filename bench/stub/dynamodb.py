@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from bench.stub.http import TRACE, Request, Respond
-from bench.stub.scenario import Scenario, vary
+from bench.stub.scenario import TABLE, Scenario, vary
 
 Json = dict[str, Any]
 
@@ -59,7 +59,13 @@ class DynamoDb:
         self._counts[f"DynamoDB {operation}"] += 1
         status = 200
         try:
-            reply = getattr(self, f"_{operation}")(json.loads(request.body))
+            asked = json.loads(request.body)
+            before = self.units["read"] + self.units["write"]
+            reply = getattr(self, f"_{operation}")(asked)
+            if "ReturnConsumedCapacity" in asked:
+                units = self.units["read"] + self.units["write"] - before
+                consumed = {"TableName": TABLE, "CapacityUnits": units}
+                reply["ConsumedCapacity"] = [consumed] if "Transact" in operation else consumed
         except Refusal as refusal:
             status, reply = 400, refusal.body
         headers = "Content-Type: application/x-amz-json-1.0\r\n" + TRACE

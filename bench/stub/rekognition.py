@@ -78,16 +78,20 @@ class Rekognition:
         respond(reply, after=after, headers=HEADERS)
 
     def _labels(self, key: str) -> bytes:
-        has_car = zlib.crc32(b"car" + key.encode()) < self._scenario.cars * 2**32
-        return CAR if has_car else NO_CAR
+        return CAR if has_car(key, self._scenario.cars) else NO_CAR
+
+
+def has_car(key: str, share: float) -> bool:
+    """Whether an image is one of the share that has a car."""
+    return zlib.crc32(b"car" + key.encode()) < share * 2**32
 
 
 def _key(body: bytes) -> str:
-    # of an image in the request only its first bytes are decoded
-    begin = body.find(b'"Bytes"', 0, 100)
-    if begin >= 0:
-        begin = body.find(b'"', begin + 7) + 1
-        return key_in(base64.b64decode(body[begin : begin + 400]))
+    # of an image in the request only its last bytes are decoded
+    name_at = body.find(b'"Bytes"', 0, 100)
+    if name_at >= 0:
+        end = body.index(b'"', body.index(b'"', name_at + 7) + 1)
+        return key_in(base64.b64decode(body[end - 400 : end]))
     name: str = json.loads(body)["Image"]["S3Object"]["Name"]
     return name
 

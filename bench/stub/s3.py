@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from time import time
 
@@ -10,8 +11,7 @@ from PIL import Image
 from bench.stub.http import Request, Respond
 from bench.stub.scenario import BUCKET, Scenario, key_of, vary
 
-PAGE = 1000
-ETAG = '"0123456789abcdef0123456789abcdef"'
+JPEG_END = b"\xff\xd9"
 MODIFIED = "2024-01-01T00:00:00.000Z"
 # what a real answer has, too, and a client reads
 HEADERS = (
@@ -19,7 +19,7 @@ HEADERS = (
     "x-amz-request-id: 3WN3ZTJQXF0E6QYH\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
     "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nServer: AmazonS3\r\n"
     "x-amz-server-side-encryption: AES256\r\nAccept-Ranges: bytes\r\n"
-    f"Content-Type: image/jpeg\r\nETag: {ETAG}\r\n"
+    "Content-Type: image/jpeg\r\n"
 )
 
 
@@ -30,6 +30,7 @@ class S3:
         self._scenario = scenario
         self._counts = counts
         self._jpeg = _jpeg(scenario.image_bytes)
+        self._hash = hashlib.md5(self._jpeg, usedforsecurity=False)
         self.downloads: dict[str, float] = {}
         """When each image was first asked for."""
 
@@ -54,37 +55,42 @@ class S3:
 
     def _get(self, key: str, request: Request, respond: Respond, after: float) -> None:
         self.downloads.setdefault(key, time())
-        condition = request.header("if-match")
-        if condition and condition != ETAG:
+        etag = self._etag(key)
+        if request.header("if-match") not in {"", f'"{etag}"'}:
             respond(status=412, after=after)
         else:
-            # a JPEG's comment tells, when only its bytes come to Rekognition, which image it is
-            comment = key.encode()
-            marked = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-            respond(marked + self._jpeg[2:], after=after, headers=HEADERS)
+            headers = f'{HEADERS}ETag: "{etag}"\r\n'
+            respond(self._jpeg + key.encode(), after=after, headers=headers)
+
+    def _etag(self, key: str) -> str:
+        """An image's MD5; its key stands behind the JPEG's end, so that the rest is hashed once."""
+        whole = self._hash.copy()
+        whole.update(key.encode())
+        return whole.hexdigest()
 
     def _page(self, first: int) -> bytes:
-        past = min(first + PAGE, self._scenario.images)
+        size = self._scenario.page
+        past = min(first + size, self._scenario.images)
         more = past < self._scenario.images
         entries = "".join(
-            f"<Contents><Key>{key_of(number)}</Key><LastModified>{MODIFIED}</LastModified>"
-            f"<ETag>&quot;{ETAG[1:-1]}&quot;</ETag><Size>{len(self._jpeg)}</Size>"
+            f"<Contents><Key>{key}</Key><LastModified>{MODIFIED}</LastModified>"
+            f"<ETag>&quot;{self._etag(key)}&quot;</ETag><Size>{len(self._jpeg) + len(key)}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
-            for number in range(first, past)
+            for key in map(key_of, range(first, past))
         )
         token = f"<NextContinuationToken>{past}</NextContinuationToken>" if more else ""
         return (
             '<?xml version="1.0" encoding="UTF-8"?>'
             '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Name>{BUCKET}</Name><Prefix></Prefix><KeyCount>{past - first}</KeyCount>"
-            f"<MaxKeys>{PAGE}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
+            f"<MaxKeys>{size}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
             f"{entries}</ListBucketResult>"
         ).encode()
 
 
-def key_in(jpeg: bytes) -> str:
-    """The key that an image's comment carries."""
-    return jpeg[6 : 4 + int.from_bytes(jpeg[4:6], "big")].decode()
+def key_in(end: bytes) -> str:
+    """The key that stands behind the end of a JPEG."""
+    return end[end.rindex(JPEG_END) + len(JPEG_END) :].decode()
 
 
 def _jpeg(size: int) -> bytes:

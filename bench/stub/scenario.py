@@ -19,6 +19,8 @@ class Scenario:
     cars: float = 1.0
     """Share of the images with a car."""
     image_bytes: int = 100_000
+    page: int = 1000
+    """Keys on one page of the listing."""
     rekognition_seconds: float = 0.25
     s3_seconds: float = 0.03
     sqs_seconds: float = 0.01

@@ -1,15 +1,17 @@
-"""What the ledgers' tests share."""
+"""What the contract tests share."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.session import Session
 
+from tests.contract.judge import Judge
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger import Ledger
@@ -24,6 +26,23 @@ if TYPE_CHECKING:
 RUN = "monday"
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
 LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
+
+
+@pytest.fixture(autouse=True)
+def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
+    """Every test here fails too when a call or an answer in it is not like the service's model."""
+    watching = Judge()
+    create = Session.create_client
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        client = create(*args, **kwargs)
+        # the tests' own clients may ask what nobody should
+        watching.watch(client, requests=not client.meta.config.parameter_validation)
+        return client
+
+    monkeypatch.setattr(Session, "create_client", watched)
+    yield watching
+    assert not watching.problems, "\n".join(dict.fromkeys(watching.problems))
 
 
 @pytest.fixture

@@ -180,8 +180,6 @@ def copy_sources(checkout: Path, target: Path) -> None:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Terraform's stack applied to a fresh sandbox, and its guests booted and bare."""
     reason = missing()
-    if not reason and shutil.which("terraform") is None:
-        reason = "hosts need terraform on the PATH"
     if not reason and not Path(ANSIBLE_PLAYBOOK).exists():
         reason = "hosts need Ansible in the virtual environment"
     if not reason and holder(HOME):

@@ -343,7 +343,6 @@ def test_no_permission_to_download_is_about_the_image_at_first(bucket_of) -> Non
         {"ContentLength": len(png()), "ETag": etag(png())},
         {},
     ],
-    ids=repr,
 )
 def test_content_that_is_not_the_objects_own_is_fetched_again(bucket_of, odd: Any) -> None:
     good = {"ContentLength": len(png()), "ETag": etag(png()), "Body": io.BytesIO(png())}

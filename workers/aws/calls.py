@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 from urllib3.exceptions import HTTPError
 
@@ -55,12 +57,20 @@ NOT_UNDERSTOOD = (
 
 
 class Calls:
-    """Makes calls by that policy; the SDK's own retries are off, for two layers multiply."""
+    """Makes calls by that policy; the SDK's own retries are off, for two layers multiply.
 
-    def __init__(self, settings: Settings, stop: Stop, backoff: wait_base = BACKOFF) -> None:
+    Where they are for the `drain`, a worker that stops goes on making them, until its stop's
+    `drained_by`.
+    """
+
+    def __init__(
+        self, settings: Settings, stop: Stop, backoff: wait_base = BACKOFF, drain: bool = False
+    ) -> None:
         self._settings = settings
         self._stop = stop
         self._backoff = backoff
+        self._over = _drained(stop) if drain else stop_when_event_set(stop.event)
+        self._sleep = time.sleep if drain else sleep_using_event(stop.event)
 
     def call(
         self,
@@ -80,9 +90,8 @@ class Calls:
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
             wait=self._backoff,
-            stop=stop_after_delay(self._settings.retry_seconds)
-            | stop_when_event_set(self._stop.event),
-            sleep=sleep_using_event(self._stop.event),
+            stop=stop_after_delay(self._settings.retry_seconds) | self._over,
+            sleep=self._sleep,
             before_sleep=lambda state: _log_retry(what, state),
             reraise=True,
         )
@@ -102,6 +111,16 @@ class Calls:
             if is_passing(error) and self._stop:
                 raise StoppedError from error
             raise translated(error, what, self._settings, about_image) from error
+
+
+class _drained(stop_base):  # noqa: N801 - as tenacity names them
+    """Stops when the worker's time to drain is over."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def __call__(self, _: RetryCallState) -> bool:
+        return time.monotonic() >= self._stop.drained_by
 
 
 def _log_retry(what: str, state: RetryCallState) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
@@ -12,15 +14,26 @@ from workers.ledger.sqlite import ReadOnlyLedger, SqliteLedger
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
+log = structlog.get_logger()
+
 __all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
 
 
-def open_ledger(settings: Settings, read_only: bool = False) -> Ledger:
-    """The ledger that the settings name; raises RunError when it cannot be used."""
+def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = False) -> Ledger:
+    """The ledger that the settings name; raises RunError when it cannot be used.
+
+    What is paid for is kept also by a worker that stops, for as long as its `stop` lets it drain.
+    """
     kind, _, where = settings.ledger_url.partition("://")
     if kind == "dynamodb":
         (client,) = make_clients(settings, "dynamodb")
-        # what is paid for is kept also by a worker that stops
-        return DynamoDbLedger(where, client, Calls(settings, Stop()))
+        # one that stops is true
+        calls = Calls(settings, Stop() if stop is None else stop, drain=True)
+        return DynamoDbLedger(where, client, calls)
     path = Path(where.removeprefix("/"))
-    return ReadOnlyLedger(path) if read_only else SqliteLedger(path)
+    if read_only:
+        return ReadOnlyLedger(path)
+    if not path.exists():
+        note = "a run that is under way elsewhere goes on with its own"
+        log.info("new ledger", path=str(path), note=note)
+    return SqliteLedger(path)

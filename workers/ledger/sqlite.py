@@ -14,7 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from workers.errors import RunError
@@ -31,8 +30,6 @@ from workers.model import (
     natural_key,
 )
 from workers.output.rows import ResultRow, result_row
-
-log = structlog.get_logger()
 
 # one transaction takes as many writes as this
 CHUNK = 1000
@@ -63,7 +60,6 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        is_new = not path.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writing = self._connect()
@@ -71,9 +67,6 @@ class SqliteLedger:
             self._writing.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
-        if is_new:
-            note = "a run that is under way elsewhere goes on with its own"
-            log.info("new ledger", path=str(path), note=note)
         self._read_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_all, name="ledger", daemon=True)
@@ -258,8 +251,6 @@ class ReadOnlyLedger(SqliteLedger):
             return self._look(uri + "&immutable=1")
 
     def _look(self, uri: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         return connection

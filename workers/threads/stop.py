@@ -53,7 +53,7 @@ class Stop:
         if self.error is not None:
             raise self.error
         if self:
-            raise StoppedError("stopped before the end; start again to go on")
+            raise StoppedError
 
     def on_signals(self) -> None:
         """The first SIGTERM or SIGINT asks, the second one forces."""

@@ -1,0 +1,62 @@
+"""Makes docs/errors.md from the table of errors: `python -m tests.docs.errors_table`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from workers.aws.meaning import TABLE, Meaning, Row
+from workers.errors import DO_NOT_START_AGAIN, START_AGAIN
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+
+TRIES = "tries again for `CARTEXT_RETRY_SECONDS`, ever more rarely; then "
+ENDS = f"ends with {START_AGAIN}, and systemd starts it again"
+DOES = {
+    Meaning.IMAGE: "keeps the image as failed, with the reason, and goes on with the others",
+    Meaning.ACCESS: "keeps the image as failed; when there is no access to any image, it ends "
+    f"with {DO_NOT_START_AGAIN}",
+    Meaning.PASSING: f"{TRIES}it goes on with the others and comes back to the image, "
+    "`CARTEXT_TRIES` times in all, before it keeps it as failed. Where it is not about an image, "
+    f"or every image fails, it {ENDS}",
+    Meaning.OUTAGE: f"{TRIES}it {ENDS}",
+    Meaning.EVERYBODY: f"ends with {DO_NOT_START_AGAIN} at once, and is not started again: "
+    "nobody's request can succeed",
+    Meaning.BUG: f"ends with {DO_NOT_START_AGAIN} at once, and is not started again",
+}
+
+HEAD = """\
+# Errors
+
+What AWS, or what stands between, may answer, and what follows from it. A code is the service's own
+or the name of the SDK's error, as the log has it. This page is made by `make docs`.
+
+An error has one of these meanings. What no row names is passing: an error that nobody has foreseen
+costs time, and never an image.
+
+| meaning | the worker |
+| --- | --- |
+"""
+
+CODES = """
+| code | meaning | the log says | what you do |
+| --- | --- | --- | --- |
+"""
+
+
+def text() -> str:
+    """The page as it must be."""
+    meanings = "".join(f"| {meaning.value} | {DOES[meaning]} |\n" for meaning in Meaning)
+    return HEAD + meanings + CODES + "".join(map(_row, TABLE))
+
+
+def _row(row: Row) -> str:
+    codes = ", ".join(
+        f"`{code}`" if re.fullmatch(r"[A-Z][\w.]+", code) else code for code in row.codes
+    )
+    says = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", row.says)
+    return f"| {codes} | {row.meaning.value} | `{says}` | {row.do} |\n"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(text())
