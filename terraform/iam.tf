@@ -12,6 +12,11 @@ data "aws_iam_policy_document" "ec2_assumes" {
   }
 }
 
+locals {
+  # a bucket of the same name in somebody else's account is not ours
+  bucket_owner = var.expected_bucket_owner == null ? {} : { "aws:ResourceAccount" = var.expected_bucket_owner }
+}
+
 # Both workers list below the prefix: A the images, both to see whether they may read at all and to tell
 # "gone" from "forbidden". Without s3:ListBucket, S3 answers 403 for a missing key as well.
 data "aws_iam_policy_document" "images" {
@@ -66,11 +71,6 @@ data "aws_iam_policy_document" "images" {
       }
     }
   }
-}
-
-locals {
-  # a bucket of the same name in somebody else's account is not ours
-  bucket_owner = var.expected_bucket_owner == null ? {} : { "aws:ResourceAccount" = var.expected_bucket_owner }
 }
 
 data "aws_iam_policy_document" "worker" {

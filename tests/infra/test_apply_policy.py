@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(3600)
 POLICY = json.loads((ROOT / "docs/apply-policy.json").read_text())
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 DENIED = re.compile(r"not authorized to perform: ([a-z0-9]+:\w+)")
-DENIED_BY_S3 = re.compile(r"S3: (\w+).*AccessDenied")
+DENIED_BY_S3 = re.compile(r"S3: (\w+), .{0,200}?api error AccessDenied")
 # what IAM calls an operation of S3
 PERMISSIONS = {"ListObjectsV2": "s3:ListBucket"}
 
@@ -134,7 +134,7 @@ def refused(step: Callable[[], object]) -> set[str]:
         with enable_iam_authentication():
             step()
     except TerraformError as error:
-        said = str(error)
+        said = " ".join(str(error).split())  # some errors are wrapped
         by_s3 = {PERMISSIONS[call] for call in DENIED_BY_S3.findall(said)}
         denied = by_s3 | set(DENIED.findall(said))
         assert denied, said

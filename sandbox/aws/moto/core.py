@@ -49,7 +49,8 @@ JSON_CODES: dict[type[HTTPException], str] = {
 
 @replaces(BaseResponse, "_authenticate_and_authorize_normal_action")
 def _refuse_in_the_callers_tongue(response: BaseResponse, _: Before, resource: str = "*") -> None:
-    # IAM's verdict is said in XML, which no client of a JSON service reads.
+    # IAM's verdict is said in EC2's XML, which no client of a JSON service reads, and not every one
+    # of the others.
     try:
         response._authenticate_and_authorize_action(IAMRequest, resource)
     except HTTPException as error:
@@ -58,4 +59,6 @@ def _refuse_in_the_callers_tongue(response: BaseResponse, _: Before, resource: s
             said = unescape(text[1]) if text else ""
             error.code = 400
             error.description = json.dumps({"__type": JSON_CODES[type(error)], "message": said})
+        elif response.service_name != "ec2":
+            error.description = re.sub("</?Errors>", "", error.description or "")
         raise
