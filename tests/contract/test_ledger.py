@@ -291,6 +291,19 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
         assert ledger.progress(run) == RunProgress(1, 0, 1, (end,))
 
 
+def test_what_is_asked_for_by_hand_counts_for_no_end(ledger: Ledger) -> None:
+    by_hand = [result(index, LINES, by_hand=True) for index in ("10.jpg", "9.jpg")]
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), *map(ledger.complete, by_hand))
+    end = ShardEnd(RUN, 0, 1, 1)
+    assert ledger.progress(RUN) == RunProgress(2, 2, 0, (end,), by_hand=2)
+    assert ledger.not_done(RUN, ["9.jpg", by_hand[1].filed]) == {"9.jpg"}
+    assert indexes_in(ledger, RUN) == ["9.jpg", "10.jpg"]
+    counted = result("9.jpg")
+    wait(ledger.complete(counted))
+    assert ledger.progress(RUN) == RunProgress(3, 2, 0, (end,), by_hand=2)
+    assert list(ledger.results(RUN)) == [result_row(counted), result_row(by_hand[0])]
+
+
 def test_a_thousand_keys_are_looked_up_at_once(ledger: Ledger) -> None:
     keys = [f"folder/{number}.jpg" for number in range(1000)]
     wait(*(ledger.complete(result(key)) for key in keys[::2]))
