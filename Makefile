@@ -76,7 +76,7 @@ lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf $(VENV) .venv-policy .cache build
+	rm -rf $(VENV) .venv-policy .venv-ministack .cache build
 
 # A folder's marker is as new as the lock file that filled it.
 $(VENV)/made:
@@ -89,10 +89,12 @@ $(VENV)/sandbox: $(VENV)/made requirements/sandbox.txt
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
+$(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt requirements/ministack.txt
 	@echo "installing the packages of tests and lint into $(VENV) (once, about a minute)"
 	@$(LOCKED) requirements/dev.txt
-	@./requirements/make-venv .venv-policy
-	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		--require-hashes --requirement requirements/policy.txt
+	@for apart in policy ministack; do \
+		./requirements/make-venv .venv-$$apart && \
+		.venv-$$apart/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			--require-hashes --requirement requirements/$$apart.txt || exit 1; \
+	done
 	@touch $@
