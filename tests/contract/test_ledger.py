@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.contract.conftest import (
     CAR,
     LINES,
     RUN,
+    client_of_table,
     decision,
     indexes_in,
     open_table,
@@ -46,29 +46,23 @@ ODD = [
 Open = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+@pytest.fixture(params=["sqlite", "moto", "ministack"])
+def open_again(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Open]:
     """Opens the same ledger as one more process does."""
     opened: list[Ledger] = []
-    kind: Callable[..., Open] = request.getfixturevalue(request.param)
+    client = None
+    if request.param != "sqlite":
+        client = client_of_table(request.getfixturevalue(request.param), monkeypatch)
 
     def open_one() -> Ledger:
-        opened.append(kind())
+        opened.append(open_table(client) if client else SqliteLedger(tmp_path / "ledger.sqlite3"))
         return opened[-1]
 
     yield open_one
     for ledger in opened:
         ledger.close()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Open:
-    return lambda: SqliteLedger(tmp_path / "ledger.sqlite3")
-
-
-@pytest.fixture
-def dynamodb(client: Any) -> Open:
-    return lambda: open_table(client)
 
 
 @pytest.fixture
