@@ -98,6 +98,7 @@ def test_every_kind_of_picture_is_read(fleet: Fleet, car: Sample) -> None:
         "cmyk.jpg": _encoded(picture.convert("CMYK"), "JPEG", quality=95),
         "alpha.png": _encoded(alpha, "PNG"),
         "png.jpg": _encoded(picture, "PNG"),
+        "1.1 MB.jpg": _padded(car.data, 1_100_000),
         "5.1 MB.jpg": _padded(car.data, 5_347_738),
     }
     fleet.sandbox.create_bucket(fleet.bucket, files.items())

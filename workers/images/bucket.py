@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workers.aws.answers import Listing, reader
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
-HEAD_BYTES = 256 * 1024
+HEAD_BYTES = 64 * 1024
 MD5_ETAG = re.compile('"([0-9a-f]{32})"')
 # with these the ETag is the content's MD5
 PLAIN_ENCRYPTION = (None, "AES256")
@@ -104,22 +105,28 @@ class Bucket:
     def _in_shard(self, key: str) -> bool:
         return shard_of(key, self._settings.shards) == self._settings.shard
 
-    def download(self, index: str, etag: str = "", max_side: int | None = None) -> bytes | None:
-        """Fetches an image and checks its limits; None for one over 5 MB, which goes by reference.
+    def download(
+        self,
+        index: str,
+        etag: str = "",
+        max_side: int | None = None,
+        most: int = MAX_INLINE_BYTES,
+    ) -> bytes | None:
+        """Fetches an image and checks its limits; of one over `most` bytes only the beginning.
 
-        Raises ImageError when it is gone, was replaced since `etag`, breaks a limit or has a side
-        longer than `max_side` pixels.
+        Such a one goes by reference: then it returns None. Raises ImageError when it is gone, was
+        replaced since `etag`, breaks a limit or has a side longer than `max_side` pixels.
         """
         condition: Any = {"IfMatch": etag} if etag else {}
         size, data = self._calls.call(
             "S3 GetObject",
             lambda: self._s3.get_object(**self._where, Key=index, **condition),
-            _content,
+            partial(_content, most),
             about_image=True,
         )
         if broken := broken_size(size) or broken_content(data, max_side):
             raise ImageError(broken)
-        return data if size <= MAX_INLINE_BYTES else None
+        return data if size <= most else None
 
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
@@ -142,12 +149,12 @@ class Bucket:
         )
 
 
-def _content(reply: Any) -> tuple[int, bytes]:
-    """Size and bytes of an object, of a large one only the first; MalformedError if they differ
+def _content(most: int, reply: Any) -> tuple[int, bytes]:
+    """Size and bytes of an object, of one over `most` only the first; MalformedError if they differ
     from what the answer says of them.
     """
     size, etag = int(reply["ContentLength"]), str(reply["ETag"])
-    whole = size <= MAX_INLINE_BYTES
+    whole = size <= most
     with closing(reply["Body"]) as body:
         data: bytes = body.read(None if whole else HEAD_BYTES)
     digest = MD5_ETAG.fullmatch(etag)
