@@ -104,8 +104,13 @@ resource "aws_subnet" "workers" {
     replace_triggered_by = [terraform_data.zone]
 
     precondition {
-      condition     = var.availability_zone == null ? length(local.zones) > 0 : contains(local.zones, coalesce(var.availability_zone, "none"))
-      error_message = "No zone fits: ${join(" and ", distinct(values(local.instance_types)))} are had together in ${length(local.zones) == 0 ? "no zone of ${var.region}: take other types" : "${join(", ", local.zones)}: set availability_zone to one of these"}."
+      condition     = length(local.zones) > 0
+      error_message = "${var.region} has no zone with both ${join(" and ", values(local.instance_types))}: take other types."
+    }
+
+    precondition {
+      condition     = var.availability_zone == null || contains(local.zones, coalesce(var.availability_zone, "none"))
+      error_message = "availability_zone has not ${join(" and ", distinct(values(local.instance_types)))}: take one of ${join(", ", local.zones)}."
     }
   }
 }

@@ -344,6 +344,32 @@ run "zone_without_the_type" {
   ]
 }
 
+run "types_that_no_zone_has_both_of" {
+  command = plan
+
+  variables {
+    text_instance_type = "c7g.large"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c7g.large"]
+    values = {
+      locations = ["us-east-1c"]
+    }
+  }
+
+  override_data {
+    target = data.aws_availability_zones.region
+    values = {
+      names = ["us-east-1a", "us-east-1b", "us-east-1c"]
+    }
+  }
+
+  expect_failures = [
+    aws_subnet.workers,
+  ]
+}
+
 run "subnet_in_a_zone_without_the_type" {
   command = plan
 
