@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -583,6 +584,18 @@ def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
     assert scene.asked == ["1.jpg"]
 
 
+def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: Scene) -> None:
+    began = datetime.now(UTC)
+    scene.found("1.jpg", "2.jpg").images("3.jpg").s3.objects["2.jpg"] = b""
+    scene.queue.add(written_by_hand("3.jpg"))
+    scene.end(2).start(TextWorker)
+    rows = scene.results()
+    assert [rows[index]["label"] for index in ("1.jpg", "2.jpg")] == ["Car", "Car"]
+    for row in rows.values():
+        assert began - timedelta(seconds=1) < datetime.fromisoformat(row["time"])
+    assert scene.ledger.progress("default").by_hand == 1
+
+
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
         image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
@@ -617,7 +630,8 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     scene.queue.second = 0.005
     scene.found("1.jpg").end(1).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
-    assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
+    row = scene.results()["1.jpg"]
+    assert (row["label"], row["failure"][:16]) == ("Car", "failed 2 times: ")
     assert scene.left == []
 
 
