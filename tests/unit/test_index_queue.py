@@ -470,6 +470,20 @@ def test_an_error_stops_the_worker_and_ends_the_flush(stop: Stop) -> None:
     assert isinstance(stop.error, RunError)
 
 
+def test_a_flush_does_not_outlive_a_worker_that_fails_elsewhere(stop: Stop) -> None:
+    go = threading.Event()
+    batcher = Batcher("b", lambda _: go.wait(20) and None, 0, stop)
+    batcher.put("a")
+    flush = threading.Thread(target=batcher.flush)
+    flush.start()
+    flush.join(0.1)
+    assert flush.is_alive()
+    stop.fail(RunError("no"))
+    flush.join(10)
+    assert not flush.is_alive()
+    go.set()
+
+
 def test_who_waits_for_a_place_does_not_outlive_the_worker(stop: Stop) -> None:
     go = threading.Event()
     batcher = Batcher("b", lambda _: go.wait(20) and None, 0, stop)
