@@ -94,7 +94,7 @@ lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf $(VENV) .venv-policy .cache build mutants
+	rm -rf $(VENV) .venv-policy .venv-ministack .cache build mutants
 
 # Before anything is made, all that is missing is named.
 .PHONY: machine
@@ -117,12 +117,14 @@ $(VENV)/controller: $(VENV)/made requirements/controller.txt
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt
+$(VENV)/dev: $(VENV)/sandbox requirements/dev.txt requirements/policy.txt requirements/ministack.txt
 	@echo "installing the packages of tests and lint into $(VENV) (once: 1.2 GB, about two minutes)"
 	@$(LOCKED) requirements/dev.txt
-	@./requirements/make-venv .venv-policy
-	@.venv-policy/bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-deps \
-		--require-hashes --requirement requirements/policy.txt
+	@for apart in policy ministack; do \
+		./requirements/make-venv .venv-$$apart && \
+		.venv-$$apart/bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check \
+			--no-deps --require-hashes --requirement requirements/$$apart.txt || exit 1; \
+	done
 	@touch $@
 
 $(VENV)/mutation: $(VENV)/dev requirements/mutation.txt

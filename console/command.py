@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
+from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict, SettingsError
 
 from console import plan
+from console.doctor import command as doctor
 from console.parts import make_parts
 from console.report import command as report
 from console.status import command as status
@@ -28,6 +29,7 @@ from workers.events import STOPPED_BY_BUG, Stopped, say
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
 from workers.parts import Parts
+from workers.resend import resend
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -40,10 +42,13 @@ Finds the pictures with cars in an S3 bucket and reads the text on them.
 commands:
   label   worker A: lists the bucket, finds the cars, puts their indexes on the queue
   text    worker B: takes the indexes, reads the images, writes output.txt and results.jsonl
+  doctor  before a run: whether everything is there, permitted and fitting
   plan    before a run: how many images, how long, how many dollars
   status  in the middle: how far, how fast, what failed
+  resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
 
+  cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
   cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext text --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -148,6 +153,20 @@ class TextSettings(Settings):
     """
 
 
+class ResendSettings(Settings):
+    """Sends again what is labelled and has no result: messages may have expired, or been lost.
+
+    It takes the label worker's settings and its ledger; the text worker deletes what it has done.
+
+    example:
+      cartext resend --run holidays --queue-url https://sqs.us-east-1.amazonaws.com/1/index
+    """
+
+    model_config = SettingsConfigDict(env_prefix_target="all")
+
+    bucket: str = Field("", description="not needed here")
+
+
 def _label(settings: Settings) -> None:
     with _work(settings, "label") as (parts, stop):
         LabelWorker(settings, parts, stop).run()
@@ -156,6 +175,12 @@ def _label(settings: Settings) -> None:
 def _text(settings: Settings) -> None:
     with _work(settings, "text") as (parts, stop):
         TextWorker(settings, parts, stop).run()
+
+
+def _resend(settings: Settings) -> None:
+    with _work(settings, "label") as (parts, stop):
+        sent = resend(settings, parts, stop)
+    print(f"sent again: {sent.indexes:,} indexes, {sent.ends} ends")  # noqa: T201 - for people
 
 
 @dataclass(frozen=True)
@@ -170,8 +195,10 @@ class Command:
 COMMANDS = {
     "label": Command(LabelSettings, _label, for_people=False),
     "text": Command(TextSettings, _text, for_people=False),
+    "doctor": Command(doctor.DoctorSettings, doctor.run),
     "plan": Command(plan.PlanSettings, plan.run),
     "status": Command(status.StatusSettings, status.run),
+    "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
 }
 

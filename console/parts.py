@@ -34,10 +34,17 @@ def parts_on(
     """A worker's parts on these clients of S3, SQS and Rekognition."""
     s3, sqs, rekognition = clients
     bucket = Bucket(s3, calls, settings)
-    quota = Quota(settings.quota / settings.quota_workers, stop)
     return Parts(
         ledger=ledger,
         bucket=bucket,
-        recognizer=Rekognition(rekognition, bucket, calls, quota, settings),
+        recognizer=recognizer_on(settings, stop, calls, bucket, rekognition),
         index_queue=IndexQueue(sqs, calls, settings),
     )
+
+
+def recognizer_on(
+    settings: Settings, stop: Stop, calls: Calls, bucket: Bucket, client: Any
+) -> Rekognition:
+    """Rekognition on this client, within this worker's share of the quota."""
+    quota = Quota(settings.quota / settings.quota_workers, stop)
+    return Rekognition(client, bucket, calls, quota, settings)

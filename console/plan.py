@@ -16,11 +16,11 @@ from console.words import bytes_text, duration_text, table
 from workers import price
 from workers.aws.quota import SHARE_OF_QUOTA
 from workers.errors import RunError
-from workers.images.bucket import Bucket
-from workers.images.limits import unfit
+from workers.images.bucket import HEAD_BYTES, Bucket
+from workers.images.limits import most_inline, unfit
 from workers.model import Image
 from workers.price import dollars_text
-from workers.settings import Settings
+from workers.settings import ImageSource, Settings
 
 # what a call to Rekognition usually takes, when it comes to what the threads can do at most
 CALL_SECONDS = 0.5
@@ -45,11 +45,14 @@ class PlanSettings(Settings):
 class Plan:
     """The listing added up; sizes in bytes, `broken` counts by reason what is not recognisable.
 
+    `moved` is what the text worker moves, the busier way, when every image has the label.
+
     `oddly_named` are images whose names end in neither .jpg, .jpeg nor .png; their content decides.
     """
 
     listed: int = 0
     size: int = 0
+    moved: float = 0
     oddly_named: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -73,12 +76,18 @@ class Plan:
         """How long the run takes when both kinds of worker are at their full rate."""
         return self.images / fleet_rate(settings)
 
-    def add(self, image: Image) -> None:
-        """Counts one object of the listing."""
+    def bytes_per_second(self, settings: Settings) -> float:
+        """What one text worker moves at most, when it is at its full rate."""
+        each = self.moved / self.images if self.images else 0
+        return each * fleet_rate(settings) / settings.quota_workers
+
+    def add(self, image: Image, source: ImageSource) -> None:
+        """Counts one object of the listing, which goes to text detection from this source."""
         self.listed += 1
         problem = unfit(image)
         if not problem:
             self.size += image.size
+            self.moved += text_traffic(image.size, source)
             self.oddly_named += not image.index.lower().endswith(IMAGE_NAMES)
             return
         reason = problem.partition(":")[0]
@@ -95,12 +104,20 @@ def fleet_rate(settings: Settings) -> float:
     return min(by_quota, by_threads)
 
 
-def make_plan(bucket: Bucket) -> Plan:
+def text_traffic(size: int, source: ImageSource) -> float:
+    """Bytes that an image of this size costs the text worker's network, the busier way."""
+    if size <= most_inline(source):
+        # sent in base 64
+        return size * 4 / 3
+    return 0 if source == "s3" else HEAD_BYTES
+
+
+def make_plan(bucket: Bucket, source: ImageSource) -> Plan:
     """Lists the bucket, a page at a time in memory."""
     plan = Plan()
     for page in bucket.pages(whole=True):
         for image in page:
-            plan.add(image)
+            plan.add(image, source)
     return plan
 
 
@@ -112,7 +129,7 @@ def run(settings: PlanSettings) -> None:
 def show(settings: PlanSettings, bucket: Bucket) -> None:
     """Prints the plan of what is in the bucket, and raises RunError as `run` does."""
     bucket.check()
-    plan = make_plan(bucket)
+    plan = make_plan(bucket, settings.text_source)
     if settings.as_json:
         text = json.dumps(as_dict(plan, settings), indent=2)
     else:
@@ -133,6 +150,7 @@ def as_dict(plan: Plan, settings: Settings) -> dict[str, Any]:
         "images": plan.images,
         "images_per_second": round(fleet_rate(settings), 2),
         "seconds": round(plan.seconds(settings), 1),
+        "text_bytes_per_second": round(plan.bytes_per_second(settings)),
         "dollars_at_least": round(plan.dollars_at_least, 4),
         "dollars_at_most": round(plan.dollars_at_most, 4),
         "budget_dollars": settings.budget_dollars,
@@ -153,6 +171,7 @@ def as_text(plan: Plan, settings: Settings, region: str) -> str:
             f"{fleet_rate(settings):.1f} images/s: {fleet}, {settings.slots} images in flight "
             f"each, a quota of {settings.quota:g} calls/s",
         ),
+        ("network", f"{bytes_text(plan.bytes_per_second(settings))}/s", _machine(plan, settings)),
         (
             "at most",
             dollars_text(plan.dollars_at_most),
@@ -167,6 +186,16 @@ def as_text(plan: Plan, settings: Settings, region: str) -> str:
         rows.append(("budget", dollars_text(settings.budget_dollars), within))
     where = f"s3://{settings.bucket}/{settings.prefix} in {region}, run {settings.run}"
     return f"{where}\n\n{table(rows)}"
+
+
+def _machine(plan: Plan, settings: Settings) -> str:
+    """What machine a text worker needs."""
+    told = f"of each text worker, if every image has a {settings.label}"
+    if machine := price.machine_for(plan.bytes_per_second(settings)):
+        name, moves = machine
+        return f"{told}: {name} moves {bytes_text(moves)}/s for long"
+    name, _ = price.BASELINES[-1]
+    return f"{told}: more than {name} moves for long; take more text workers, or text-source s3"
 
 
 def _broken_rows(plan: Plan) -> Iterable[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from workers.all_failed import refuse_decisions
 from workers.errors import (
     AccessError,
     ImageError,
@@ -75,6 +76,7 @@ class LabelWorker:
         run, shard = self._settings.run, self._settings.shard
         if ended := self._ledger.shard_ended(run, shard):
             log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected)
+            self._refuse_all_failed()
             return
         self._bucket.check()
         self._check_budget()
@@ -102,6 +104,7 @@ class LabelWorker:
         progress.close()
         self._log_summary()
         self._stop.raise_error()
+        self._refuse_all_failed()
 
     def _check_budget(self) -> None:
         if not has_budget(self._settings):
@@ -202,6 +205,15 @@ class LabelWorker:
         self._queue.send([end_entry(end)])
         self._ledger.end_shard(end).result()
         say(End(END_MARK, shard, expected))
+
+    def _refuse_all_failed(self) -> None:
+        """The shard's images all failed, and no other shard has done better as far as is known."""
+        run, shard, shards = self._settings.run, self._settings.shard, self._settings.shards
+        for each in (shard, *range(shards)):
+            counts = self._ledger.label_counts(run, each)
+            if counts.decided > counts.failed:
+                return
+        refuse_decisions(self._ledger.failures(run, shard))
 
     def _count(self) -> None:
         """Counts the shard's images ahead of the work, so that the time left can be told."""

@@ -13,6 +13,15 @@ HOUR = 3600.0
 SQS_CALL = 0.40e-6
 S3_GET, S3_LIST = 0.40e-6, 5e-6
 DYNAMODB_READ, DYNAMODB_WRITE = 0.125e-6, 0.625e-6
+# what a type moves for long in Gbit/s, each way, not its burst of some minutes:
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html#gp_network and co.html#co_network
+BASELINES = (
+    ("t3.small", 0.128),
+    ("t3.medium", 0.256),
+    ("t3.large", 0.512),
+    ("t3.xlarge", 1.024),
+    ("c7gn.medium", 3.125),
+)
 # t3.small, its public address, and 20 GiB of gp3
 INSTANCE_HOUR = 0.0208 + 0.005 + 20 * 0.08 / 730
 
@@ -34,6 +43,12 @@ def least_dollars(images: int) -> float:
 def most_dollars(images: int) -> float:
     """What a run costs when every image has the label: each is looked at and read."""
     return dollars(2 * images)
+
+
+def machine_for(bytes_per_second: float) -> tuple[str, float] | None:
+    """The smallest type that moves so much for long, and what it moves; None where none does."""
+    moves = ((name, gigabits * 1e9 / 8) for name, gigabits in BASELINES)
+    return next((each for each in moves if each[1] >= bytes_per_second), None)
 
 
 def dollars_text(amount: float) -> str:

@@ -17,7 +17,7 @@ RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 # a run's folder lies beside these
 NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock")
 
-ImageSource = Literal["s3", "bytes"]
+ImageSource = Literal["auto", "bytes", "s3"]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field("", description="only keys that begin with this")
+    expected_bucket_owner: str | None = Field(
+        None,
+        description="12 digits: the account that must own the bucket, else nothing is asked of it",
+        pattern=r"^[0-9]{12}$",
+    )
     queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
     run: str = Field(
         "default",
@@ -74,10 +79,12 @@ class Settings(BaseSettings):
         80.0, description="percent; text lines below this are left out"
     )
     label_source: ImageSource = Field(
-        "s3", description="how label detection gets an image: s3 (by reference) or bytes"
+        "s3", description="how label detection gets an image: s3 (by reference), bytes or auto"
     )
     text_source: ImageSource = Field(
-        "bytes", description="how text detection gets an image: bytes (downloaded) or s3"
+        "auto",
+        description="how text detection gets an image: bytes (downloaded), s3 (by reference), or "
+        "auto: bytes up to 1 MB, else by reference once its ETag was checked",
     )
 
     shard: int = Field(0, ge=0, description="label worker: number of this shard, from 0")

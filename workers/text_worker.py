@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from workers.all_failed import refuse_results
 from workers.ending import Ending, ending, expected, finished, missing
 from workers.errors import (
     AccessError,
@@ -77,6 +78,7 @@ class TextWorker:
         if finished(before):
             self._output.write()
             log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text)
+            refuse_results(before, self._ledger.results(self._settings.run))
             return
         self._last_receive = self._queue.max_receives() or math.inf
         log.info(START, bucket=self._bucket.name, done_before=before.done)
@@ -100,8 +102,10 @@ class TextWorker:
         self._write_last_output()
         self._deleter.flush()
         self._log_summary()
-        if self._stop.error or not self._finished(self._progress()):
+        progress = self._progress()
+        if self._stop.error or not self._finished(progress):
             self._stop.raise_error()
+        refuse_results(progress, self._ledger.results(self._settings.run))
 
     def _take_until_finished(self) -> None:
         while not self._stop:
@@ -266,7 +270,8 @@ class TextWorker:
             log.warning(
                 "waiting for images",
                 missing=nowhere,
-                note="another text worker may hold them; else look in the dead-letter queue",
+                note="another text worker may hold them; else look in the dead-letter queue, or "
+                "send them again: cartext resend",
             )
 
     def _log_summary(self) -> None:

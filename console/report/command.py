@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
+from console.report.rows import MOST_SHOWN
 from console.words import bytes_text
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
@@ -34,7 +35,9 @@ class ReportSettings(Settings):
     images: Path | None = Field(None, description="folder with the images, instead of the bucket")
     results: Path | None = Field(None, description="results.jsonl, if not that of the run")
     output: Path | None = Field(None, description="page to write, if not report.html beside it")
-    most: int = Field(10_000, ge=1, description="pictures on the page; the summary counts all")
+    most: int = Field(
+        MOST_SHOWN, ge=1, description="pictures that are loaded and shown; the summary counts all"
+    )
     thumbnail: int = Field(320, ge=64, le=1024, description="longer side of a thumbnail in pixels")
 
 
@@ -49,9 +52,15 @@ def run(settings: ReportSettings) -> None:
         ) from error
     results = settings.results or settings.run_dir / "results.jsonl"
     output = settings.output or results.with_name("report.html")
-    shown = write_report(results, output, pictures, settings.most, settings.thumbnail)
+    written = write_report(results, output, pictures, settings.most, settings.thumbnail)
     size = bytes_text(output.stat().st_size)
-    print(f"{output}: {shown:,} pictures, {size}")  # noqa: T201 - what the command is for
+    told = f"{output}: {written.shown:,} pictures, {size}"
+    if left := written.of - written.shown:
+        told += (
+            f"; to show the other {left:,}, about {bytes_text(written.size_of_the_others)} must be "
+            f"loaded: --most {written.of}"
+        )
+    print(told)  # noqa: T201 - what the command is for
 
 
 def _open_pictures(settings: ReportSettings) -> Pictures:
@@ -60,4 +69,4 @@ def _open_pictures(settings: ReportSettings) -> Pictures:
     if not settings.bucket:
         raise RunError("no pictures: set CARTEXT_BUCKET, or give a folder with --images")
     (s3,) = make_clients(settings, "s3")
-    return BucketPictures(s3, Calls(settings, Stop()), settings.bucket)
+    return BucketPictures(s3, Calls(settings, Stop()), settings)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -14,23 +15,39 @@ from markupsafe import Markup
 
 from console.report.charts import histogram, timeline
 from console.report.pictures import Pictures
-from console.report.rows import as_shown, read
+from console.report.rows import MOST_SHOWN, as_shown, read
 from console.report.thumbnails import map_in_order, thumbnail
+from console.words import bytes_text
 from workers.output.files import replacing
 
 # thumbnails stand in the page in so large groups, and a browser takes out only what it shows
 GROUP = 50
 
 
+@dataclass
+class Written:
+    """How many pictures a page shows, of how many, and how many bytes were loaded for them."""
+
+    shown: int
+    of: int
+    loaded: int = 0
+
+    @property
+    def size_of_the_others(self) -> float:
+        """Bytes that all of the others have, as far as these tell."""
+        return self.loaded / self.shown * (self.of - self.shown) if self.shown else 0
+
+
 def write_report(
-    results: Path, output: Path, pictures: Pictures, most: int = 10_000, side: int = 320
-) -> int:
-    """Writes the page of `results` and of the failed.jsonl beside it; returns how many it shows.
+    results: Path, output: Path, pictures: Pictures, most: int = MOST_SHOWN, side: int = 320
+) -> Written:
+    """Writes the page of `results` and of the failed.jsonl beside it.
 
     `most` limits the pictures, not what the summary counts; `side` is a thumbnail's longer one, in
     pixels. Raises RunError when a file is not as it must be.
     """
     rows, summary = read(results, most)
+    written = Written(len(rows), summary.counts["all"])
     label = summary.label or "label"
     images = "images" if summary.counts["all"] != 1 else "image"
     charts = (
@@ -52,13 +69,13 @@ def write_report(
             charts=filter(None, charts),
             shown=len(rows),
             rows=map(as_shown, rows),
-            thumbnails=_thumbnails([row["index"] for row in rows], pictures, side),
+            thumbnails=_thumbnails([row["index"] for row in rows], pictures, side, written),
             group=GROUP,
         )
     )
     with replacing(output) as file:
         file.writelines(page)
-    return len(rows)
+    return written
 
 
 def _environment() -> Environment:
@@ -79,13 +96,22 @@ def _own_text(name: str) -> Markup:
     return Markup(file.read_text(encoding="utf-8"))  # noqa: S704 - nobody else's
 
 
-def _thumbnails(indexes: list[str], pictures: Pictures, side: int) -> Iterator[str]:
-    """A picture's entry after the other, told on a terminal."""
-    entries = map_in_order(lambda index: thumbnail(pictures.fetch(index), side), indexes)
-    for number, entry in enumerate(entries, 1):
+def _thumbnails(
+    indexes: list[str], pictures: Pictures, side: int, written: Written
+) -> Iterator[str]:
+    """A picture's entry after the other, told on a terminal with what is still to be loaded."""
+
+    def load(index: str) -> tuple[int, str]:
+        data = pictures.fetch(index)
+        return len(data or b""), thumbnail(data, side)
+
+    for number, (size, entry) in enumerate(map_in_order(load, indexes), 1):
         yield entry
+        written.loaded += size
         if number % GROUP == 0 or number == len(indexes):
-            _tell(f"\r{number:,} of {len(indexes):,} pictures")
+            whole = bytes_text(written.loaded / number * len(indexes))
+            loaded = bytes_text(written.loaded)
+            _tell(f"\r{number:,} of {len(indexes):,} pictures, {loaded} of about {whole}\x1b[K")
     _tell("\r\x1b[K")
 
 

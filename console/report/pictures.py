@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.aws.calls import Calls
 from workers.errors import AccessError, ImageError, PassingError, RunError
+from workers.images.bucket import where
+from workers.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,10 +51,10 @@ class FolderPictures:
 class BucketPictures:
     """Pictures of the bucket."""
 
-    def __init__(self, s3: S3Client, calls: Calls, bucket: str) -> None:
+    def __init__(self, s3: S3Client, calls: Calls, settings: Settings) -> None:
         self._s3 = s3
         self._calls = calls
-        self._bucket = bucket
+        self._where = where(settings)
         self._had_one = False
 
     def fetch(self, index: str) -> bytes | None:
@@ -64,14 +66,14 @@ class BucketPictures:
         try:
             data = self._calls.call(
                 "S3 GetObject",
-                lambda: self._s3.get_object(Bucket=self._bucket, Key=index),
+                lambda: self._s3.get_object(**self._where, Key=index),
                 read,
                 about_image=True,
             )
         except AccessError as error:
             if not self._had_one:
                 raise RunError(
-                    f"no picture can be fetched from {self._bucket!r}: {error}"
+                    f"no picture can be fetched from {self._where['Bucket']!r}: {error}"
                 ) from error
             return None
         except (ImageError, PassingError):

@@ -15,6 +15,9 @@ from workers.output.rows import SCHEMA_VERSION
 
 Row = dict[str, Any]
 
+# each is loaded whole to be shown small
+MOST_SHOWN = 1000
+
 
 @dataclass
 class Summary:

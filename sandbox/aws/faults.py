@@ -26,6 +26,7 @@ class Fault:
     code: str
     status: int = 400
     times: int | None = None
+    message: str = ""
 
 
 class Faults(list[Fault]):
@@ -44,7 +45,7 @@ class Faults(list[Fault]):
                 return app(environ, start_response)
             # an unread request body would be taken for the connection's next request
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            kind, body = _error(environ, fault.code)
+            kind, body = _error(environ, fault)
             headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
             start_response(f"{fault.status} {fault.code}", headers)
             return [body]
@@ -68,13 +69,16 @@ def _operation(environ: WSGIEnvironment) -> str:
     return f"{service.removeprefix('Amazon').removesuffix('Service')}.{operation}"
 
 
-def _error(environ: WSGIEnvironment, code: str) -> tuple[str, bytes]:
-    message = f"the sandbox was told to answer {code}"
+def _error(environ: WSGIEnvironment, fault: Fault) -> tuple[str, bytes]:
+    code = fault.code
+    message = fault.message or f"the sandbox was told to answer {code}"
     if "HTTP_X_AMZ_TARGET" in environ:
         content = json.dumps({"__type": code, "message": message})
         return environ.get("CONTENT_TYPE", "application/x-amz-json-1.1"), content.encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         return "application/xml", b""
-    return "application/xml", (
-        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-    ).encode()
+    error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        # STS's protocol
+        error = f"<ErrorResponse>{error}</ErrorResponse>"
+    return "application/xml", error.encode()

@@ -377,7 +377,11 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
         ("/run", "shards"): {"shards": {"N": "3"}},
-        ("/decided/2", "a.jpg"): {},
+        ("/decided/2", "a.jpg"): {
+            "etag": {"S": '"etag"'},
+            "label": {"S": label},
+            "shard": {"N": "0"},
+        },
         ("/unsent/0", "a.jpg"): {"etag": {"S": '"etag"'}, "label": {"S": label}},
         ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
         ("/decided/3", "b.gif"): {},

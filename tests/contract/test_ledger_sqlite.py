@@ -153,9 +153,9 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Error]:
 def test_a_new_file_that_is_locked_is_waited_for(
     tmp_path: Path, refusals: list[sqlite3.Error]
 ) -> None:
-    busy = sqlite3.OperationalError("database is locked")
-    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-    refusals += [busy, busy]
+    for _ in range(2):
+        refusals.append(sqlite3.OperationalError("database is locked"))
+        refusals[-1].sqlite_errorcode = sqlite3.SQLITE_BUSY
     SqliteLedger(tmp_path / "ledger.sqlite3").close()
     assert refusals == []
 

@@ -98,6 +98,7 @@ def test_every_kind_of_picture_is_read(fleet: Fleet, car: Sample) -> None:
         "cmyk.jpg": _encoded(picture.convert("CMYK"), "JPEG", quality=95),
         "alpha.png": _encoded(alpha, "PNG"),
         "png.jpg": _encoded(picture, "PNG"),
+        "1.1 MB.jpg": _padded(car.data, 1_100_000),
         "5.1 MB.jpg": _padded(car.data, 5_347_738),
     }
     fleet.sandbox.create_bucket(fleet.bucket, files.items())
@@ -164,6 +165,16 @@ def test_an_object_replaced_between_a_and_b(between: Fleet, samples: list[Sample
     assert between.start("text").wait() == 0
     assert between.results()["1.jpg"]["failure"].startswith("replaced")
     assert between.output().startswith("2.jpg: ")
+
+
+def test_a_bucket_of_other_files_is_no_success(fleet: Fleet) -> None:
+    files = [(f"{n}.txt", b"this is no picture\n" * 20) for n in range(12)]
+    fleet.sandbox.create_bucket(fleet.bucket, files)
+    a, b = fleet.run_pair()
+    assert b.wait() == 0, "it was told of none"
+    _stopped(a, 78, "every image failed, 12 of 12", "InvalidImageFormatException")
+    _stopped(fleet.start("label"), 78, "every image failed, 12 of 12")
+    assert len(fleet.failures()) == 12
 
 
 def test_an_empty_bucket_is_a_finished_run(fleet: Fleet) -> None:

@@ -93,7 +93,7 @@ def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
             failed = (Decision("demo", 0, key, failure=why) for key, why in failures.items())
             write_failures(folder, failed)
         page = folder / "report.html"
-        write_report(folder / "results.jsonl", page, Pictures(pictures))
+        write_report(folder / "results.jsonl", page, Pictures(pictures), most=10_000)
         return page
 
     return make

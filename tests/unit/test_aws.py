@@ -375,3 +375,43 @@ def test_the_region_of_every_other_client_holds_here_too(monkeypatch: pytest.Mon
     settings = Settings(bucket="photos", queue_url="http://127.0.0.1/1/index")
     (client,) = make_clients(settings, "s3")
     assert client.meta.region_name == "eu-west-1"
+
+
+def test_a_region_without_rekognition_is_refused_with_those_that_have_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    with pytest.raises(RunError, match=r"no Rekognition in eu-north-1.*AWS_REGION.* eu-west-1, "):
+        make_clients(settings, "s3", "rekognition")
+    assert make_clients(settings, "s3"), "where nobody asks it, it need not be there"
+
+
+def test_an_endpoint_of_somebodys_own_is_believed_in_any_region(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", "http://127.0.0.1:9")
+    (client,) = make_clients(settings, "rekognition")
+    assert client.meta.region_name == "eu-north-1"
+
+
+@pytest.mark.parametrize(
+    ("region", "has_it"), [("us-gov-west-1", True), ("us-gov-east-1", False), ("cn-north-1", False)]
+)
+def test_other_partitions_have_regions_of_their_own(
+    region: str, has_it: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    if has_it:
+        make_clients(settings, "rekognition")
+        return
+    with pytest.raises(RunError, match=f"no Rekognition in {region}"):
+        make_clients(settings, "rekognition")
+
+
+def test_a_region_that_nobody_knows_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "mars-1")
+    with pytest.raises(RunError, match="mars-1"):
+        make_clients(settings, "rekognition")

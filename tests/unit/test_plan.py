@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from console.plan import Plan, PlanSettings, as_text, fleet_rate, make_plan, show
+from console.plan import Plan, PlanSettings, as_text, fleet_rate, make_plan, show, text_traffic
 from tests.unit.fakes import FakeS3, Scripted
 from workers.aws.calls import Calls
 from workers.errors import RunError
-from workers.images.bucket import Bucket
+from workers.images.bucket import HEAD_BYTES, Bucket
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
 from workers.model import Image
@@ -118,12 +118,59 @@ def test_the_memory_does_not_grow_with_the_bucket() -> None:
     bucket: Any = Endless()
     tracemalloc.start()
     try:
-        made = make_plan(bucket)
+        made = make_plan(bucket, "auto")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert made.listed == 300_000
     assert peak < 2_000_000
+
+
+MB = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "traffic"),
+    [
+        ("auto", 300_000, 400_000),
+        ("auto", MB, 4 * MB / 3),
+        ("auto", 4 * MB, HEAD_BYTES),
+        ("bytes", 3 * MB, 4 * MB),
+        ("bytes", 6 * MB, HEAD_BYTES),
+        ("s3", 300_000, 0),
+    ],
+)
+def test_what_an_image_costs_the_text_workers_network(
+    source: Any, size: int, traffic: float
+) -> None:
+    assert text_traffic(size, source) == pytest.approx(traffic)
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "workers", "machine"),
+    [
+        ("auto", 4 * MB, 1, "t3.small moves 16.0 MB/s"),
+        ("bytes", 240_000, 1, "t3.small moves 16.0 MB/s"),
+        ("bytes", 4 * MB, 1, "c7gn.medium moves 390.6 MB/s"),
+        ("bytes", 4 * MB, 4, "t3.xlarge moves 128.0 MB/s"),
+    ],
+)
+def test_the_plan_names_the_machine_of_a_text_worker(
+    source: Any, size: int, workers: int, machine: str, make_settings: MakeSettings
+) -> None:
+    whole = Plan()
+    for number in range(9):
+        whole.add(Image(f"{number}.jpg", size, ""), source)
+    settings = make_settings(quota=50, text_source=source, quota_workers=workers)
+    (row,) = [row for row in as_text(whole, settings, "r").splitlines() if "network" in row]
+    assert machine in row
+
+
+def test_more_than_any_machine_moves_is_said_with_the_remedy(make_settings: MakeSettings) -> None:
+    whole = Plan()
+    whole.add(Image("1.jpg", 5 * MB, ""), "bytes")
+    told = as_text(whole, make_settings(quota=100, text_source="bytes"), "r")
+    assert "more than c7gn.medium moves for long; take more text workers" in told
 
 
 # --- the label worker's budget --------------------------------------------------------------------

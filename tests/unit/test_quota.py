@@ -122,7 +122,7 @@ def test_it_comes_back_slowly_and_wholly(clock: Clock) -> None:
     quota.throttled()
     clock.now += 5
     quota.wait()
-    assert quota.rate == pytest.approx(quota.full_rate * 0.75, rel=0.01)
+    assert quota.rate == pytest.approx(quota.full_rate * 0.75, rel=0.005)
     clock.now += 6
     quota.wait()
     assert quota.rate == quota.full_rate

@@ -11,6 +11,7 @@ from console.parts import parts_on
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
 from workers.errors import AccessError, ImageError, OutageError, PassingError, RunError
+from workers.images.limits import MAX_AUTO_BYTES
 from workers.model import Box, Label, TextLine
 from workers.price import dollars
 from workers.recognition.rekognition import Rekognition
@@ -110,6 +111,27 @@ def test_one_setting_changes_either_way(recognizer) -> None:
     assert labels.requests[0]["Image"] == {"Bytes": png()}
     recognizer(detect_text=texts, text_source="s3").lines("1.jpg", "")
     assert texts.requests[0]["Image"] == {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
+
+
+@pytest.mark.parametrize(
+    ("size", "by_bytes"), [(MAX_AUTO_BYTES, True), (MAX_AUTO_BYTES + 1, False)]
+)
+def test_text_of_a_large_image_is_asked_for_by_reference(
+    recognizer, size: int, by_bytes: bool
+) -> None:
+    data = png(tail=bytes(size - len(png())))
+    texts = Scripted({"TextDetections": []})
+    recognizer(FakeS3({"1.jpg": data}), detect_text=texts).lines("1.jpg", etag(data))
+    by_reference = {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
+    assert texts.requests == [{"Image": {"Bytes": data} if by_bytes else by_reference}]
+
+
+def test_a_large_image_that_was_replaced_is_not_asked_for(recognizer) -> None:
+    data = png(tail=bytes(MAX_AUTO_BYTES))
+    texts = Scripted({"TextDetections": []})
+    with pytest.raises(ImageError, match="replaced"):
+        recognizer(FakeS3({"1.jpg": data}), detect_text=texts).lines("1.jpg", '"another"')
+    assert texts.calls == 0
 
 
 def test_text_is_lines_that_are_sure_enough(recognizer) -> None:

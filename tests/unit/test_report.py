@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_folders_pictures_are_found_by_their_keys(tmp_path: Path) -> None:
 
 
 def bucket_pictures(s3: Any, make_calls: MakeCalls, settings: Settings) -> BucketPictures:
-    return BucketPictures(s3, make_calls(settings), settings.bucket)
+    return BucketPictures(s3, make_calls(settings), settings)
 
 
 def test_a_buckets_pictures_are_its_objects(
@@ -112,6 +113,47 @@ def test_pictures_that_are_missing_are_named_with_their_remedy(
 ) -> None:
     assert cli.main(["report", *flags]) == 78
     assert "--images" in capsys.readouterr().err
+
+
+def _folder_with(pictures: int, tmp_path: Path) -> None:
+    row = {"schema": 1, "run": "a", "failure": "gone"}
+    rows = [json.dumps({**row, "index": f"{n}.jpg"}) for n in range(pictures)]
+    (tmp_path / "results.jsonl").write_text("\n".join(rows) + "\n")
+    for number in range(pictures):
+        (tmp_path / f"{number}.jpg").write_bytes(bytes(2_000_000))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--most", "2"], "2 pictures, "),
+        (["--most", "2"], "to show the other 3, about 6.0 MB must be loaded: --most 5"),
+        (["--most", "5"], "5 pictures, "),
+    ],
+)
+def test_it_loads_so_many_pictures_and_says_what_the_others_would_take(
+    flags: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _folder_with(5, tmp_path)
+    results = str(tmp_path / "results.jsonl")
+    assert cli.main(["report", "--results", results, "--images", str(tmp_path), *flags]) == 0
+    said = capsys.readouterr().out
+    assert told in said
+    assert ("must be loaded" in said) is (flags[-1] == "2")
+
+
+def test_a_thousand_pictures_are_loaded_where_nobody_says_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(FolderPictures, "fetch", lambda _, index: fetched.append(index))
+    row = {"schema": 1, "run": "a", "failure": "gone"}
+    rows = [json.dumps({**row, "index": f"{n}.jpg"}) for n in range(1500)]
+    results = tmp_path / "results.jsonl"
+    results.write_text("\n".join(rows) + "\n")
+    assert cli.main(["report", "--results", str(results), "--images", str(tmp_path)]) == 0
+    assert len(fetched) == 1000
+    assert "the other 500" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("library", ["PIL", "jinja2"])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from workers import label_worker, text_worker
 from workers.aws.calls import Calls
 from workers.ending import finished
 from workers.errors import OutageError, RunError, StoppedError
+from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
@@ -177,20 +179,42 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
 
 
+@pytest.mark.parametrize("start", ["the first", "a later one"])
+def test_a_run_in_which_everything_failed_is_no_success(scene: Scene, start: str) -> None:
+    scene.s3.objects |= {"a.txt": b"", "b.txt": b"", "-1": b"x"}
+    for _ in range(1 if start == "the first" else 2):
+        with pytest.raises(RunError, match=r"every image failed, 2 of 3 .*: empty: .* CARTEXT_RUN"):
+            scene.start(LabelWorker)
+    assert scene.left == ["-1"], "its end is sent, and once"
+    assert len((scene.settings.run_dir / "failed.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_shard_of_failures_is_none_of_a_run_of_failures(scene: Scene) -> None:
+    key_of = {shard_of(f"{n}.jpg", 2): f"{n}.jpg" for n in range(9)}
+    scene.images(key_of[0]).s3.objects |= {key_of[1]: b""}
+    with pytest.raises(RunError, match="every image failed, 1 of 1"):
+        scene.start(LabelWorker, shard=1, shards=2)
+    scene.start(LabelWorker, shard=0, shards=2)
+    # as far as is known now
+    scene.start(LabelWorker, shard=1, shards=2)
+
+
 def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
     scene.start(LabelWorker)
     assert [end["expected"] for end in scene.sent("-1")] == ["0"]
 
 
 def test_a_failed_image_is_kept_with_its_reason_and_not_sent(scene: Scene) -> None:
-    scene.images("1.jpg").s3.objects |= {"empty.jpg": b"", "-1": b"x", "a\0b": b"x"}
+    scene.images("1.jpg", "2.jpg").s3.objects |= {"empty.jpg": b"", "-1": b"x", "a\0b": b"x"}
 
-    def refuse(key: str) -> float:
+    def refuse(key: str) -> float | None:
+        if key == "2.jpg":
+            return None
         raise client_error("InvalidImageFormatException", 400, f"no image: {key}")
 
     scene.label = refuse
     scene.start(LabelWorker)
-    assert scene.asked == ["1.jpg"]
+    assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
     assert [end["expected"] for end in scene.sent("-1")] == ["0"]
     rows = [json.loads(r) for r in (scene.settings.run_dir / "failed.jsonl").open()]
     assert {row["index"]: row["failure"].split(":")[0] for row in rows} == {
@@ -267,8 +291,11 @@ def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(
     scene.start(LabelWorker)
     assert sorted(scene.asked) == sorted(keys)
     assert [end["expected"] for end in scene.sent("-1")] == ["40"]
-    starts = [line for line in said if line["event"] == "start"]
-    assert [line["decided_before"] for line in starts] == [0, decided]
+    photos = {"bucket": "photos", "shard": 0}
+    assert [line for line in said if line["event"] == "start"] == [
+        {"event": "start", "log_level": "info", **photos, "decided_before": before}
+        for before in (0, decided)
+    ]
 
 
 def test_the_end_is_not_sent_before_every_index_is(scene: Scene) -> None:
@@ -488,7 +515,8 @@ def test_a_says_how_far_it_is(scene: Scene, said: list[dict[str, Any]]) -> None:
         go.set()
     assert (early["of"], early["seconds_left"]) == (None, None)
     assert (late["labelled"], late["failed"]) == (1, 1)
-    assert (late["per_second"], late["seconds_left"]) > (0, 0)
+    assert late["per_second"] > 0
+    assert late["seconds_left"] is not None
 
 
 def test_every_line_about_an_image_names_it(scene: Scene, said: list[dict[str, Any]]) -> None:
@@ -639,12 +667,36 @@ def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
     assert scene.asked == ["1.jpg"]
 
 
+def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: Scene) -> None:
+    began = datetime.now(UTC)
+    scene.found("1.jpg", "2.jpg").images("3.jpg").s3.objects["2.jpg"] = b""
+    scene.queue.add(written_by_hand("3.jpg"))
+    scene.end(2).start(TextWorker)
+    rows = scene.results()
+    assert [rows[index]["label"] for index in ("1.jpg", "2.jpg")] == ["Car", "Car"]
+    for row in rows.values():
+        assert began - timedelta(seconds=1) < datetime.fromisoformat(row["time"])
+    assert scene.ledger.progress("default").by_hand == 1
+
+
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
         image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
     )
-    scene.end(1).start(TextWorker)
+    scene.found("2.jpg").end(2).start(TextWorker)
     assert scene.results()["1.jpg"]["failure"].startswith("replaced")
+    assert scene.results()["2.jpg"]["failure"] is None
+
+
+@pytest.mark.parametrize("start", ["the first", "a later one"])
+def test_a_run_of_which_nothing_could_be_read_is_no_success(scene: Scene, start: str) -> None:
+    scene.found("1.jpg", "2.jpg").end(2)
+    scene.s3.objects.clear()
+    for _ in range(1 if start == "the first" else 2):
+        with pytest.raises(RunError, match=r"every image failed, 2 of 2 for this reason: gone"):
+            scene.start(TextWorker)
+    assert len((scene.settings.run_dir / "results.jsonl").read_text().splitlines()) == 2
+    assert scene.left == []
 
 
 def test_an_image_on_which_the_service_fails_comes_again(scene: Scene) -> None:
@@ -675,7 +727,8 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     scene.queue.second = 0.005
     scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
-    assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
+    row = scene.results()["1.jpg"]
+    assert (row["label"], row["failure"][:16]) == ("Car", "failed 2 times: ")
     assert scene.left == []
 
 
@@ -748,8 +801,10 @@ def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(
     scene.text = str
     scene.start(TextWorker)
     assert len(scene.results()) == 30
-    starts = [line for line in said if line["event"] == "start"]
-    assert [line["done_before"] for line in starts] == [0, len(done)]
+    assert [line for line in said if line["event"] == "start"] == [
+        {"event": "start", "log_level": "info", "bucket": "photos", "done_before": before}
+        for before in (0, len(done))
+    ]
 
 
 def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
@@ -888,7 +943,8 @@ def test_b_says_how_far_it_is_and_where_missing_images_may_be(
         go.set()
         scene.found("4.jpg")
     assert (progress["with_text"], progress["failed"]) == (1, 1)
-    assert (progress["per_second"], progress["seconds_left"]) > (0, 0)
+    assert progress["per_second"] > 0
+    assert progress["seconds_left"] is not None
     assert missing["missing"] == 1
     assert "dead-letter queue" in missing["note"]
 

@@ -19,12 +19,16 @@ from botocore.exceptions import (
 from workers.aws import fast
 from workers.aws.codes import translated
 from workers.aws.deadline import watch_connections
+from workers.aws.regions import check_region
 from workers.errors import RunError
 from workers.settings import Settings
 
 
 def make_clients(settings: Settings, *services: str) -> Any:
-    """Makes a client of each service, in this order; RunError without a region or a login."""
+    """Makes a client of each service, in this order.
+
+    Raises RunError without a region or a login, or where the region has no Rekognition.
+    """
     config = Config(
         # every call goes by the one policy of workers.aws.calls
         retries={"total_max_attempts": 1},
@@ -48,7 +52,10 @@ def make_clients(settings: Settings, *services: str) -> Any:
         if session.get_credentials() is None:
             # a client that is made without would never look for them again
             raise NoCredentialsError
-        return [session.client(service, config=config) for service in services]
+        clients = {service: session.client(service, config=config) for service in services}
+        if "rekognition" in clients:
+            check_region(clients["rekognition"])
+        return [*clients.values()]
     except ValueError as error:
         raise RunError(f"AWS: {error}") from error
     except BotoCoreError as error:

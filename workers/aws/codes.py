@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -58,13 +59,18 @@ def row_of(error: BaseException) -> Row:
 def code_of(error: BaseException) -> str:
     """The service's code of an error, or the name of its class."""
     if isinstance(error, ClientError):
-        return error.response["Error"].get("Code") or str(_status(error))
+        return _said(error).get("Code") or str(_status(error))
     return type(error).__name__
 
 
 def is_throttled(error: BaseException) -> bool:
     """Whether the service refused a call as one too many."""
     return row_of(error) is THROTTLED
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether whoever is logged in may not make the call."""
+    return not {"AccessDenied", "AccessDeniedException"}.isdisjoint(row_of(error).codes)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -95,8 +101,13 @@ def translated(error: Exception, what: str, settings: Settings, about_image: boo
 
 def text_of(error: BaseException) -> str:
     """What an error says, in one line."""
-    said = error.response["Error"].get("Message") if isinstance(error, ClientError) else None
+    said = _said(error).get("Message") if isinstance(error, ClientError) else None
     return " ".join(str(said or error).split())
+
+
+def _said(error: ClientError) -> Mapping[str, Any]:
+    """The service's own words; none where something else answers in its place."""
+    return error.response.get("Error", {})
 
 
 def _codes(error: BaseException) -> Iterator[str]:

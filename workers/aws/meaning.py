@@ -246,6 +246,12 @@ TABLE = (
         "set AWS_REGION",
     ),
     Row(
+        ("InvalidRegionError", "UnknownRegionError"),
+        Meaning.EVERYBODY,
+        "AWS has no such region ({text}); set AWS_REGION to the bucket's region",
+        "set AWS_REGION",
+    ),
+    Row(
         ("NoSuchBucket",),
         Meaning.EVERYBODY,
         "there is no bucket {bucket!r}; check CARTEXT_BUCKET",

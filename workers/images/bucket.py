@@ -7,12 +7,13 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError
-from workers.errors import AccessError, ImageError, RunError
+from workers.errors import AccessError, ImageError, RunError, WorkerError
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image
 from workers.settings import Settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
-HEAD_BYTES = 256 * 1024
+HEAD_BYTES = 64 * 1024
 MD5_ETAG = re.compile('"([0-9a-f]{32})"')
 # with these the ETag is the content's MD5
 PLAIN_ENCRYPTION = (None, "AES256")
@@ -37,12 +38,21 @@ class Bucket:
         self._calls = calls
         self._settings = settings
         self.name = settings.bucket
+        self._where = where(settings)
         self.region = s3.meta.region_name
 
     def check(self) -> None:
         """Raises RunError when the bucket is not there, not ours, or in another region."""
-        # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix
-        reply = self._calls.call("S3 ListObjectsV2", lambda: self._list(MaxKeys=1), dict)
+        try:
+            reply = self._first(self._where)
+        except RunError:
+            if self._is_somebody_elses():
+                raise RunError(
+                    f"bucket {self.name!r} does not belong to the account "
+                    f"{self._settings.expected_bucket_owner}; check CARTEXT_BUCKET, or "
+                    "CARTEXT_EXPECTED_BUCKET_OWNER"
+                ) from None
+            raise
         headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region", self.region)
         if region != self.region:
@@ -50,6 +60,20 @@ class Bucket:
                 f"bucket {self.name!r} is in {region}, but Rekognition is asked in "
                 f"{self.region} and reads only that region's buckets; set AWS_REGION={region}"
             )
+
+    def _first(self, where: Any) -> Any:
+        # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(where, MaxKeys=1), dict)
+
+    def _is_somebody_elses(self) -> bool:
+        """Whether it can be listed as soon as nobody says whose it must be."""
+        if self._where == {"Bucket": self.name}:
+            return False
+        try:
+            self._first({"Bucket": self.name})
+        except WorkerError:
+            return False
+        return True
 
     def pages(self, whole: bool = False) -> Iterator[list[Image]]:
         """Lists this shard's images, or those of all shards, up to 1,000 a page, by key."""
@@ -72,31 +96,37 @@ class Bucket:
                 raise MalformedError("the listing goes on, but does not say where")
             return page
 
-        where = {} if token is None else {"ContinuationToken": token}
-        return self._calls.call("S3 ListObjectsV2", lambda: self._list(**where), read)
+        after: Any = {} if token is None else {"ContinuationToken": token}
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(self._where, **after), read)
 
-    def _list(self, **request: Any) -> Any:
-        return self._s3.list_objects_v2(Bucket=self.name, Prefix=self._settings.prefix, **request)
+    def _list(self, where: Any, **request: Any) -> Any:
+        return self._s3.list_objects_v2(**where, Prefix=self._settings.prefix, **request)
 
     def _in_shard(self, key: str) -> bool:
         return shard_of(key, self._settings.shards) == self._settings.shard
 
-    def download(self, index: str, etag: str = "", max_side: int | None = None) -> bytes | None:
-        """Fetches an image and checks its limits; None for one over 5 MB, which goes by reference.
+    def download(
+        self,
+        index: str,
+        etag: str = "",
+        max_side: int | None = None,
+        most: int = MAX_INLINE_BYTES,
+    ) -> bytes | None:
+        """Fetches an image and checks its limits; of one over `most` bytes only the beginning.
 
-        Raises ImageError when it is gone, was replaced since `etag`, breaks a limit or has a side
-        longer than `max_side` pixels.
+        Such a one goes by reference: then it returns None. Raises ImageError when it is gone, was
+        replaced since `etag`, breaks a limit or has a side longer than `max_side` pixels.
         """
         condition: Any = {"IfMatch": etag} if etag else {}
         size, data = self._calls.call(
             "S3 GetObject",
-            lambda: self._s3.get_object(Bucket=self.name, Key=index, **condition),
-            _content,
+            lambda: self._s3.get_object(**self._where, Key=index, **condition),
+            partial(_content, most),
             about_image=True,
         )
         if broken := broken_size(size) or broken_content(data, max_side):
             raise ImageError(broken)
-        return data if size <= MAX_INLINE_BYTES else None
+        return data if size <= most else None
 
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
@@ -107,7 +137,7 @@ class Bucket:
             self._calls.call(
                 "S3 GetObject",
                 # not HeadObject, whose errors have no body to tell them apart
-                lambda: self._s3.get_object(Bucket=self.name, Key=index, Range="bytes=0-0"),
+                lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0"),
                 lambda reply: reply["Body"].close(),
                 about_image=True,
             )
@@ -119,12 +149,12 @@ class Bucket:
         )
 
 
-def _content(reply: Any) -> tuple[int, bytes]:
-    """Size and bytes of an object, of a large one only the first; MalformedError if they differ
+def _content(most: int, reply: Any) -> tuple[int, bytes]:
+    """Size and bytes of an object, of one over `most` only the first; MalformedError if they differ
     from what the answer says of them.
     """
     size, etag = int(reply["ContentLength"]), str(reply["ETag"])
-    whole = size <= MAX_INLINE_BYTES
+    whole = size <= most
     with closing(reply["Body"]) as body:
         data: bytes = body.read(None if whole else HEAD_BYTES)
     digest = MD5_ETAG.fullmatch(etag)
@@ -140,6 +170,12 @@ def _content(reply: Any) -> tuple[int, bytes]:
     ):
         raise MalformedError(f"{len(data)} bytes whose MD5 is not the ETag {etag}")
     return size, data
+
+
+def where(settings: Settings) -> dict[str, Any]:
+    """Which bucket, and whose, as every call to S3 says it."""
+    owner = settings.expected_bucket_owner
+    return {"Bucket": settings.bucket, **({"ExpectedBucketOwner": owner} if owner else {})}
 
 
 def shard_of(key: str, shards: int) -> int:

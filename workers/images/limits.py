@@ -8,12 +8,20 @@ import imagesize
 
 from workers.index_queue.messages import unsendable
 from workers.model import Image
+from workers.settings import ImageSource
 
 # https://docs.aws.amazon.com/rekognition/latest/dg/limits.html
 MAX_OBJECT_BYTES = 15 * 1024 * 1024
 MAX_INLINE_BYTES = 5 * 1024 * 1024
+# what is larger costs the text worker more of its network than of its time
+MAX_AUTO_BYTES = 1_000_000
 MIN_SIDE = 80
 MAX_LABEL_SIDE = 10_000
+
+
+def most_inline(source: ImageSource) -> int:
+    """The size in bytes up to which an image is downloaded and sent; others go by reference."""
+    return {"s3": 0, "auto": MAX_AUTO_BYTES, "bytes": MAX_INLINE_BYTES}[source]
 
 
 def unfit(image: Image) -> str | None:

@@ -21,7 +21,7 @@ class IndexSender:
     def __init__(
         self,
         index_queue: IndexQueue,
-        acknowledged: Callable[[list[Decision]], None],
+        acknowledged: Callable[[list[Decision]], object],
         linger_seconds: float,
         stop: Stop,
     ) -> None:

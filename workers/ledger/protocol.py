@@ -36,6 +36,9 @@ class LabelLedger(Protocol):
     def unsent(self, run: str, shard: int) -> Iterator[Decision]:
         """Decisions with a label of which it is not known that SQS has them."""
 
+    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
+        """Decisions with a label, whether SQS has them or not."""
+
     def label_counts(self, run: str, shard: int) -> LabelCounts:
         """How many images the label worker has decided, and how."""
 

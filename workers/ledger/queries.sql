@@ -25,6 +25,11 @@ UPDATE decision SET sent = 1 WHERE run = :run AND idx = :index;
 SELECT idx, etag, label, failure FROM decision
 WHERE run = :run AND shard = :shard AND label IS NOT NULL AND sent = 0;
 
+-- labelled --
+-- A shard's decisions with a label
+SELECT idx, etag, label, failure FROM decision
+WHERE run = :run AND shard = :shard AND label IS NOT NULL;
+
 -- failures --
 -- A shard's decisions about images that can never be looked at
 SELECT idx, etag, label, failure FROM decision

@@ -101,6 +101,9 @@ class SqliteLedger:
     def unsent(self, run: str, shard: int) -> Iterator[Decision]:
         return self._decisions("unsent", run, shard)
 
+    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
+        return self._decisions("labelled", run, shard)
+
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         return self._decisions("failures", run, shard)
 

@@ -13,7 +13,7 @@ from workers.aws.calls import Calls
 from workers.aws.codes import code_of, is_throttled
 from workers.aws.quota import Quota
 from workers.images.bucket import Bucket
-from workers.images.limits import MAX_LABEL_SIDE
+from workers.images.limits import MAX_LABEL_SIDE, most_inline
 from workers.model import Box, Label, TextLine
 from workers.settings import ImageSource, Settings
 
@@ -92,7 +92,8 @@ class Rekognition:
 
     def _image(self, index: str, etag: str, source: ImageSource, max_side: int | None) -> Any:
         """The image as a request has it: its bytes, or where it lies when it is too large."""
-        if source == "bytes" and (data := self._bucket.download(index, etag, max_side)):
+        most = most_inline(source)
+        if most and (data := self._bucket.download(index, etag, max_side, most)):
             return {"Bytes": data}
         return {"S3Object": {"Bucket": self._bucket.name, "Name": index}}
 

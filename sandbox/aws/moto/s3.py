@@ -1,4 +1,4 @@
-"""S3: keys with newlines, keys that are not there or not to be read, buckets somewhere else."""
+"""S3: odd keys, keys that are not there or not to be read, buckets elsewhere or somebody else's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from moto.core.responses import BaseResponse
 from moto.moto_server.utilities import RegexConverter
-from moto.s3.exceptions import MissingKey
-from moto.s3.models import FakeKey
+from moto.s3.exceptions import MissingKey, S3AccessDeniedError
+from moto.s3.models import FakeKey, s3_backends
 from moto.s3.responses import S3Response
 
 from sandbox.aws.moto.iam import KeyLookup, KeyUse
@@ -68,3 +68,19 @@ def refuse_unless_decrypted(response: BaseResponse, stored: FakeKey) -> None:
     """Raises S3's refusal for a caller who may not use the key that an object is encrypted with."""
     if stored.encryption == "aws:kms" and stored.kms_key_id:
         response._authenticate_and_authorize_action(KeyUse, stored.kms_key_id)
+
+
+# Whose bucket the caller expects is not looked at.
+def _heed_the_expected_owner(
+    response: S3Response, answer: Before, request: Any, full_url: str
+) -> Any:
+    expected = request.headers.get("x-amz-expected-bucket-owner")
+    bucket = response.parse_bucket_name_from_url(request, full_url)
+    _, owner = s3_backends.bucket_accounts.get(bucket, (None, expected))
+    if expected and owner != expected:
+        raise S3AccessDeniedError
+    return answer(response, request, full_url)
+
+
+for _name in ("_bucket_response", "_key_response"):
+    replaces(S3Response, _name)(_heed_the_expected_owner)

@@ -4,7 +4,7 @@ The table has the string keys `pk` and `sk`, and one kind of item for each thing
 
     pk                     sk                what
     RUN/run                shards            into how many shards the run is divided
-    RUN/decided/PARTITION  index             the label worker has decided about this image
+    RUN/decided/PARTITION  index             the label worker has decided about this image, and what
     RUN/unsent/SHARD       index             and found a label of which SQS may not know
     RUN/failed/SHARD       index             and can never look at it
     RUN/label/SHARD        tally/PROCESS     how many a process of the label worker has decided
@@ -74,6 +74,7 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
     if decision.label:
+        puts[decided_key(decision)] = {**values, "shard": decision.shard}
         puts[unsent_key(decision)] = values
     if decision.failure is not None:
         puts[f"{decision.run}/failed/{decision.shard}", decision.index] = values
@@ -87,7 +88,7 @@ def decision_counts(decision: Decision) -> Counter[str]:
 
 
 def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
-    """The decision that an unsent or failed item holds."""
+    """The decision that an unsent, decided or failed item holds."""
     label = load(Label, values["label"]) if "label" in values else None
     return Decision(run, shard, index, values["etag"], label, values.get("failure"))
 

@@ -108,6 +108,12 @@ class DynamoDbLedger:
         for index, values in self._table.query(f"{run}/unsent/{shard}"):
             yield items.decision_of(run, shard, index, values)
 
+    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
+        for partition in range(items.PARTITIONS):
+            for index, values in self._table.query(f"{run}/decided/{partition}"):
+                if values.get("shard") == shard:
+                    yield items.decision_of(run, shard, index, values)
+
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         for index, values in self._table.query(f"{run}/failed/{shard}"):
             yield items.decision_of(run, shard, index, values)

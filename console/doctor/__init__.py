@@ -1,0 +1,1 @@
+"""`cartext doctor`: whether a run can succeed, asked before anything is paid for."""

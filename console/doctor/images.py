@@ -1,0 +1,135 @@
+"""The images: the bucket, one of them, the permission to look at it, and what all may cost."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import Any
+
+from console.doctor.finding import unknown, unproven, wrong
+from console.doctor.tools import Tools, refused_as
+from console.parts import recognizer_on
+from console.plan import IMAGE_NAMES
+from console.words import bytes_text
+from workers import price
+from workers.errors import RunError
+from workers.images.bucket import HEAD_BYTES, Bucket, where
+from workers.images.limits import broken_content, unfit
+from workers.model import Image
+from workers.threads.stop import Stop
+
+NO_IMAGE = b"no image"
+LISTING_SECONDS = 6.0
+
+
+def bucket(tools: Tools) -> str:
+    """There, in this region, may be listed under the prefix, and ours."""
+    settings = tools.settings
+    tools.bucket.check()
+    told = f"s3://{settings.bucket}/{settings.prefix}"
+    if settings.expected_bucket_owner or not tools.account:
+        return told
+    ours = settings.model_copy(update={"expected_bucket_owner": tools.account})
+    try:
+        Bucket(tools.clients["s3"], tools.calls, ours).check()
+    except RunError as error:
+        raise unknown(
+            f"{told} belongs to another account than the login's",
+            "say whose it must be with CARTEXT_EXPECTED_BUCKET_OWNER",
+        ) from error
+    return f"{told}, of this account"
+
+
+def image(tools: Tools) -> str:
+    """One of them can be read, by the key that it is encrypted with."""
+    found = first_image(tools)
+    s3 = tools.clients["s3"]
+    whose: Any = where(tools.settings)
+
+    def read(reply: Any) -> tuple[str, bytes]:
+        key = reply.get("SSEKMSKeyId") or reply.get("ServerSideEncryption", "none")
+        with closing(reply["Body"]) as body:
+            return key, body.read()
+
+    key, data = tools.calls.call(
+        f"S3 GetObject of {found.index}",
+        lambda: s3.get_object(**whose, Key=found.index, Range=f"bytes=0-{HEAD_BYTES - 1}"),
+        read,
+        about_image=True,
+    )
+    told = f"{found.index} is readable, {bytes_text(found.size)}, encryption {key}"
+    # one that is none is a failed image, not a wrong setting
+    broken = broken_content(data)
+    return f"{told}; but it will fail, {broken}" if broken else told
+
+
+def first_image(tools: Tools) -> Image:
+    """The first one of the listing that fits, best one that is named like an image."""
+    page = next(tools.bucket.pages(whole=True))
+    fitting = [each for each in page if not unfit(each)]
+    named = [each for each in fitting if each.index.lower().endswith(IMAGE_NAMES)]
+    if not fitting:
+        raise wrong(
+            f"there is no image under s3://{tools.settings.bucket}/{tools.settings.prefix}",
+            "check CARTEXT_PREFIX, or upload images",
+        )
+    return (named or fitting)[0]
+
+
+def label_detection(tools: Tools) -> str:
+    """Whether DetectLabels is permitted."""
+    return _permitted(tools, "DetectLabels", tools.clients["rekognition"].detect_labels)
+
+
+def text_detection(tools: Tools) -> str:
+    """Whether DetectText is permitted."""
+    return _permitted(tools, "DetectText", tools.clients["rekognition"].detect_text)
+
+
+def _permitted(tools: Tools, operation: str, request: Any) -> str:
+    ask = refused_as("InvalidImageFormatException", request, Image={"Bytes": NO_IMAGE})
+    tools.calls.call(f"Rekognition {operation}", ask, dict)
+    return "permitted: what is no image was refused for that, and not charged"
+
+
+def answers(tools: Tools) -> str:
+    """Whether Rekognition looks at the bucket's images: `--paid` asks about one of them."""
+    settings = tools.settings
+    calls = settings.labels + settings.reads
+    if not settings.paid:
+        raise unproven(
+            "whether Rekognition looks at the bucket's images",
+            f"--paid asks about one of them ({price.dollars_text(price.dollars(calls))})",
+        )
+    index = first_image(tools).index
+    recognizer = recognizer_on(
+        settings, Stop(), tools.calls, tools.bucket, tools.clients["rekognition"]
+    )
+    told = []
+    if settings.labels:
+        label = recognizer.label(index)
+        told.append(f"{label.confidence:.1f} % {label.name}" if label else f"no {settings.label}")
+    if settings.reads:
+        told.append(f"{len(recognizer.lines(index, ''))} lines of text")
+    cost = price.dollars_text(price.dollars(recognizer.paid_calls))
+    return f"{index}: {', '.join(told)}; {recognizer.paid_calls} calls were paid for ({cost})"
+
+
+def budget(tools: Tools) -> str:
+    """What a run over all images may cost, as far as they are soon listed."""
+    settings, ends, fit, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, 0, True
+    for page in tools.bucket.pages(whole=True):
+        fit += sum(not unfit(each) for each in page)
+        if time.monotonic() > ends:
+            all_listed = False
+            break
+    if refusal := price.refusal(fit, settings):
+        text, _, remedy = refusal.partition("; ")
+        raise wrong(text, remedy)
+    cost = price.dollars_text(price.most_dollars(fit))
+    if not all_listed:
+        raise unknown(f"more than {fit:,} images, {cost} at most so far", "cartext plan lists all")
+    told = f"{fit:,} images may cost {cost}"
+    if not price.has_budget(settings):
+        raise unknown(f"{told}, and no budget holds it", "set CARTEXT_BUDGET_DOLLARS")
+    return f"{told}, the budget is {price.dollars_text(settings.budget_dollars or 0)}"

@@ -1,0 +1,162 @@
+"""What keeps things: the queue, the ledger, the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+from urllib.parse import urlsplit
+
+from console.doctor.finding import wrong
+from console.doctor.tools import Tools, refused_as
+from console.words import bytes_text, duration_text
+from workers.aws.answers import AttributesAnswer, reader
+from workers.aws.codes import is_denied
+from workers.errors import RunError
+from workers.ledger.dynamodb.table import Table
+from workers.ledger.sqlite import ReadOnlyLedger
+from workers.output.files import advice
+
+LEAST_RETENTION = 86_400
+LEAST_FREE = 100_000_000
+# no message, no receipt and no number of messages is like these: SQS refuses them for that
+NO_DELAY, NO_RECEIPT, TOO_MANY = 999_999, "none", 99
+
+_attributes = reader(AttributesAnswer)
+
+
+def queue(tools: Tools) -> str:
+    """There, of this region, with a dead-letter queue, and fitting the settings."""
+    settings, url = tools.settings, tools.settings.queue_url
+    region = tools.clients["sqs"].meta.region_name
+    host = urlsplit(url).hostname or ""
+    if host.startswith("sqs.") and host.split(".")[1] != region:
+        raise wrong(f"{url} is not in {region}", "correct CARTEXT_QUEUE_URL, or AWS_REGION")
+    if url.endswith(".fifo"):
+        raise wrong(f"{url} is a FIFO queue", "give a standard queue (terraform/queue.tf)")
+    attributes = _attributes_of(tools, url)
+    policy = json.loads(attributes.get("RedrivePolicy", "null"))
+    if policy is None:
+        raise wrong(
+            "it has no dead-letter queue: a message that nobody understands comes for ever",
+            "give it a redrive policy (terraform/queue.tf)",
+        )
+    retention = int(attributes["MessageRetentionPeriod"])
+    if retention < LEAST_RETENTION:
+        raise wrong(
+            f"its messages are lost after {duration_text(retention)}",
+            "let it keep them for 14 days (MessageRetentionPeriod)",
+        )
+    receives = int(policy["maxReceiveCount"])
+    if receives < settings.tries:
+        raise wrong(
+            f"a message is given up after {receives} receives, before an image's "
+            f"{settings.tries} tries are over",
+            f"raise its maxReceiveCount, or set CARTEXT_TRIES={receives}",
+        )
+    dead = _dead_letters(tools, policy["deadLetterTargetArn"])
+    least = round(1.5 * settings.retry_seconds)
+    if settings.visibility_timeout < least:
+        raise wrong(
+            f"a heartbeat may come too late: CARTEXT_VISIBILITY_TIMEOUT is "
+            f"{settings.visibility_timeout} s, a call is tried for {settings.retry_seconds:g} s",
+            f"set CARTEXT_VISIBILITY_TIMEOUT={least}",
+        )
+    return f"{url}, {dead}, {settings.visibility_timeout} s of visibility timeout"
+
+
+def _attributes_of(tools: Tools, url: str) -> dict[str, str]:
+    sqs = tools.clients["sqs"]
+    return tools.calls.call(
+        "SQS GetQueueAttributes",
+        lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]),
+        _attributes,
+    )["Attributes"]
+
+
+def _dead_letters(tools: Tools, arn: str) -> str:
+    name = arn.rpartition(":")[2]
+    # a dead-letter queue is of the same account and region
+    url = tools.settings.queue_url.rpartition("/")[0] + "/" + name
+    try:
+        waiting = int(_attributes_of(tools, url)["ApproximateNumberOfMessages"])
+    except RunError as error:
+        if is_denied(error.__cause__ or error):
+            return f"dead letters go to {name}"
+        raise wrong(f"its dead-letter queue {name} is not there", "make it anew") from error
+    return f"{waiting} dead letters in {name}"
+
+
+def messages(tools: Tools) -> str:
+    """Whether messages may be sent, received and deleted; none is, for no request is right."""
+    settings, sqs = tools.settings, tools.clients["sqs"]
+    refused = "InvalidParameterValue"
+    probes: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {}
+    if settings.labels:
+        entries = [{"Id": "0", "MessageBody": "none", "DelaySeconds": NO_DELAY}]
+        probes["SendMessage"] = refused, sqs.send_message_batch, {"Entries": entries}
+    if settings.reads:
+        receipt = {"Id": "0", "ReceiptHandle": NO_RECEIPT}
+        hide = {"Entries": [{**receipt, "VisibilityTimeout": 0}]}
+        probes["ReceiveMessage"] = refused, sqs.receive_message, {"MaxNumberOfMessages": TOO_MANY}
+        probes["DeleteMessage"] = refused, sqs.delete_message_batch, {"Entries": [receipt]}
+        probes["ChangeMessageVisibility"] = refused, sqs.change_message_visibility_batch, hide
+    for name, (code, request, arguments) in probes.items():
+        ask = refused_as(code, request, QueueUrl=settings.queue_url, **arguments)
+        tools.calls.call(f"SQS {name}", ask, dict)
+    return f"not refused: {', '.join(probes)}"
+
+
+def ledger(tools: Tools) -> str:
+    """It can be read and written, and every worker of a kind has the same."""
+    settings = tools.settings
+    kind, _, where = settings.ledger_url.partition("://")
+    if kind == "dynamodb":
+        return _table(tools, where)
+    if settings.reads and settings.quota_workers > 1:
+        raise wrong(
+            f"{settings.quota_workers} text workers have a ledger each: none knows the whole run",
+            "set CARTEXT_LEDGER=dynamodb://TABLE, or CARTEXT_QUOTA_WORKERS=1",
+        )
+    path = Path(where.removeprefix("/"))
+    if not path.exists():
+        return f"{path} will be made"
+    if not os.access(path, os.W_OK):
+        raise wrong(f"{path} may not be written by this user", "give it to the workers' user")
+    with closing(ReadOnlyLedger(path)) as opened:
+        opened.progress(settings.run)
+    return str(path)
+
+
+def _table(tools: Tools, name: str) -> str:
+    table = Table(name, tools.clients["dynamodb"], tools.calls)
+    nowhere = "doctor/nothing", "nothing"
+    list(table.query(*nowhere, "o"))
+    # a write on a condition that does not hold
+    put = table.put(nowhere, {})
+    put["Put"]["ConditionExpression"] = "attribute_exists(pk)"
+    table.transact([put])
+    return f"the table {name!r} may be read and written"
+
+
+def disk(tools: Tools) -> str:
+    """The state folder: somebody can write there, and there is room."""
+    folder = tools.settings.state_dir.absolute()
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryFile(dir=there) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise wrong(f"{folder} cannot be used: {error.strerror}", advice(error)) from error
+    if free < LEAST_FREE:
+        raise wrong(f"{there} has {bytes_text(free)} left", "make room on its disk")
+    owner = f"uid {there.stat().st_uid}"
+    return f"{folder} ({owner}), {bytes_text(free)} free"

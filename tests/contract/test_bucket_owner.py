@@ -1,0 +1,75 @@
+"""Nothing is asked of a bucket that belongs to somebody else than expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from console.parts import open_bucket
+from console.report.pictures import BucketPictures
+from tests.contract.conftest import settings
+from tests.unit.fakes import png
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.errors import AccessError, RunError
+from workers.images.bucket import Bucket
+from workers.threads.stop import Stop
+
+if TYPE_CHECKING:
+    from sandbox.aws.server import Sandbox
+
+OURS, SOMEBODY_ELSES = "123456789012", "999999999999"
+
+
+@pytest.fixture
+def bucket_of(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Bucket]:
+    """The bucket, as a worker opens it that expects this owner."""
+    for name, value in sandbox.aws_environment.items():
+        monkeypatch.setenv(name, value)
+    sandbox.create_bucket("photos", [("1.png", png())])
+    return lambda owner: open_bucket(settings(expected_bucket_owner=owner))
+
+
+CALLS: list[Callable[[Bucket], Any]] = [
+    lambda bucket: list(bucket.pages()),
+    lambda bucket: bucket.download("1.png"),
+    lambda bucket: bucket.why_not_readable("1.png"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_says_whose_the_bucket_is(
+    bucket_of: Callable[[str], Bucket], call: Callable[[Bucket], Any]
+) -> None:
+    bucket_of(OURS).check()
+    assert call(bucket_of(OURS))
+    try:
+        denied = call(bucket_of(SOMEBODY_ELSES))
+    except (RunError, AccessError) as error:
+        denied = error
+    assert "AccessDenied" in str(denied) or "permission denied" in str(denied)
+
+
+def test_a_bucket_of_somebody_elses_is_named_with_both_settings(
+    bucket_of: Callable[[str], Bucket],
+) -> None:
+    with pytest.raises(
+        RunError,
+        match=f"'photos' does not belong to the account {SOMEBODY_ELSES}.*CARTEXT_BUCKET.*_OWNER",
+    ):
+        bucket_of(SOMEBODY_ELSES).check()
+
+
+def test_the_report_says_it_too(bucket_of: Callable[[str], Bucket]) -> None:
+    bucket_of(OURS)
+    for owner, fetched in ((OURS, png()), (SOMEBODY_ELSES, None)):
+        expecting = settings(expected_bucket_owner=owner)
+        (s3,) = make_clients(expecting, "s3")
+        pictures = BucketPictures(s3, Calls(expecting, Stop()), expecting)
+        if fetched:
+            assert pictures.fetch("1.png") == fetched
+        else:
+            with pytest.raises(RunError, match="no picture can be fetched from 'photos'"):
+                pictures.fetch("1.png")

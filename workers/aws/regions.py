@@ -1,0 +1,33 @@
+"""The regions that have Rekognition, as far as the SDK knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.session import Session
+
+from workers.errors import RunError
+
+
+def rekognition_regions(region: str) -> list[str]:
+    """Those in the partition (AWS, its China, its GovCloud …) that a region is in."""
+    sdk = Session()
+    partition = sdk.get_partition_for_region(region)
+    return sorted(sdk.get_available_regions("rekognition", partition))
+
+
+def check_region(client: Any) -> None:
+    """Raises RunError when a client of Rekognition is in a region that has none.
+
+    An endpoint of somebody's own (`AWS_ENDPOINT_URL` …) is believed, whatever the region.
+    """
+    region = client.meta.region_name
+    if f"rekognition.{region}." not in client.meta.endpoint_url:
+        return
+    having_it = rekognition_regions(region)
+    if region not in having_it:
+        raise RunError(
+            f"there is no Rekognition in {region}, and it reads only its own region's buckets; "
+            "set AWS_REGION to one that has it, and use a bucket there: "
+            f"{', '.join(having_it) or 'none of this partition'}"
+        )
