@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-HOME = CACHE / "hosts"
+HOME = (CACHE / "hosts").resolve()  # as the kernel names what is mounted below it
 IMAGES = HOME.parent / "images"
 POLL_SECONDS = 1.0
 
