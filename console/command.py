@@ -111,7 +111,7 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     try:
         return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
     except ValidationError as error:
-        problems = (_complaint(problem, kind) for problem in error.errors())
+        problems = (_complaint(problem, kind, given) for problem in error.errors())
         raise RunError("; ".join(problems)) from error
     except UnicodeDecodeError as error:
         raise RunError(
@@ -124,17 +124,17 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
 
 
-def _complaint(problem: object, kind: type[Settings]) -> str:
+def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
     assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
         return str(problem["msg"])
-    flag, variable = name.replace("_", "-"), name.upper()
-    where = f"set --{flag} or CARTEXT_{variable}"
+    flag, variable = f"--{name.replace('_', '-')}", f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
-        return f"{name} is missing; {where}"
+        return f"{name} is missing; set {flag} or {variable}"
+    typed = any(word.partition("=")[0] == flag for word in given)
     about = kind.model_fields[str(problem["loc"][0])].description
-    return f"{name} = {problem['input']!r} ({about}): {problem['msg']}; {where}"
+    return f"{flag if typed else variable} = {problem['input']!r} ({about}): {problem['msg']}"
 
 
 class LabelSettings(Settings):

@@ -161,12 +161,13 @@ def as_dict(plan: Plan, settings: Settings) -> dict[str, Any]:
 def as_text(plan: Plan, settings: Settings, region: str) -> str:
     """The plan as a person reads it."""
     fleet = f"{settings.quota_workers} of each worker" if settings.quota_workers > 1 else "a pair"
+    seconds = plan.seconds(settings)
     rows = [
         ("images", f"{plan.images:,}", bytes_text(plan.size)),
         *_broken_rows(plan),
         (
             "time",
-            duration_text(plan.seconds(settings)),
+            duration_text(seconds) if seconds >= 1 else "under 1 s",
             f"{fleet_rate(settings):.1f} images/s: {fleet}, {settings.slots} images in flight "
             f"each, a quota of {settings.quota:g} calls/s",
         ),

@@ -12,6 +12,11 @@ from sandbox.scenes import sample_images
 from workers.model import natural_key
 
 MOST_KEY_BYTES = 1024
+# a file that is an image by its name is taken as one: what is in it is for the workers to find out
+IMAGE_NAMES = {".jpg", ".jpeg", ".png"}
+IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
+HEIC_NAMES = {".heic", ".heif"}
+MOST_NAMED = 3
 
 Skipped = Callable[[str, str], None]
 
@@ -38,21 +43,24 @@ def pictures(folder: Path | None, scenes: int, skipped: Skipped) -> Iterator[tup
 def find_files(folder: Path, skipped: Skipped) -> list[File]:
     """Lists every file below `folder` in natural order (2.jpg before 10.jpg).
 
-    What cannot be uploaded is left out, and `skipped(name, reason)` says so. Raises SandboxError
-    when the folder is missing or nothing in it can be uploaded.
+    What is no JPEG or PNG, or cannot be uploaded, is left out, and `skipped(names, reason)` says
+    so, once for each reason. Raises SandboxError when the folder is missing or nothing is left.
     """
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "does not exist"
         raise SandboxError(f"the folder {folder} {state}: name one with images in it")
     files = []
+    left_out: dict[str, list[str]] = {}
     for path in _below(folder, skipped):
         key = path.relative_to(folder).as_posix()
         if reason := _unfit(path, key):
-            skipped(_readable(key), reason)
+            left_out.setdefault(reason, []).append(_readable(key))
         else:
             files.append(File(key, path))
+    for reason, names in left_out.items():
+        skipped(_some(sorted(names, key=natural_key)), reason)
     if not files:
-        raise SandboxError(f"the folder {folder} has no file to upload: put images into it")
+        raise SandboxError(f"the folder {folder} has no JPEG or PNG file: put photos into it")
     return sorted(files, key=lambda file: (natural_key(file.key), file.key))
 
 
@@ -86,7 +94,24 @@ def _unfit(path: Path, key: str) -> str | None:
         return "its name is not UTF-8"
     if len(key.encode()) > MOST_KEY_BYTES:
         return f"its path is longer than an S3 key may be ({MOST_KEY_BYTES} bytes)"
+    if path.suffix.lower() in HEIC_NAMES:
+        return "HEIC, which Rekognition does not read; convert it to JPEG"
+    if path.suffix.lower() not in IMAGE_NAMES and not _begins_as_image(path):
+        return "neither JPEG nor PNG"
     return None
+
+
+def _begins_as_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(IMAGE_BEGINNINGS)
+    except OSError:
+        return False
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _readable(name: str) -> str:

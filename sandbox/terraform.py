@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import CACHE, ROOT
-from sandbox.aws.server import Sandbox, shell_exports
 from sandbox.errors import SandboxError
 from sandbox.signals import leave_on_signals
 
@@ -208,6 +207,9 @@ def main() -> None:
             print(Terraform(Path(name), os.environ, {}).run("validate").strip())
         return
     leave_on_signals()
+    # it takes seconds to import, in which a signal must end it as quietly as later
+    from sandbox.aws.server import Sandbox, shell_exports  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox(port=options.port) as aws:
         key, public_key = new_ssh_key(Path(name))
         variables = {

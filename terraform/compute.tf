@@ -1,17 +1,21 @@
 data "aws_ec2_instance_type" "worker" {
-  instance_type = var.instance_type
+  for_each = local.instance_types
+
+  instance_type = each.value
 
   lifecycle {
     postcondition {
       condition     = self.hypervisor == "nitro" || self.bare_metal
-      error_message = "${var.instance_type} is not of the Nitro system, on which the data disk is found by its volume id: take a newer type such as t3.small or t4g.small."
+      error_message = "${each.value} is not of the Nitro system, on which the data disk is found by its volume id: take a newer type such as t3.small or t4g.small."
     }
   }
 }
 
 data "aws_ssm_parameter" "ami" {
+  for_each = data.aws_ec2_instance_type.worker
+
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${
-    contains(data.aws_ec2_instance_type.worker.supported_architectures, "arm64") ? "arm64" : "x86_64"
+    contains(each.value.supported_architectures, "arm64") ? "arm64" : "x86_64"
   }"
 }
 
@@ -27,11 +31,11 @@ resource "aws_instance" "worker" {
   # checkov:skip=CKV2_AWS_41:the profile may be one that exists already (instance_profile)
   for_each = local.workers
 
-  ami                         = data.aws_ssm_parameter.ami.insecure_value # public, and readable in the plan
-  instance_type               = var.instance_type
-  subnet_id                   = aws_subnet.workers.id
+  ami                         = data.aws_ssm_parameter.ami[each.value.role].insecure_value # public, and readable in the plan
+  instance_type               = local.instance_types[each.value.role]
+  subnet_id                   = local.subnet.id
   vpc_security_group_ids      = [aws_security_group.workers.id]
-  associate_public_ip_address = true
+  associate_public_ip_address = local.makes_network # a subnet of one's own has its way out
   key_name                    = var.public_key == null ? var.key_name : aws_key_pair.operator[0].key_name
   iam_instance_profile        = local.makes_roles ? aws_iam_instance_profile.worker[each.value.role].name : var.instance_profile
   ebs_optimized               = true

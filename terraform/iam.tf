@@ -12,24 +12,29 @@ data "aws_iam_policy_document" "ec2_assumes" {
   }
 }
 
-# Both workers list: A the images, and both, by looking up one that fails, to tell "gone" from
-# "forbidden". Without s3:ListBucket, S3 answers 403 for a missing key as well.
-data "aws_iam_policy_document" "images" {
-  for_each = local.roles
+locals {
+  # a bucket of the same name in somebody else's account is not ours
+  bucket_owner = var.expected_bucket_owner == null ? {} : { "aws:ResourceAccount" = var.expected_bucket_owner }
+}
 
+# Both workers list below the prefix: A the images, both to see whether they may read at all and to tell
+# "gone" from "forbidden". Without s3:ListBucket, S3 answers 403 for a missing key as well.
+data "aws_iam_policy_document" "images" {
   statement {
     sid       = "ListImages"
     actions   = ["s3:ListBucket"]
-    resources = [data.aws_s3_bucket.images.arn]
+    resources = [local.bucket_arn]
 
     dynamic "condition" {
-      for_each = var.prefix == "" ? [] : [var.prefix]
+      for_each = merge(
+        var.prefix == "" ? {} : { "s3:prefix" = "${var.prefix}*" },
+        local.bucket_owner,
+      )
 
       content {
-        # A begins with HeadBucket, which is judged by s3:ListBucket too and names no prefix
-        test     = each.key == "label" ? "StringLikeIfExists" : "StringLike"
-        variable = "s3:prefix"
-        values   = ["${condition.value}*"]
+        test     = "StringLike"
+        variable = condition.key
+        values   = [condition.value]
       }
     }
   }
@@ -37,14 +42,44 @@ data "aws_iam_policy_document" "images" {
   statement {
     sid       = "ReadImages"
     actions   = ["s3:GetObject"]
-    resources = ["${data.aws_s3_bucket.images.arn}/${var.prefix}*"]
+    resources = ["${local.bucket_arn}/${var.prefix}*"]
+
+    dynamic "condition" {
+      for_each = local.bucket_owner
+
+      content {
+        test     = "StringLike"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # S3 asks for it in the worker's name; of itself the worker may decrypt nothing
+  dynamic "statement" {
+    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+
+    content {
+      sid       = "DecryptImages"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${var.region}.${data.aws_partition.current.dns_suffix}"]
+      }
+    }
   }
 }
 
 data "aws_iam_policy_document" "worker" {
   for_each = local.roles
 
-  source_policy_documents = [data.aws_iam_policy_document.images[each.key].json]
+  source_policy_documents = concat(
+    [data.aws_iam_policy_document.images.json],
+    var.ssh_address == "session" ? [data.aws_iam_policy_document.session.json] : [],
+  )
 
   statement {
     sid       = "Recognise"
@@ -79,6 +114,24 @@ data "aws_iam_policy_document" "worker" {
   }
 }
 
+# What the agent of Session Manager needs, and no more.
+data "aws_iam_policy_document" "session" {
+  # checkov:skip=CKV_AWS_111:these calls know no resource
+  # checkov:skip=CKV_AWS_356:these calls know no resource
+  statement {
+    sid       = "SessionManager"
+    resources = ["*"]
+
+    actions = [
+      "ssm:UpdateInstanceInformation",
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+  }
+}
+
 resource "aws_iam_role" "worker" {
   for_each = local.makes_roles ? local.roles : toset([])
 
@@ -86,6 +139,8 @@ resource "aws_iam_role" "worker" {
   name               = "${var.project}-${each.key}-${var.region}"
   description        = "${var.project}: the ${each.key} worker"
   assume_role_policy = data.aws_iam_policy_document.ec2_assumes.json
+
+  permissions_boundary = var.permissions_boundary_arn
 
   tags = { Role = each.key }
 }

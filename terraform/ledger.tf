@@ -1,7 +1,8 @@
-# What is done, shared by a fleet. A single pair keeps it on its own data disks and has no table.
+# What is done, shared by a fleet. A single pair keeps it on its own data
+# disks and has no table, unless it was a fleet before (shared_ledger).
 resource "aws_dynamodb_table" "ledger" {
   # checkov:skip=CKV_AWS_119:the account's own DynamoDB key does; a key of one's own costs a dollar a month and guards the same people's data
-  count = local.is_fleet ? 1 : 0
+  count = local.has_ledger ? 1 : 0
 
   name         = "${var.project}-ledger"
   billing_mode = "PAY_PER_REQUEST"
@@ -17,6 +18,9 @@ resource "aws_dynamodb_table" "ledger" {
     name = "sk"
     type = "S"
   }
+
+  # it knows what has been paid for
+  deletion_protection_enabled = var.ledger_protection
 
   server_side_encryption {
     enabled = true

@@ -7,20 +7,51 @@ locals {
     { for i in range(var.text_workers) : "text-${i + 1}" => { role = "text", shard = null } },
   )
 
+  instance_types = {
+    label = var.instance_type
+    text  = coalesce(var.text_instance_type, var.instance_type)
+  }
+
   # several workers of a kind need one ledger between them
-  is_fleet = var.label_workers > 1 || var.text_workers > 1
+  is_fleet   = var.label_workers > 1 || var.text_workers > 1
+  has_ledger = coalesce(var.shared_ledger, local.is_fleet)
 
   makes_roles = var.instance_profile == null
 
-  address = { for key, instance in aws_instance.worker : key => var.ssh_address == "public" ? instance.public_ip : instance.private_ip }
+  partition  = data.aws_partition.current.partition
+  bucket_arn = "arn:${local.partition}:s3:::${var.bucket}"
+
+  address = {
+    for key, instance in aws_instance.worker : key => {
+      public  = instance.public_ip
+      private = instance.private_ip
+      session = instance.id
+    }[var.ssh_address]
+  }
+
+  # what ssh goes through when no port is open
+  ssh_proxy = var.ssh_address != "session" ? "" : join(" ", [
+    "aws ssm start-session --region ${var.region} --target %h",
+    "--document-name AWS-StartSSHSession --parameters portNumber=%p",
+  ])
 
   # HostKeyAlias: addresses come back with another machine behind them, instance ids never do
   ssh_commands = {
     for key, instance in aws_instance.worker : key => join(" ", compact([
       "ssh",
       var.ssh_key_file == "" ? "" : "-i ${var.ssh_key_file}",
+      local.ssh_proxy == "" ? "" : "-o ProxyCommand='${local.ssh_proxy}'",
       "-o HostKeyAlias=${instance.id}",
       "${var.login_user}@${local.address[key]}",
     ]))
   }
+
+  # Regions whose endpoint the AWS SDK knows; a test compares.
+  rekognition_regions = [
+    "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-5",
+    "ap-southeast-7", "ca-central-1", "eu-central-1", "eu-south-2", "eu-west-1", "eu-west-2", "il-central-1",
+    "sa-east-1", "us-east-1", "us-east-2", "us-gov-west-1", "us-west-1", "us-west-2",
+  ]
 }
+
+data "aws_partition" "current" {}

@@ -1,3 +1,6 @@
+# The workers' subnet: in a small network of their own, or somebody else's (subnet_id), in which nothing
+# but the security group is made.
+
 data "aws_availability_zones" "region" {
   # checkov:skip=CKV_AWS_394:one zone is chosen once, and the subnet ignores later ones
   state = "available"
@@ -11,23 +14,52 @@ data "aws_availability_zones" "region" {
 
 # Not every zone has every type: us-east-1e has no t3.
 data "aws_ec2_instance_type_offerings" "zones" {
+  for_each = toset(values(local.instance_types))
+
   location_type = "availability-zone"
 
   filter {
     name   = "instance-type"
-    values = [var.instance_type]
+    values = [each.key]
   }
 
   lifecycle {
     postcondition {
       condition     = length(setintersection(self.locations, data.aws_availability_zones.region.names)) > 0
-      error_message = "${var.region} has no ${var.instance_type}: take another instance_type."
+      error_message = "${var.region} has no ${each.key}: take another type."
+    }
+  }
+}
+
+locals {
+  makes_network = var.subnet_id == null
+
+  # zones that have all types
+  zones = sort(setintersection(
+    data.aws_availability_zones.region.names,
+    [for zones in data.aws_ec2_instance_type_offerings.zones : zones.locations]...
+  ))
+
+  subnet = try(aws_subnet.workers[0], data.aws_subnet.given[0])
+}
+
+data "aws_subnet" "given" {
+  count = local.makes_network ? 0 : 1
+
+  id = var.subnet_id
+
+  lifecycle {
+    postcondition {
+      condition     = contains(local.zones, self.availability_zone)
+      error_message = "${var.subnet_id} lies in ${self.availability_zone}, which has not all of ${join(", ", values(local.instance_types))}: take a subnet in ${join(", ", local.zones)}, or other types."
     }
   }
 }
 
 resource "aws_vpc" "this" {
   # checkov:skip=CKV2_AWS_11:flow logs cost more than the pair; the only way in is ssh from one network
+  count = local.makes_network ? 1 : 0
+
   cidr_block           = var.vpc_cidr
   enable_dns_hostnames = true
   enable_dns_support   = true
@@ -37,65 +69,127 @@ resource "aws_vpc" "this" {
 
 # A new VPC's default group lets its members talk to each other; nothing is to lean on that.
 resource "aws_default_security_group" "empty" {
-  vpc_id = aws_vpc.this.id
+  count = local.makes_network ? 1 : 0
+
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.project}-unused-default" }
 }
 
 resource "aws_internet_gateway" "this" {
-  vpc_id = aws_vpc.this.id
+  count = local.makes_network ? 1 : 0
+
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = var.project }
 }
 
+# The zone that was asked for: another one is worth a new subnet, with new machines and disks.
+resource "terraform_data" "zone" {
+  input = var.availability_zone
+}
+
 resource "aws_subnet" "workers" {
-  vpc_id            = aws_vpc.this.id
+  count = local.makes_network ? 1 : 0
+
+  vpc_id            = aws_vpc.this[0].id
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, 0)
-  availability_zone = sort(setintersection(data.aws_ec2_instance_type_offerings.zones.locations, data.aws_availability_zones.region.names))[0]
+  availability_zone = coalesce(var.availability_zone, local.zones...)
 
   tags = { Name = "${var.project}-workers" }
 
   lifecycle {
     # the first zone that fits may be another one tomorrow: that must not replace subnet, instances and data
-    ignore_changes = [availability_zone]
+    ignore_changes       = [availability_zone]
+    replace_triggered_by = [terraform_data.zone]
+
+    precondition {
+      condition     = length(local.zones) > 0
+      error_message = "${var.region} has no zone with both ${join(" and ", values(local.instance_types))}: take other types."
+    }
+
+    precondition {
+      condition     = var.availability_zone == null || contains(local.zones, coalesce(var.availability_zone, "none"))
+      error_message = "availability_zone has not ${join(" and ", distinct(values(local.instance_types)))}: take one of ${join(", ", local.zones)}."
+    }
   }
 }
 
 resource "aws_route_table" "workers" {
-  vpc_id = aws_vpc.this.id
+  count = local.makes_network ? 1 : 0
+
+  vpc_id = aws_vpc.this[0].id
 
   tags = { Name = "${var.project}-workers" }
 }
 
 resource "aws_route" "internet" {
-  route_table_id         = aws_route_table.workers.id
+  count = local.makes_network ? 1 : 0
+
+  route_table_id         = aws_route_table.workers[0].id
   destination_cidr_block = "0.0.0.0/0"
-  gateway_id             = aws_internet_gateway.this.id
+  gateway_id             = aws_internet_gateway.this[0].id
 }
 
 resource "aws_route_table_association" "workers" {
-  subnet_id      = aws_subnet.workers.id
-  route_table_id = aws_route_table.workers.id
+  count = local.makes_network ? 1 : 0
+
+  subnet_id      = aws_subnet.workers[0].id
+  route_table_id = aws_route_table.workers[0].id
 }
 
-# Costs nothing, and keeps the images' bytes off the internet gateway.
-resource "aws_vpc_endpoint" "s3" {
-  vpc_id          = aws_vpc.this.id
-  service_name    = "com.amazonaws.${var.region}.s3"
-  route_table_ids = [aws_route_table.workers.id]
+# Gateway endpoints cost nothing, and keep images and ledger off the internet gateway. Nothing else goes
+# through them.
+locals {
+  endpoints = {
+    s3 = [
+      {
+        Sid      = "Images"
+        Action   = ["s3:GetObject", "s3:ListBucket"]
+        Resource = [local.bucket_arn, "${local.bucket_arn}/*"]
+      },
+      {
+        Sid      = "SystemPackages" # Amazon Linux keeps its repositories in a bucket of each region
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:${local.partition}:s3:::al2023-repos-${var.region}-de612dc2/*"]
+      },
+    ]
+    dynamodb = [
+      {
+        Sid      = "Ledger"
+        Action   = ["dynamodb:*"]
+        Resource = aws_dynamodb_table.ledger[*].arn
+      },
+    ]
+  }
+}
 
-  tags = { Name = "${var.project}-s3" }
+resource "aws_vpc_endpoint" "gateway" {
+  for_each = { for service, rules in local.endpoints : service => rules if local.makes_network && (service == "s3" || local.has_ledger) }
+
+  vpc_id          = aws_vpc.this[0].id
+  service_name    = "com.amazonaws.${var.region}.${each.key}"
+  route_table_ids = [aws_route_table.workers[0].id]
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [for rule in each.value : merge(rule, { Effect = "Allow", Principal = "*" })]
+  })
+
+  tags = { Name = "${var.project}-${each.key}" }
 }
 
 resource "aws_security_group" "workers" {
   name        = "${var.project}-workers"
   description = "ssh from one network in, https out"
-  vpc_id      = aws_vpc.this.id
+  vpc_id      = local.subnet.vpc_id
 
   tags = { Name = "${var.project}-workers" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "ssh" {
+  count = var.ssh_cidr == null ? 0 : 1
+
   security_group_id = aws_security_group.workers.id
   description       = "ssh from the operator"
   cidr_ipv4         = var.ssh_cidr

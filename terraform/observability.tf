@@ -13,13 +13,14 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.alarm_email
 }
 
+# Only what is wrong is mailed: an action for "ok" would send one for each alarm at the first apply.
 locals {
   alarm_topics = aws_sns_topic.alarms[*].arn
 }
 
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   alarm_name          = "${var.project}-oldest-message"
-  alarm_description   = "An index has waited a quarter of an hour: no text worker is at work, or it cannot keep up. Look at its log."
+  alarm_description   = "An index has waited a quarter of an hour: no text worker is at work, or it cannot keep up (text_instance_type). Look at its log."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = aws_sqs_queue.this["index"].name }
@@ -30,7 +31,6 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   threshold           = 900
   treat_missing_data  = "notBreaching" # SQS falls silent when a queue has not been used for hours
   alarm_actions       = local.alarm_topics
-  ok_actions          = local.alarm_topics
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
@@ -46,7 +46,6 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   threshold           = 0
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.alarm_topics
-  ok_actions          = local.alarm_topics
 }
 
 resource "aws_cloudwatch_metric_alarm" "instance_status" {
@@ -64,7 +63,6 @@ resource "aws_cloudwatch_metric_alarm" "instance_status" {
   threshold           = 0
   treat_missing_data  = "missing" # a stopped instance is neither well nor ill
   alarm_actions       = local.alarm_topics
-  ok_actions          = local.alarm_topics
 }
 
 resource "aws_cloudwatch_dashboard" "this" {

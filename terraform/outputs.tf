@@ -47,13 +47,23 @@ output "dead_letter_queue_url" {
 }
 
 output "ledger" {
-  description = "URL of the ledger that a fleet shares; empty for a pair, whose workers keep their own."
-  value       = local.is_fleet ? "dynamodb://${aws_dynamodb_table.ledger[0].name}" : ""
+  description = "URL of the ledger that the workers share; empty when each keeps its own."
+  value       = local.has_ledger ? "dynamodb://${aws_dynamodb_table.ledger[0].name}" : ""
 }
 
 output "quota" {
   description = "Rekognition calls a second that all workers of a kind share."
   value       = var.quota
+}
+
+output "budget_dollars" {
+  description = "A run that may cost more does not start."
+  value       = var.budget_dollars
+}
+
+output "expected_bucket_owner" {
+  description = "Account that the bucket must belong to, or empty."
+  value       = var.expected_bucket_owner == null ? "" : var.expected_bucket_owner
 }
 
 output "retry_seconds" {
@@ -69,6 +79,16 @@ output "visibility_timeout_seconds" {
 output "login_user" {
   description = "User for ssh."
   value       = var.login_user
+}
+
+output "public_key" {
+  description = "Key that the login user lets in, when Terraform registered it; else empty."
+  value       = var.public_key == null ? "" : trimspace(var.public_key)
+}
+
+output "ssh_proxy" {
+  description = "Command that ssh goes through, or empty."
+  value       = local.ssh_proxy
 }
 
 output "ssh_key_file" {

@@ -3,9 +3,9 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = {
+    tags = merge(var.extra_tags, {
       Project   = var.project
       ManagedBy = "terraform"
-    }
+    })
   }
 }

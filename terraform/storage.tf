@@ -1,13 +1,8 @@
-# The images. Read only: destroying this stack leaves the bucket as it was.
-data "aws_s3_bucket" "images" {
-  bucket = var.bucket
-
-  lifecycle {
-    postcondition {
-      condition     = self.region == var.region
-      error_message = "Bucket ${var.bucket} lies in ${self.region}, and Rekognition reads only buckets of its own region: set region = \"${self.region}\"."
-    }
-  }
+# Read only: destroying this stack leaves the bucket as it was. What S3 answers is shown with the next line.
+data "aws_s3_objects" "images" { # PermanentRedirect: the bucket lies in another region; set `region` to its own
+  bucket   = var.bucket
+  prefix   = var.prefix
+  max_keys = 1
 }
 
 # Ledger and output of each worker. Its own resource, so that it outlives the instance.
@@ -16,7 +11,7 @@ resource "aws_ebs_volume" "data" {
   for_each = local.workers
 
   # from the subnet: taken from the instance, replacing the instance would replace the data as well
-  availability_zone = aws_subnet.workers.availability_zone
+  availability_zone = local.subnet.availability_zone
   type              = "gp3"
   size              = var.data_volume_size_gib
   encrypted         = true

@@ -11,17 +11,23 @@ variable "bucket" {
 }
 
 variable "ssh_cidr" {
-  description = "The one network that may open ssh to the instances, e.g. your own address with /32."
+  description = "The one network that may open ssh to the instances, e.g. your own address with /32. Left out where Session Manager is the way (ssh_address)."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(cidrnetmask(var.ssh_cidr))
+    condition     = (var.ssh_cidr == null) == (var.ssh_address == "session")
+    error_message = "Say where ssh comes from: ssh_cidr is your own address (https://checkip.amazonaws.com shows it) with /32 behind it. With ssh_address = \"session\" no port is opened: leave ssh_cidr out."
+  }
+
+  validation {
+    condition     = var.ssh_cidr == null || can(cidrnetmask(var.ssh_cidr))
     error_message = "ssh_cidr is an IPv4 network such as 203.0.113.7/32: your own address (https://checkip.amazonaws.com shows it) with /32 behind it."
   }
 
   validation {
-    condition     = try(tonumber(split("/", var.ssh_cidr)[1]) >= 8, true)
-    error_message = "ssh_cidr is wider than /8 and would open ssh to half the internet: give your own address with /32, or your office's network."
+    condition     = try(tonumber(split("/", var.ssh_cidr)[1]) >= 16, true)
+    error_message = "ssh_cidr is wider than /16 and would open ssh to strangers: give your own address with /32, or your office's network."
   }
 }
 
@@ -69,6 +75,11 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region is a region's code such as us-east-1, not its name and not an availability zone such as us-east-1a."
   }
+
+  validation {
+    condition     = contains(local.rekognition_regions, var.region)
+    error_message = "${var.region} has no Rekognition, which reads only buckets of its own region: copy the images into a bucket in one of ${join(", ", local.rekognition_regions)}, and set region to that."
+  }
 }
 
 variable "prefix" {
@@ -115,6 +126,29 @@ variable "text_workers" {
   }
 }
 
+variable "budget_dollars" {
+  description = "A run that may cost more than this at Rekognition does not start."
+  type        = number
+  default     = 20
+  nullable    = false
+
+  validation {
+    condition     = var.budget_dollars >= 0
+    error_message = "budget_dollars is a number of US dollars, 0 or more."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that the images are encrypted with, where that is one of your own (SSE-KMS). Null: S3's own encryption, or none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:${var.region}:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn is a key's ARN in ${var.region}, such as arn:aws:kms:${var.region}:123456789012:key/1234abcd-…; an alias does not do in a policy."
+  }
+}
+
 variable "instance_type" {
   description = "EC2 type of every worker. They wait far more than they compute; Arm types (t4g.small) are cheaper."
   type        = string
@@ -126,6 +160,17 @@ variable "instance_type" {
   }
 }
 
+variable "text_instance_type" {
+  description = "EC2 type of the text workers, through which the images go: what it moves for long is what counts (docs/aws.md). Null: instance_type."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.text_instance_type == null || can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", var.text_instance_type))
+    error_message = "text_instance_type is an EC2 type such as c7g.large; leave it out for that of all workers."
+  }
+}
+
 variable "instance_profile" {
   description = "Existing instance profile for all workers, where the account may not create roles (LabInstanceProfile in a learner lab). Null: a role for each kind with exactly its permissions is made."
   type        = string
@@ -134,6 +179,11 @@ variable "instance_profile" {
   validation {
     condition     = var.instance_profile == null || can(regex("^[A-Za-z0-9+=,.@_-]{1,128}$", var.instance_profile))
     error_message = "instance_profile is the profile's name, not its ARN; leave it out to have roles made."
+  }
+
+  validation {
+    condition     = var.instance_profile != "LabInstanceProfile" || var.label_workers + var.text_workers <= 9
+    error_message = "${var.label_workers} + ${var.text_workers} workers: a learner lab terminates instances over nine, and deletes the account at twenty. Set label_workers and text_workers to nine at most, fewer if others run in the account."
   }
 }
 
@@ -148,7 +198,93 @@ variable "alarm_email" {
   }
 }
 
+# What a governed account asks for.
+
+variable "subnet_id" {
+  description = "Somebody else's subnet for the workers, with a way of its own to S3, SQS, Rekognition (and DynamoDB, Session Manager) on port 443. Then no network is made and no instance has a public address. Null: a small network is made."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.subnet_id == null || can(regex("^subnet-[0-9a-f]+$", var.subnet_id))
+    error_message = "subnet_id is a subnet's id such as subnet-0123456789abcdef0."
+  }
+
+  validation {
+    condition     = var.subnet_id == null || var.ssh_address != "public"
+    error_message = "With subnet_id no instance has a public address: set ssh_address to session (Session Manager) or private (VPN, peering)."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds every role that is made."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn is a policy's ARN, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+}
+
+variable "extra_tags" {
+  description = "Tags that everything must carry, such as a cost centre."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setintersection(keys(var.extra_tags), ["Project", "ManagedBy", "Name", "Role"])) == 0
+    error_message = "extra_tags may not have Project, ManagedBy, Name or Role: these are set already, and Ansible finds the instances by them."
+  }
+}
+
+variable "expected_bucket_owner" {
+  description = "Account that the bucket must belong to; the roles may read it in no other."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.expected_bucket_owner == null || can(regex("^[0-9]{12}$", var.expected_bucket_owner))
+    error_message = "expected_bucket_owner is an account's number of 12 digits."
+  }
+}
+
 # What is seldom set.
+
+variable "availability_zone" {
+  description = "Zone of the network that is made, when the first one is full. A change later makes subnet, machines and data disks anew (a snapshot of each disk stays). Null: the first that has the types."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.availability_zone == null || startswith(coalesce(var.availability_zone, "none"), var.region)
+    error_message = "availability_zone is a zone of ${var.region}, such as ${var.region}a."
+  }
+
+  validation {
+    condition     = var.availability_zone == null || var.subnet_id == null
+    error_message = "subnet_id says the zone already: leave availability_zone out."
+  }
+}
+
+variable "shared_ledger" {
+  description = "One DynamoDB table as the ledger of all workers. Null: a fleet has it, a pair has not. Set it to true before a fleet becomes a pair: the table, and what has been paid for, stay."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = coalesce(var.shared_ledger, true) || !local.is_fleet
+    error_message = "Several workers of a kind need one ledger between them: leave shared_ledger out, or have one worker of each kind."
+  }
+}
+
+variable "ledger_protection" {
+  description = "AWS refuses to delete the shared ledger. Apply once with false before destroying a fleet."
+  type        = bool
+  default     = true
+  nullable    = false
+}
 
 variable "vpc_cidr" {
   description = "Private network of the VPC that is made; the workers' subnet is its first sixteenth."
@@ -240,12 +376,12 @@ variable "ssh_key_file" {
 }
 
 variable "ssh_address" {
-  description = "Which address you reach the instances by: public, or private when you come over a VPN or peering."
+  description = "What you reach the instances by: public address; private, when you come over a VPN or peering; session, by Session Manager, for which no port is open (it takes the AWS CLI and its session-manager-plugin on your machine)."
   type        = string
   default     = "public"
 
   validation {
-    condition     = contains(["public", "private"], var.ssh_address)
-    error_message = "ssh_address is public or private."
+    condition     = contains(["public", "private", "session"], var.ssh_address)
+    error_message = "ssh_address is public, private or session."
   }
 }

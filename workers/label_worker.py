@@ -67,8 +67,6 @@ class LabelWorker:
         self._lock = threading.Lock()
         self._listed = 0
         self._listing_done = False
-        self._pace = Pace(0)
-        self._suspicion: Suspicion[Decision] = Suspicion(cleared=False)
 
     def run(self) -> None:
         """Works until every image of the shard is decided and the end is on the queue.
@@ -86,7 +84,7 @@ class LabelWorker:
         self._check_shards()
         before = self._ledger.label_counts(run, shard)
         self._pace = Pace(before.decided)
-        self._suspicion = Suspicion(cleared=before.decided > before.failed)
+        self._suspicion: Suspicion[Decision] = Suspicion(before.decided > before.failed)
         log.info(START, bucket=self._bucket.name, shard=shard, decided_before=before.decided)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
@@ -145,8 +143,8 @@ class LabelWorker:
             self._pool.wait_until_idle()
 
     def _submit(self, image: Image, attempt: int) -> None:
-        if not self._pool.wait_for_room():
-            self._stop.raise_error()
+        self._pool.wait_for_room()
+        self._stop.raise_error()
         self._pool.submit(self._decide, image, attempt)
 
     def _decide(self, image: Image, attempt: int) -> None:

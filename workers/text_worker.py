@@ -45,8 +45,8 @@ DELETE_LINGER_SECONDS = 1.0
 REDELIVERY_SECONDS = 30
 # another worker may do the last image: so soon it is noticed that the run is done
 SHARED_POLL_SECONDS = 1
-# when a run lacks images for so long, a person is told where they may be
-MISSING_SECONDS = 60.0
+# when a run lacks images, or nothing at all has come for so long, a person is told why that may be
+MISSING_SECONDS, ALONE_SECONDS = 60.0, 10.0
 
 
 class TextWorker:
@@ -67,10 +67,8 @@ class TextWorker:
         poll = settings.poll_seconds
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
         self._tries: Counter[tuple[str, str]] = Counter()
-        self._last_receive: float = math.inf
-        self._pace = Pace(0)
-        self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(cleared=False)
         self._heard = time.monotonic()
+        self._alone = True
         self._empty_since: float | None = None
 
     def run(self) -> None:
@@ -85,7 +83,7 @@ class TextWorker:
         self._last_receive = self._queue.max_receives() or math.inf
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
-        self._suspicion = Suspicion(cleared=before.done > before.failed)
+        self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(before.done > before.failed)
         tickers = [
             Ticker(name, seconds, function, self._stop)
             for name, seconds, function in (
@@ -130,6 +128,7 @@ class TextWorker:
             return
         if messages:
             self._heard = time.monotonic()
+            self._alone = False
         images = []
         for message in messages:
             if message.problem:
@@ -261,8 +260,12 @@ class TextWorker:
             in_flight=len(self._in_flight),
             **self._pace.fields(progress.done, of),
         )
-        nowhere = (missing(progress) or 0) - len(self._in_flight)
         silent = time.monotonic() - self._heard
+        if self._alone and of is None and silent >= ALONE_SECONDS:
+            self._alone = False
+            note = "nothing came yet; start `cartext label` with the same bucket, queue and run"
+            log.info("waiting for a label worker", note=note)
+        nowhere = (missing(progress) or 0) - len(self._in_flight)
         if nowhere > 0 and silent >= MISSING_SECONDS:
             log.warning(
                 "waiting for images",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import tempfile
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -18,6 +19,7 @@ import sandbox.aws.moto  # noqa: F401 - mends it
 from sandbox.aws.faults import Fault, Faults
 from sandbox.aws.rekognition.traffic import reset_counts
 from sandbox.aws.serving import Served
+from sandbox.aws.tls import serve_as
 
 __all__ = ["REGION", "Fault", "Sandbox", "shell_exports"]
 
@@ -39,16 +41,23 @@ class Sandbox(Served):
     """moto with its gaps closed, served on loopback by a thread of this process.
 
     One at a time in a process, because moto keeps its state in module globals; starting one begins
-    with an empty account.
+    with an empty account. With `tls` it has a certificate that its `aws_environment` vouches for.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> None:
         self.faults = Faults()
+        self._bundle: IO[bytes] | None = None
+        context = None
+        if tls:
+            context, authority = serve_as(host)
+            self._bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - lives as long
+            self._bundle.write(authority)
+            self._bundle.flush()
         moto_api_backend.reset()
         reset_counts()
         app = DomainDispatcherApplication(create_backend_app)
-        super().__init__(self.faults.before(app), host, port)
-        self.endpoint = f"http://{host}:{self.port}"
+        super().__init__(self.faults.before(app), host, port, context)
+        self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
     @property
     def aws_environment(self) -> dict[str, str]:
@@ -60,6 +69,7 @@ class Sandbox(Served):
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({"AWS_CA_BUNDLE": self._bundle.name} if self._bundle else {}),
         }
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -83,7 +93,10 @@ class Sandbox(Served):
             botocore_session=botocore.session.Session(NO_FILES_OF_THE_PERSON),
         )
         return session.client(  # type: ignore[call-overload]
-            service, endpoint_url=self.endpoint, config=Config(proxies={})
+            service,
+            endpoint_url=self.endpoint,
+            config=Config(proxies={}),
+            verify=self._bundle.name if self._bundle else None,
         )
 
     def create_bucket(self, name: str, images: Iterable[tuple[str, bytes]] = ()) -> str:

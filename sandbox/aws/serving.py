@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
 
 
 class Served:
-    """Answers from entering the context until leaving it. Raises OSError when the port is taken."""
+    """Answers from entering the context until leaving it, with `tls` where it is given.
 
-    def __init__(self, app: WSGIApplication, host: str, port: int) -> None:
+    Raises OSError when the port is taken.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         try:
             self._server = make_server(
-                host, port, app, threaded=True, request_handler=_QuietHandler
+                host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls
             )
         except SystemExit as error:  # werkzeug's way to say that the port is taken
             raise OSError(f"cannot listen on {host}:{port}: is another sandbox up?") from error

@@ -6,20 +6,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from sandbox import ROOT
-from sandbox.demo.folder import demo_folder
-from sandbox.demo.pair import WorkerFailedError
-from sandbox.demo.story import Demo
-from sandbox.errors import SandboxError
+from sandbox.arguments import folder, positive
+from sandbox.errors import SandboxError, WorkerFailedError
 from sandbox.signals import leave_on_signals
 from workers.errors import DO_NOT_START_AGAIN, DONE, RunError
 
 EPILOG = f"""\
 examples:
   python -m sandbox.demo                          ten drawn scenes, 1.jpg to 10.jpg
-  python -m sandbox.demo --images ~/Pictures      your own photos, sub-folders too
+  python -m sandbox.demo --images ~/Pictures      your own JPEG and PNG photos, sub-folders too
 
 exit status:
   {DONE}    both workers are done and, with drawn scenes, the output is true
@@ -37,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     leave_on_signals()
     try:
-        with demo_folder(options.folder) as folder:
-            return Demo(folder).run(options.images, options.scenes)
+        return _show(options)
     except (SandboxError, RunError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return DO_NOT_START_AGAIN
@@ -54,6 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
 
 
+def _show(options: argparse.Namespace) -> int:
+    # it takes seconds to import, in which a signal must end it as quietly as later
+    from sandbox.demo.folder import demo_folder  # noqa: PLC0415
+    from sandbox.demo.story import Demo  # noqa: PLC0415
+
+    with demo_folder(options.folder) as folder:
+        return Demo(folder).run(options.images, options.scenes)
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m sandbox.demo",
@@ -62,25 +67,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--images", type=Path, metavar="FOLDER", help="your own pictures")
+    source.add_argument(
+        "--images", type=folder, metavar="FOLDER", help="your own pictures, JPEG or PNG"
+    )
     source.add_argument(
         "--scenes", type=positive, default=10, metavar="N", help="drawn scenes (default: 10)"
     )
     parser.add_argument(
         "--folder",
-        type=Path,
+        type=folder,
         default=ROOT / "demo",
         help="where everything is written; what an earlier demo left there goes (default: demo/)",
     )
     return parser.parse_args(arguments)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

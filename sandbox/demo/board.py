@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rich.box import ROUNDED
@@ -20,6 +21,7 @@ TITLES = {"label": "A · finds the cars", "text": "B · reads their text"}
 # lines of the screen around the rows: frames, progress, and what was said before
 AROUND = 8
 MOST_ROWS, LEAST_ROWS = 24, 3
+LEAST_NAME = 12
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,12 @@ class Board:
     ) -> RenderableType:
         latest = verdicts[-height:]
         inner = width - 4
+        names = _name_width((plain(verdict.index) for verdict in latest), inner // 2)
         rows = Table.grid(padding=(0, 2, 0, 0))
-        rows.add_column(no_wrap=True)
-        rows.add_column(no_wrap=True, overflow="ellipsis")
+        rows.add_column(no_wrap=True, width=names)
+        rows.add_column(no_wrap=True, width=inner - names - 2, overflow="ellipsis")
         for verdict in latest:
-            rows.add_row(_tail(plain(verdict.index), inner // 2), _styled(verdict))
+            rows.add_row(_tail(plain(verdict.index), names), _styled(verdict))
         for _ in range(height - len(latest)):
             rows.add_row("", "")
         done = len(self._verdicts(role))
@@ -139,6 +142,13 @@ def plain(text: str) -> str:
 def _styled(verdict: Verdict) -> Text:
     style = {True: "green", False: "dim", None: "red"}[verdict.good]
     return Text(plain(verdict.said), style)
+
+
+def _name_width(names: Iterable[str], most: int) -> int:
+    """What most of them need: a long one takes no room from the others' verdicts."""
+    widths = sorted(map(cell_len, names)) or [0]
+    usual = widths[(len(widths) - 1) // 2]
+    return min(widths[-1], max(usual, LEAST_NAME), most)
 
 
 def _tail(text: str, width: int) -> Text:

@@ -13,14 +13,11 @@ from selectors import EVENT_READ, DefaultSelector
 from sandbox import processes
 from sandbox.demo.board import NAMES, plain
 from sandbox.demo.folder import DemoFolder, room, shown, writing
+from sandbox.errors import WorkerFailedError
 from sandbox.signals import SIGNALS
 from workers.events import Stopped, read
 
 DRAIN_SECONDS = 3.0
-
-
-class WorkerFailedError(Exception):
-    """A worker ended with another status than 0; the text says which, and its last line."""
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from console.report.page import write_report
 from console.report.pictures import FolderPictures
-from sandbox import CACHE
 from sandbox.aws.rekognition import eyes, model
 from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox
@@ -64,8 +63,8 @@ class Demo:
         return self._report(board, samples, seconds)
 
     def _fetch_model(self) -> None:
-        if not (CACHE / model.ASSET).is_file():
-            self._screen.say("Fetching the label model with npm: 10 MB, only this once …")
+        if not model.is_kept():
+            self._screen.say("Fetching the label model with npm, only this once …")
         model.load()
 
     def _upload(self, sandbox: Sandbox, images: Iterator[tuple[str, bytes]]) -> int:

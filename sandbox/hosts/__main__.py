@@ -15,6 +15,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from sandbox import ROOT
+from sandbox.arguments import folder
 from sandbox.aws.server import shell_exports
 from sandbox.errors import SandboxError
 from sandbox.hosts import leftovers, mission
@@ -65,7 +66,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "command", nargs="?", default="mission", choices=COMMANDS, metavar="COMMAND"
     )
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="your own pictures")
+    parser.add_argument(
+        "--images", type=folder, metavar="FOLDER", help="your own pictures, JPEG or PNG"
+    )
     parser.add_argument(
         "--scenes", type=int, default=10, metavar="N", help="else: drawn ones (default: 10)"
     )

@@ -23,6 +23,13 @@ def attach(image: Path, size_gib: int) -> Path:
     return Path(run("losetup", "--find", "--show", image).strip())
 
 
+def grow(image: Path, size_gib: int) -> None:
+    """Makes a volume as large as EC2 says it is; whoever uses it sees that at once."""
+    if image.stat().st_size < size_gib * GIB:
+        os.truncate(image, size_gib * GIB)
+        run("losetup", "--set-capacity", attach(image, size_gib))
+
+
 def detach_all(home: Path) -> None:
     """Frees the loop devices of every volume below `home`."""
     for loop in _loops():

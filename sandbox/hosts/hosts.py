@@ -119,8 +119,10 @@ class Hosts:
         if guest is None:
             guest = self.guests[instance_id] = self._guest(instance_id, instance)
         for volume_id, size in self._data_volumes(instance):
+            file = self._volume_file(volume_id)
             if volume_id not in guest.volumes:
-                guest.plug(volume_id, disks.attach(self._volume_file(volume_id), size))
+                guest.plug(volume_id, disks.attach(file, size))
+            disks.grow(file, size)
         if guest.has_power and not guest.running:
             guest.power_on(self._bridge.name)
 

@@ -17,6 +17,7 @@ TOOLS = {
     "ip": "iproute2",
     "losetup": "mount",
     "nsenter": "util-linux",
+    "terraform": "terraform",
 }
 # with the system's tools, which a plain user's shell leaves out
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -48,11 +49,12 @@ def missing() -> str:
     """Why this machine cannot have hosts, as one sentence; empty when it can."""
     if os.uname().sysname != "Linux":
         return "hosts need Linux: systemd guests run in this machine's own kernel"
-    if os.geteuid() != 0:
-        return "hosts need root: guests, a bridge and disks are made"
+    needs = [] if os.geteuid() == 0 else ["root, for guests, a bridge and disks"]
     packages = sorted({p for tool, p in TOOLS.items() if shutil.which(tool, path=PATH) is None})
     if packages:
-        return f"hosts need some more packages: apt-get install {' '.join(packages)}"
+        needs.append(f"these packages: {' '.join(packages)}")
+    if needs:
+        return f"hosts need {' and '.join(needs)}"
     if not Path("/dev/loop-control").exists():
         return "hosts need loop devices (/dev/loop-control), for the data volumes"
     return ""

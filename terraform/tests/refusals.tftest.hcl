@@ -15,7 +15,6 @@ run "taken_for_something_else" {
 
   variables {
     bucket           = "s3://photos"
-    ssh_cidr         = "203.0.113.7"
     public_key       = "-----BEGIN OPENSSH PRIVATE KEY-----"
     region           = "us-east-1a"
     project          = "CarText"
@@ -26,11 +25,15 @@ run "taken_for_something_else" {
     vpc_cidr         = "10.20.0.1/16"
     login_user       = "me@host"
     ssh_address      = "elastic"
+
+    text_instance_type       = "c7g"
+    permissions_boundary_arn = "boundary"
+    expected_bucket_owner    = "me"
+    extra_tags               = { Role = "worker" }
   }
 
   expect_failures = [
     var.bucket,
-    var.ssh_cidr,
     var.public_key,
     var.region,
     var.project,
@@ -41,6 +44,27 @@ run "taken_for_something_else" {
     var.vpc_cidr,
     var.login_user,
     var.ssh_address,
+    var.text_instance_type,
+    var.permissions_boundary_arn,
+    var.expected_bucket_owner,
+    var.extra_tags,
+  ]
+}
+
+# these are judged by the region and by the way of ssh, which must be right themselves
+run "taken_for_something_else_here" {
+  command = plan
+
+  variables {
+    ssh_cidr    = "203.0.113.7"
+    kms_key_arn = "alias/photos"
+    subnet_id   = "vpc-0123456789abcdef0"
+  }
+
+  expect_failures = [
+    var.ssh_cidr,
+    var.kms_key_arn,
+    var.subnet_id,
   ]
 }
 
@@ -49,6 +73,7 @@ run "too_little" {
 
   variables {
     quota                = 0
+    budget_dollars       = -1
     label_workers        = 0
     text_workers         = 0
     root_volume_size_gib = 4
@@ -61,6 +86,7 @@ run "too_little" {
 
   expect_failures = [
     var.quota,
+    var.budget_dollars,
     var.label_workers,
     var.text_workers,
     var.root_volume_size_gib,
@@ -84,7 +110,7 @@ run "too_much" {
     visibility_timeout_seconds = 43201
     vpc_cidr                   = "10.0.0.0/8"
     project                    = "a123456789012345678901234567890"
-    ssh_cidr                   = "0.0.0.0/0"
+    ssh_cidr                   = "203.0.0.0/15"
   }
 
   expect_failures = [
@@ -180,16 +206,97 @@ run "tries_that_outlast_the_hiding" {
   ]
 }
 
-run "account_that_does_not_fit" {
+run "region_without_rekognition" {
   command = plan
 
-  override_data {
-    target = data.aws_s3_bucket.images
-    values = {
-      arn    = "arn:aws:s3:::photos"
-      region = "eu-west-1"
-    }
+  variables {
+    region = "eu-north-1"
   }
+
+  expect_failures = [
+    var.region,
+  ]
+}
+
+run "ten_instances_in_a_class_account" {
+  command = plan
+
+  variables {
+    instance_profile = "LabInstanceProfile"
+    label_workers    = 5
+    text_workers     = 5
+  }
+
+  expect_failures = [
+    var.instance_profile,
+  ]
+}
+
+run "ssh_from_nowhere" {
+  command = plan
+
+  variables {
+    ssh_cidr = null
+  }
+
+  expect_failures = [
+    var.ssh_cidr,
+  ]
+}
+
+run "open_port_that_nobody_needs" {
+  command = plan
+
+  variables {
+    ssh_address = "session"
+  }
+
+  expect_failures = [
+    var.ssh_cidr,
+  ]
+}
+
+run "public_addresses_in_a_subnet_of_somebody_else" {
+  command = plan
+
+  variables {
+    subnet_id = "subnet-0123456789abcdef0"
+  }
+
+  expect_failures = [
+    var.subnet_id,
+  ]
+}
+
+run "zone_in_a_subnet_of_somebody_else" {
+  command = plan
+
+  variables {
+    subnet_id         = "subnet-0123456789abcdef0"
+    ssh_address       = "private"
+    availability_zone = "us-east-1a"
+  }
+
+  expect_failures = [
+    var.availability_zone,
+  ]
+}
+
+run "fleet_without_a_ledger_between_it" {
+  command = plan
+
+  variables {
+    label_workers = 2
+    shared_ledger = false
+  }
+
+  expect_failures = [
+    var.shared_ledger,
+  ]
+}
+
+run "region_that_does_not_fit" {
+  command = plan
 
   override_data {
     target = data.aws_ec2_instance_type.worker
@@ -208,8 +315,77 @@ run "account_that_does_not_fit" {
   }
 
   expect_failures = [
-    data.aws_s3_bucket.images,
     data.aws_ec2_instance_type.worker,
     data.aws_ec2_instance_type_offerings.zones,
+  ]
+}
+
+run "zone_of_another_region" {
+  command = plan
+
+  variables {
+    availability_zone = "eu-west-1a"
+  }
+
+  expect_failures = [
+    var.availability_zone,
+  ]
+}
+
+run "zone_without_the_type" {
+  command = plan
+
+  variables {
+    availability_zone = "us-east-1e"
+  }
+
+  expect_failures = [
+    aws_subnet.workers,
+  ]
+}
+
+run "types_that_no_zone_has_both_of" {
+  command = plan
+
+  variables {
+    text_instance_type = "c7g.large"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c7g.large"]
+    values = {
+      locations = ["us-east-1c"]
+    }
+  }
+
+  override_data {
+    target = data.aws_availability_zones.region
+    values = {
+      names = ["us-east-1a", "us-east-1b", "us-east-1c"]
+    }
+  }
+
+  expect_failures = [
+    aws_subnet.workers,
+  ]
+}
+
+run "subnet_in_a_zone_without_the_type" {
+  command = plan
+
+  variables {
+    subnet_id   = "subnet-0123456789abcdef0"
+    ssh_address = "private"
+  }
+
+  override_data {
+    target = data.aws_subnet.given
+    values = {
+      availability_zone = "us-east-1e"
+    }
+  }
+
+  expect_failures = [
+    data.aws_subnet.given,
   ]
 }

@@ -32,12 +32,12 @@ run "pair" {
   }
 
   assert {
-    condition     = aws_subnet.workers.cidr_block == "10.20.0.0/20" && aws_subnet.workers.availability_zone == "us-east-1a"
+    condition     = aws_subnet.workers[0].cidr_block == "10.20.0.0/20" && aws_subnet.workers[0].availability_zone == "us-east-1a"
     error_message = "the first sixteenth of the network, in the first zone that fits"
   }
 
   assert {
-    condition     = strcontains(data.aws_ssm_parameter.ami.name, "al2023-ami-kernel-default-x86_64")
+    condition     = alltrue([for ami in data.aws_ssm_parameter.ami : strcontains(ami.name, "al2023-ami-kernel-default-x86_64")])
     error_message = "the image is of the type's architecture"
   }
 
@@ -54,6 +54,16 @@ run "pair" {
   assert {
     condition     = length(aws_dynamodb_table.ledger) == 0 && output.ledger == ""
     error_message = "a pair keeps its ledgers on its own disks"
+  }
+
+  assert {
+    condition     = output.budget_dollars == 20 && output.ssh_proxy == "" && output.expected_bucket_owner == ""
+    error_message = "a budget by default, ssh without a proxy, any owner"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.dead_letters, aws_cloudwatch_metric_alarm.oldest_message] : alarm.ok_actions == null])
+    error_message = "what is well is not mailed: each alarm would be, at the first apply"
   }
 }
 
@@ -84,6 +94,126 @@ run "fleet" {
     condition     = length(aws_dynamodb_table.ledger) == 1 && output.ledger == "dynamodb://${aws_dynamodb_table.ledger[0].name}"
     error_message = "a fleet shares one ledger"
   }
+
+  assert {
+    condition     = aws_dynamodb_table.ledger[0].deletion_protection_enabled && join(" ", keys(aws_vpc_endpoint.gateway)) == "dynamodb s3"
+    error_message = "the ledger is protected, and reached without the internet gateway"
+  }
+}
+
+run "pair_that_was_a_fleet" {
+  command = plan
+
+  variables {
+    shared_ledger = true
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_table.ledger) == 1 && output.ledger == "dynamodb://cartext-ledger"
+    error_message = "the table stays, and is the pair's ledger"
+  }
+}
+
+run "text_workers_of_a_type_of_their_own" {
+  command   = plan
+  state_key = "text_workers_of_a_type_of_their_own"
+
+  variables {
+    text_instance_type = "c7g.large"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.worker["text"]
+    values = {
+      hypervisor              = "nitro"
+      bare_metal              = false
+      supported_architectures = ["arm64"]
+    }
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c7g.large"]
+    values = {
+      locations = ["us-east-1b", "us-east-1c"]
+    }
+  }
+
+  assert {
+    condition     = aws_instance.worker["label-1"].instance_type == "t3.small" && aws_instance.worker["text-1"].instance_type == "c7g.large"
+    error_message = "each kind is of its type"
+  }
+
+  assert {
+    condition     = strcontains(data.aws_ssm_parameter.ami["label"].name, "x86_64") && strcontains(data.aws_ssm_parameter.ami["text"].name, "arm64")
+    error_message = "each kind has the image of its architecture"
+  }
+
+  assert {
+    condition     = aws_subnet.workers[0].availability_zone == "us-east-1b"
+    error_message = "the first zone that has both types"
+  }
+}
+
+run "another_zone" {
+  command   = plan
+  state_key = "another_zone"
+
+  variables {
+    availability_zone = "us-east-1b"
+  }
+
+  assert {
+    condition     = aws_subnet.workers[0].availability_zone == "us-east-1b"
+    error_message = "the zone that was asked for"
+  }
+}
+
+run "governed_account" {
+  state_key = "governed_account"
+
+  variables {
+    subnet_id                = "subnet-0123456789abcdef0"
+    ssh_cidr                 = null
+    ssh_address              = "session"
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    extra_tags               = { CostCentre = "4711" }
+    expected_bucket_owner    = "123456789012"
+  }
+
+  assert {
+    condition     = length(aws_vpc.this) + length(aws_subnet.workers) + length(aws_internet_gateway.this) + length(aws_vpc_endpoint.gateway) + length(aws_route.internet) == 0
+    error_message = "no network is made"
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.ssh) == 0
+    error_message = "nothing comes in"
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : !worker.associate_public_ip_address && worker.subnet_id == data.aws_subnet.given[0].id])
+    error_message = "the workers are in the given subnet and have no public address"
+  }
+
+  assert {
+    condition     = alltrue([for disk in aws_ebs_volume.data : disk.availability_zone == "us-east-1b"])
+    error_message = "the data disks are in the subnet's zone"
+  }
+
+  assert {
+    condition     = alltrue([for role in aws_iam_role.worker : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"])
+    error_message = "every role is within the boundary"
+  }
+
+  assert {
+    condition     = output.instances["label-1"].address == output.instances["label-1"].id
+    error_message = "an instance is reached by its id"
+  }
+
+  assert {
+    condition     = output.log_commands["label-1"] == "ssh -o ProxyCommand='aws ssm start-session --region us-east-1 --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p' -o HostKeyAlias=${output.instances["label-1"].id} ec2-user@${output.instances["label-1"].id} journalctl -fu cartext-label"
+    error_message = "the log command goes through Session Manager"
+  }
 }
 
 run "arm_with_an_existing_key_and_alarms_by_mail" {
@@ -106,7 +236,7 @@ run "arm_with_an_existing_key_and_alarms_by_mail" {
   }
 
   assert {
-    condition     = strcontains(data.aws_ssm_parameter.ami.name, "al2023-ami-kernel-default-arm64")
+    condition     = alltrue([for ami in data.aws_ssm_parameter.ami : strcontains(ami.name, "al2023-ami-kernel-default-arm64")])
     error_message = "the image is of the type's architecture"
   }
 

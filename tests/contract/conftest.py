@@ -1,15 +1,20 @@
-"""What the ledgers' tests share."""
+"""What the contract tests share."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from botocore.session import Session
 
+from sandbox.aws.moto.dynamodb import create_ledger_table
+from sandbox.aws.server import Sandbox
+from tests.contract.judge import Judge
+from tests.contract.ministack import Ministack
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger import Ledger
@@ -18,22 +23,64 @@ from workers.model import Box, Decision, Label, Result, TextLine
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
-if TYPE_CHECKING:
-    from sandbox.aws.server import Sandbox
-
 RUN = "monday"
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
 LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
 
 
 @pytest.fixture
+def moto() -> Iterator[Sandbox]:
+    """An empty account, as the sandbox has it."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def running_ministack() -> Iterator[Ministack]:
+    with Ministack() as running:
+        yield running
+
+
+@pytest.fixture
+def ministack(running_ministack: Ministack) -> Ministack:
+    """An empty account, by another hand than the sandbox's."""
+    return running_ministack.reset()
+
+
+@pytest.fixture(params=["moto", "ministack"])
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """An empty AWS account on loopback, by one hand and by another."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(autouse=True)
+def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
+    """Every test here fails too when a call or an answer in it is not like the service's model."""
+    watching = Judge()
+    create = Session.create_client
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        client = create(*args, **kwargs)
+        # the tests' own clients may ask what nobody should
+        watching.watch(client, requests=not client.meta.config.parameter_validation)
+        return client
+
+    monkeypatch.setattr(Session, "create_client", watched)
+    yield watching
+    assert not watching.problems, "\n".join(dict.fromkeys(watching.problems))
+
+
+@pytest.fixture
 def client(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of a DynamoDB with the empty table `ledger`."""
-    from sandbox.aws.moto import dynamodb  # noqa: PLC0415 - moto takes a second
+    return client_of_table(sandbox, monkeypatch)
 
+
+def client_of_table(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of this account's DynamoDB with the empty table `ledger`."""
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
-    dynamodb.create_ledger_table(sandbox.client("dynamodb"), "ledger")
+    create_ledger_table(sandbox.client("dynamodb"), "ledger")
     (client,) = make_clients(settings(), "dynamodb")
     return client
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.contract.conftest import (
     CAR,
     LINES,
     RUN,
+    client_of_table,
     decision,
     indexes_in,
     open_table,
@@ -46,29 +46,23 @@ ODD = [
 Open = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+@pytest.fixture(params=["sqlite", "moto", "ministack"])
+def open_again(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Open]:
     """Opens the same ledger as one more process does."""
     opened: list[Ledger] = []
-    kind: Callable[..., Open] = request.getfixturevalue(request.param)
+    client = None
+    if request.param != "sqlite":
+        client = client_of_table(request.getfixturevalue(request.param), monkeypatch)
 
     def open_one() -> Ledger:
-        opened.append(kind())
+        opened.append(open_table(client) if client else SqliteLedger(tmp_path / "ledger.sqlite3"))
         return opened[-1]
 
     yield open_one
     for ledger in opened:
         ledger.close()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Open:
-    return lambda: SqliteLedger(tmp_path / "ledger.sqlite3")
-
-
-@pytest.fixture
-def dynamodb(client: Any) -> Open:
-    return lambda: open_table(client)
 
 
 @pytest.fixture
@@ -289,6 +283,19 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
         assert list(ledger.results(run)) == [result_row(result("1.jpg", failure=run, run=run))]
         assert ledger.shard_ended(run, 0) == end
         assert ledger.progress(run) == RunProgress(1, 0, 1, (end,))
+
+
+def test_what_is_asked_for_by_hand_counts_for_no_end(ledger: Ledger) -> None:
+    by_hand = [result(index, LINES, by_hand=True) for index in ("10.jpg", "9.jpg")]
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), *map(ledger.complete, by_hand))
+    end = ShardEnd(RUN, 0, 1, 1)
+    assert ledger.progress(RUN) == RunProgress(2, 2, 0, (end,), by_hand=2)
+    assert ledger.not_done(RUN, ["9.jpg", by_hand[1].filed]) == {"9.jpg"}
+    assert indexes_in(ledger, RUN) == ["9.jpg", "10.jpg"]
+    counted = result("9.jpg")
+    wait(ledger.complete(counted))
+    assert ledger.progress(RUN) == RunProgress(3, 2, 0, (end,), by_hand=2)
+    assert list(ledger.results(RUN)) == [result_row(counted), result_row(by_hand[0])]
 
 
 def test_a_thousand_keys_are_looked_up_at_once(ledger: Ledger) -> None:

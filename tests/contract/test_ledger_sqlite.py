@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,51 @@ def test_a_new_file_can_be_opened_by_several_at_the_same_moment(tmp_path: Path) 
         with ThreadPoolExecutor(4) as pool:
             for opened in [pool.submit(open_one) for _ in range(4)]:
                 opened.result(60)
+
+
+def test_another_that_writes_is_waited_for(
+    tmp_path: Path, connections: list[sqlite3.Connection]
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with closing(SqliteLedger(path)), closing(ReadOnlyLedger(path)):
+        patience = {one.execute("PRAGMA busy_timeout").fetchone() for one in connections}
+    assert (len(connections), patience) == (4, {(30_000,)})
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Error]:
+    """With these the next statements are refused."""
+    to_come: list[sqlite3.Error] = []
+
+    class Refusing(sqlite3.Connection):
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            if to_come:
+                raise to_come.pop()
+            return super().execute(*arguments)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Refusing))
+    return to_come
+
+
+def test_a_new_file_that_is_locked_is_waited_for(
+    tmp_path: Path, refusals: list[sqlite3.Error]
+) -> None:
+    for _ in range(2):
+        refusals.append(sqlite3.OperationalError("database is locked"))
+        refusals[-1].sqlite_errorcode = sqlite3.SQLITE_BUSY
+    SqliteLedger(tmp_path / "ledger.sqlite3").close()
+    assert refusals == []
+
+
+def test_what_no_wait_helps_against_is_told_at_once(
+    tmp_path: Path, refusals: list[sqlite3.Error]
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    refusals += [sqlite3.ProgrammingError("closed")] * 2
+    with pytest.raises(RunError) as raised:
+        SqliteLedger(path)
+    assert_unusable(raised.value, path)
+    assert len(refusals) == 1
 
 
 def test_what_is_acknowledged_survives_sigkill(tmp_path: Path) -> None:

@@ -18,15 +18,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
 import boto3
 import pytest
+from rich.console import Console
 
 import sandbox.__main__ as sandbox
 import sandbox.demo.__main__ as demo
+from sandbox.demo.board import Board, Verdict
 from sandbox.demo.folder import MARKER, demo_folder
 from sandbox.errors import SandboxError
 from sandbox.pictures import find_files, read_files
@@ -226,6 +229,17 @@ def test_on_a_terminal_both_workers_are_shown_live(run: Run, tmp_path: Path) -> 
     assert "output.txt: 1 image with a car and text" in after
 
 
+def test_one_long_name_takes_no_room_from_the_others() -> None:
+    names = ["1.jpg", "2.jpg", "a photo that somebody has taken in Italy.jpg"]
+    text = "RNN393 | TAXI"
+    board = Board(3, read={name: Verdict(name, text, True) for name in names})
+    console = Console(width=80, height=20, file=StringIO())
+    console.print(board)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert printed.count(text) == 3
+    assert "…n Italy.jpg" in printed
+
+
 # --- the demo with a person's own folder -------------------------------------------------------
 
 
@@ -254,7 +268,7 @@ def test_an_empty_folder_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty/sub").mkdir(parents=True)
     command = run("sandbox.demo", "--images", tmp_path / "empty", "--folder", tmp_path / "demo")
     assert command.end() == 78
-    refusal = f"demo: the folder {tmp_path / 'empty'} has no file to upload: put images into it\n"
+    refusal = f"demo: the folder {tmp_path / 'empty'} has no JPEG or PNG file: put photos into it\n"
     assert command.printed == refusal
 
 
@@ -270,6 +284,11 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, folder: str, reason: str) 
 def test_what_cannot_be_uploaded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("10.jpg", "2.jpg", "locked.jpg"):
         (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "no suffix").write_bytes(next(sample_images(1)).data)
+    (tmp_path / "notes.txt").write_text("milk, bread")
+    (tmp_path / "empty").touch()
+    for number in (1, 2, 3, 10, 11):
+        (tmp_path / f"IMG_{number}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/again").symlink_to(tmp_path)
     (tmp_path / "dangling.jpg").symlink_to("nothing")
@@ -277,11 +296,12 @@ def test_what_cannot_be_uploaded_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
     left_out: dict[str, str] = {}
     files = find_files(tmp_path, left_out.__setitem__)
-    assert [file.key for file in files] == ["2.jpg", "10.jpg", "locked.jpg"]
-    link = "a symbolic link; copy what it points at into the folder"
+    assert [file.key for file in files] == ["2.jpg", "10.jpg", "locked.jpg", "no suffix"]
+    heic = "HEIC, which Rekognition does not read; convert it to JPEG"
     assert left_out == {
-        "sub/again": link,
-        "dangling.jpg": link,
+        "dangling.jpg, sub/again": "a symbolic link; copy what it points at into the folder",
+        "IMG_1.HEIC, IMG_2.HEIC, IMG_3.HEIC and 2 more": heic,
+        "empty, notes.txt": "neither JPEG nor PNG",
         "pipe": "not a regular file",
         "caf\ufffd.jpg": "its name is not UTF-8",
     }
@@ -292,13 +312,14 @@ def test_what_cannot_be_uploaded_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         return b"x"
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    assert [key for key, _ in read_files(files, left_out.__setitem__)] == ["2.jpg", "10.jpg"]
+    read = [key for key, _ in read_files(files, left_out.__setitem__)]
+    assert read == ["2.jpg", "10.jpg", "no suffix"]
     assert left_out["locked.jpg"] == "cannot be read (Permission denied)"
 
 
 def test_a_folder_of_nothing_but_links_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to("nothing")
-    with pytest.raises(SandboxError, match="no file to upload"):
+    with pytest.raises(SandboxError, match="no JPEG or PNG file"):
         find_files(tmp_path, ignore)
 
 
@@ -342,9 +363,9 @@ def test_what_a_demo_has_made_is_cleared_and_nothing_else(used: Path) -> None:
     ("images", "reason"),
     [
         ("photoz", "does not exist"),
-        ("empty", "has no file to upload"),
+        ("empty", "has no JPEG or PNG file"),
         ("demo/images", r"images/1\.jpg is of an earlier demo"),
-        ("demo/text", "text/.* is of an earlier demo"),
+        ("demo/text", "has no JPEG or PNG file"),
         ("demo", "is of an earlier demo"),
         (".", "is of an earlier demo"),
     ],
@@ -435,6 +456,23 @@ def test_ctrl_c_leaves_nothing_behind(
     assert nothing_is_left_of(command)
 
 
+def test_ctrl_c_while_it_is_imported_is_as_quiet(run: Run, tmp_path: Path) -> None:
+    command = run("sandbox.demo", "--folder", tmp_path / "demo")
+    process = Path("/proc") / str(command.process.pid)
+    while not caught(process) >> (signal.SIGTERM - 1) & 1:
+        time.sleep(0.001)
+    # what takes the seconds has not begun
+    assert "numpy" not in (process / "maps").read_text()
+    command.process.send_signal(signal.SIGINT)
+    assert command.end() == 130
+    assert command.printed == "Stopped; nothing of it runs any more.\n"
+
+
+def caught(process: Path) -> int:
+    """The signals that a process has a handler for, a bit each."""
+    return int(re.findall(r"SigCgt:\s+(\w+)", (process / "status").read_text())[0], 16)
+
+
 def test_a_worker_that_fails_is_named(run: Run, tmp_path: Path) -> None:
     command = run("sandbox.demo", "--folder", tmp_path / "demo")
     command.wait_for(r"s  A  \S+  (no )?car")
@@ -455,9 +493,10 @@ def test_the_sandbox_serves_whoever_pastes_its_lines(
 ) -> None:
     scenes = 1 if ending == signal.SIGINT else 0
     command = run("sandbox", "--scenes", scenes, AWS_PROFILE="nobody-has-it")
-    command.wait_for("CARTEXT_QUEUE_URL=.*\n")
+    command.wait_for("export PATH=.*\n")
     if scenes:
-        label = f"{sys.executable} -m console label --state-dir {tmp_path}"
+        # as the README has it, with `cartext` from the PATH that is printed
+        label = f"cartext label --state-dir {tmp_path}"
         done = subprocess.run(
             ["bash", "-ec", f"{command.printed}\n{label}"],
             cwd=ROOT,

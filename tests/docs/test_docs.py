@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,19 +20,27 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
 # made by a run, or on a host
 MADE = re.compile(
-    r"^(/|~|runs/|demo/|build/|\.cache|\.venv|RUN/|terraform\.tfvars$|backend\.tf$|report\.html|"
+    r"^(/|~|runs/|demo/|build/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
     r"results\.jsonl|output\.txt|failed\.jsonl|run\.env|worker\.env|cartext\.env|\d+\.jpg|.*\.pub$|"
     r"labsuser\.pem)"
 )
 FILE = re.compile(r"^[\w.*/-]+\.(py|md|tf|yml|toml|json|txt|tfvars|example|png|svg|html|hcl)$")
 
 
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+
+def _blocks(document: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of the document's blocks of code, those in lists too."""
+    for block in BLOCK.finditer(document.read_text(encoding="utf-8")):
+        yield block[2], textwrap.dedent(block[3])
+
+
 def _code(document: Path) -> Iterator[str]:
     """The document's code: every line of a block, every inline piece."""
-    text = document.read_text(encoding="utf-8")
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+    for _, block in _blocks(document):
         yield from block.replace("\\\n", " ").splitlines()
-    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
+    yield from re.findall(r"`([^`\n]+)`", BLOCK.sub("", document.read_text(encoding="utf-8")))
 
 
 CODE = [
@@ -94,12 +103,39 @@ def test_jq_programs_run(document: Path, line: str, tmp_path: Path) -> None:
         pytest.skip("jq is not installed")
     row = {"index": "5.jpg", "confidence": 95.0, "lines": [{"text": "RTY 377", "confidence": 99}]}
     rows = [{**row, "failure": None}, {"index": "6.jpg", "lines": [], "failure": "gone: it is"}]
-    (tmp_path / "results.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "failed.jsonl").write_text(
+        '{"index": "7.jpg", "failure": "empty: it has no bytes"}\n'
+    )
     done = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip(), "it found nothing"
+    if ".failure |" in line:
+        assert [row.split() for row in done.stdout.splitlines()] == [["1", "empty"], ["1", "gone"]]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=f"{document.stem}: {block.splitlines()[0][:60]}")
+        for document in DOCUMENTS
+        for language, block in _blocks(document)
+        if language == "sh"
+    ],
+)
+def test_what_is_to_be_pasted_is_a_whole_script(block: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+    # a document in the middle that does not end is no more than a warning to bash
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_address_of_nobodys_is_to_be_pasted() -> None:
+    """Those of RFC 5737: they look like one's own, and let nobody in."""
+    example = re.compile(r"\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d")
+    files = [*DOCUMENTS, ROOT / "terraform" / "terraform.tfvars.example"]
+    assert [file.name for file in files if example.search(file.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize(("document", "line"), CODE)
@@ -116,6 +152,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_links_to_a_part_of_a_page_lead_to_its_heading(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target, part in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
+        page = document.parent / target if target else document
+        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+        anchors = {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+        }
+        assert part in anchors, f"{document.name} links to {target}#{part}"
 
 
 def test_the_settings_table_is_as_the_settings_are() -> None:

@@ -23,7 +23,7 @@ from tests.faults.proxy import ATTEMPT_SECONDS, Choose, Fault, Proxy
 
 PATIENCE_SECONDS = 90.0
 PATIENCE_AN_IMAGE = 0.1
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 10.0
 LAST_LINES = 8
 PAID = {"label": "DetectLabels", "text": "DetectText"}
 

@@ -16,6 +16,7 @@ import pytest
 from sandbox.aws.rekognition.service import knobs, reset_counts
 from sandbox.aws.server import Fault
 from sandbox.hosts.mission import BUCKET
+from sandbox.terraform import new_ssh_key
 from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls
 
 pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(900)]
@@ -68,7 +69,6 @@ def test_worker_has_a_user_of_its_own_that_owns_no_code_and_no_settings(
 ) -> None:
     user, _, _, _, _, home, shell = pair.ssh(key, "getent passwd cartext").strip().split(":")
     assert (user, home, shell) == ("cartext", "/nonexistent", "/usr/sbin/nologin")
-    assert "cartext" not in pair.ssh(key, "id -nG admin").split()
     writable = "sudo -u cartext find /opt/cartext /etc/cartext /etc/systemd/system -writable"
     # links are always "writable"; what counts is the folder they are in
     assert pair.ssh(key, f"{writable} -not -type l") == ""
@@ -131,10 +131,15 @@ def test_report_has_the_pictures(pair: Pair) -> None:
     assert page.count("/9j/") >= 1, "no JPEG is embedded"
 
 
-def test_finished_run_says_so_and_changes_nothing(pair: Pair) -> None:
+def test_finished_run_shows_its_plan_says_so_and_changes_nothing(pair: Pair) -> None:
     reset_counts()
     played = pair.run("first")
     assert "run first: was finished already" in played.output
+    plan, start = (
+        re.search(rf"images +{IMAGES}", played.output),
+        played.output.index("TASK [Start it]"),
+    )
+    assert plan and plan.start() < start
     assert played.changed == 0
     assert not any(paid().values())
 
@@ -256,6 +261,41 @@ def test_half_done_install_is_done_again(pair: Pair) -> None:
     assert "usage" in pair.ssh("text-1", "/opt/cartext/current/bin/cartext --help")
 
 
+def test_update_drains_boots_and_goes_on(pair: Pair) -> None:
+    boots = {key: pair.ssh(key, "systemctl show --value -p UserspaceTimestamp") for key in KEYS}
+    update = Path(__file__).with_name("update_nothing.yml")
+    with under_way(pair, "updated", latency_seconds=4):
+        played = pair.play("update.yml", "-e", f"system_update={update}")
+        assert played.status == 0, played.output
+    for key in KEYS:
+        assert pair.ssh(key, "systemctl show --value -p UserspaceTimestamp") != boots[key]
+    assert pair.output_on_volume("updated") == pair.output("first")
+    assert repeated_calls() == 0
+
+
+def test_enlarged_volume_grows_its_file_system(pair: Pair) -> None:
+    pair.apply(data_volume_size_gib=2)
+    assert pair.site(*FEW_IN_FLIGHT).changed == len(KEYS)
+    for key in KEYS:
+        size = pair.ssh(key, "df --output=size --block-size=1M /var/lib/cartext | tail -n 1")
+        assert int(size) > 1900
+    assert pair.output_on_volume("first") == pair.output("first")
+
+
+def test_changed_key_gets_to_the_hosts_and_the_old_one_goes(pair: Pair, tmp_path: Path) -> None:
+    old = pair.stack.variables["public_key"]
+    new_key, new = new_ssh_key(tmp_path)
+    pair.apply(public_key=new)
+    pair.site(*FEW_IN_FLIGHT)
+    by_new_key = ("-e", f"ansible_ssh_private_key_file={new_key}")
+    try:
+        assert pair.play("logs.yml", ANSIBLE_SSH_ARGS="-o ControlMaster=no").status != 0
+        assert pair.play("logs.yml", *by_new_key).status == 0
+    finally:
+        pair.apply(public_key=old)
+        pair.site(*FEW_IN_FLIGHT, *by_new_key)
+
+
 # --- misconfiguration says what is wrong, and ends ---------------------------------------------
 
 
@@ -277,6 +317,17 @@ def test_wrong_bucket(pair: Pair) -> None:
     assert "no-such-bucket" in complaint
     assert "run.yml -e run=wrong-bucket" in complaint
     assert pair.play("stop.yml").status == 0
+
+
+def test_run_over_the_budget(pair: Pair) -> None:
+    pair.apply(budget_dollars=0.001)
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=dear")
+    finally:
+        pair.apply(budget_dollars=20)
+    assert "more than the budget" in complaint
+    assert "budget_dollars = 1 into" in complaint
+    assert all(pair.is_idle(key) for key in KEYS)
 
 
 def test_missing_queue_permission(pair: Pair) -> None:

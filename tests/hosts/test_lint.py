@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
-NO_HOSTS = Path(__file__).with_name("no_hosts.ini")
 PLAYBOOKS = sorted(path.name for path in (ROOT / "ansible").glob("*.yml"))
 
 
@@ -20,7 +19,7 @@ def test_syntax(playbook: str) -> None:
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"),
-        "ANSIBLE_INVENTORY": str(NO_HOSTS),  # the real one asks AWS
+        "ANSIBLE_INVENTORY": os.devnull,  # the real one asks AWS
     }
     done = subprocess.run(
         [TOOLS / "ansible-playbook", "--syntax-check", playbook],
@@ -31,6 +30,13 @@ def test_syntax(playbook: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_old_ansible_can_read_far_enough_to_be_told_so() -> None:
+    """All playbooks are read before the first task says it; 2.14, of Debian 12, lacks this name."""
+    files = [*(ROOT / "ansible").rglob("*.yml")]
+    assert files
+    assert [file.name for file in files if "systemd_service" in file.read_text()] == []
 
 
 def test_nothing_is_skipped() -> None:

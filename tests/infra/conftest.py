@@ -16,6 +16,7 @@ from sandbox.terraform import Terraform, find_mirror, new_ssh_key
 
 BUCKET, PREFIX = "photos", "cars/"
 SSH_CIDR = "203.0.113.7/32"
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 @dataclass
@@ -87,6 +88,7 @@ def applying(
         "ssh_cidr": SSH_CIDR,
         "public_key": public_key,
         "alarm_email": "me@example.org",
+        "kms_key_arn": KMS_KEY,
     }
     terraform = Terraform(folder / "terraform", sandbox.environment(), variables)
     stack = Stack(sandbox, terraform, public_key, before)

@@ -21,6 +21,7 @@ from sandbox.terraform import (
 )
 from tests.infra.conftest import mirror_or_skip
 
+ANY = {"bucket": "photos", "ssh_cidr": "203.0.113.7/32", "key_name": "mine"}
 CHECKOV = ROOT / ".venv-policy/bin/checkov"
 
 
@@ -65,7 +66,7 @@ def test_init_changes_nothing_in_the_committed_lock(copy: Terraform) -> None:
 def test_what_moto_lacks_fails_in_seconds_and_by_name(copy: Terraform) -> None:
     lacking = copy.folder / "lacking.tf"
     lacking.write_text('data "aws_ec2_serial_console_access" "this" {}')
-    copy.variables = {"bucket": "photos", "ssh_cidr": "203.0.113.7/32", "key_name": "mine"}
+    copy.variables = ANY
     start = time.monotonic()
     try:
         with pytest.raises(TerraformError, match=r"GetSerialConsoleAccessStatus.*NotImplemented"):
@@ -74,6 +75,36 @@ def test_what_moto_lacks_fails_in_seconds_and_by_name(copy: Terraform) -> None:
         lacking.unlink()
         copy.variables = {}
     assert time.monotonic() - start < 30
+
+
+def test_the_state_is_shared_and_locked_as_the_example_says(
+    terraform_binary: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    state, key = sandbox.create_bucket("my-terraform-state"), "cartext/terraform.tfstate"
+    person = Terraform(tmp_path, sandbox.environment(), ANY)
+    (tmp_path / "backend.tf").write_text((SOURCE / "backend.tf.example").read_text())
+    person.run("init", "-backend-config=use_path_style=true")
+    person.run("apply", "-auto-approve", "-target=terraform_data.zone")
+    s3 = sandbox.client("s3")
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=state)["Contents"]] == [key]
+    s3.put_object(Bucket=state, Key=f"{key}.tflock", Body=b'{"Who": "somebody@else"}')
+    with pytest.raises(TerraformError, match=r"Error acquiring the state lock(.|\n)*somebody@else"):
+        person.run("plan", "-target=terraform_data.zone")
+
+
+def test_a_bucket_of_another_region_is_said_where_the_person_looks(
+    copy: Terraform, sandbox: Sandbox
+) -> None:
+    abroad = {"LocationConstraint": "eu-west-1"}
+    sandbox.client("s3").create_bucket(Bucket="abroad", CreateBucketConfiguration=abroad)
+    copy.variables = {**ANY, "bucket": "abroad"}
+    try:
+        with pytest.raises(TerraformError) as refused:
+            copy.run("plan", "-target=data.aws_s3_objects.images")
+    finally:
+        copy.variables = {}
+    assert "PermanentRedirect" in str(refused.value)
+    assert "the bucket lies in another region; set `region` to its own" in str(refused.value)
 
 
 def test_policy_rules_hold() -> None:

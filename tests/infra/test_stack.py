@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infra.conftest import BUCKET, PREFIX, SSH_CIDR, Stack, inventory
+from sandbox.terraform import TerraformError, new_ssh_key
+from tests.infra.conftest import BUCKET, KMS_KEY, PREFIX, SSH_CIDR, Stack, inventory
 
 PAIR = ["label-1", "text-1"]
 
@@ -141,6 +144,21 @@ def test_images_do_not_go_over_the_internet_gateway(stack: Stack) -> None:
         "com.amazonaws.us-east-1.s3",
         [table["RouteTableId"]],
     )
+    allowed = {
+        (statement["Effect"], action, resource)
+        for statement in json.loads(endpoint["PolicyDocument"])["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    ours = f"arn:aws:s3:::{BUCKET}"
+    assert allowed == {
+        *(
+            ("Allow", f"s3:{call}", bucket)
+            for call in ("GetObject", "ListBucket")
+            for bucket in (ours, f"{ours}/*")
+        ),
+        ("Allow", "s3:GetObject", "arn:aws:s3:::al2023-repos-us-east-1-de612dc2/*"),
+    }
 
 
 def test_the_queue_keeps_hides_and_gives_up_as_agreed(stack: Stack) -> None:
@@ -196,17 +214,18 @@ def test_a_role_may_do_exactly_this(
             "Effect": "Allow",
             "Action": "s3:ListBucket",
             "Resource": f"arn:aws:s3:::{BUCKET}",
-            "Condition": {
-                # worker A's HeadBucket names no prefix
-                "StringLikeIfExists" if role == "label" else "StringLike": {
-                    "s3:prefix": f"{PREFIX}*"
-                }
-            },
+            "Condition": {"StringLike": {"s3:prefix": f"{PREFIX}*"}},
         },
         "ReadImages": {
             "Effect": "Allow",
             "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}*",
+        },
+        "DecryptImages": {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": KMS_KEY,
+            "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
         },
         "Recognise": {
             "Effect": "Allow",
@@ -263,12 +282,12 @@ def test_alarms_watch_queue_dead_letters_and_machines(stack: Stack) -> None:
     }
 
 
-def test_alarms_are_mailed(stack: Stack) -> None:
+def test_alarms_are_mailed_and_nothing_else(stack: Stack) -> None:
     (topic,) = stack.client("sns").list_topics()["Topics"]
     (subscription,) = stack.client("sns").list_subscriptions()["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
     for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]:
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [topic["TopicArn"]]
+        assert (alarm["AlarmActions"], alarm["OKActions"]) == ([topic["TopicArn"]], [])
 
 
 def test_the_dashboard_shows_what_there_is(stack: Stack) -> None:
@@ -317,9 +336,13 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
         ],
         "ledger": "",
         "quota": 50,
+        "budget_dollars": 20,
+        "expected_bucket_owner": "",
         "retry_seconds": 60,
         "visibility_timeout_seconds": 120,
         "login_user": "ec2-user",
+        "public_key": stack.public_key,
+        "ssh_proxy": "",
         "ssh_key_file": "",
     }
 
@@ -356,6 +379,38 @@ def test_a_replaced_instance_keeps_its_data_and_a_new_worker_disturbs_nobody(sta
     assert stack.terraform.pending_changes() == ""
 
 
+def test_a_fleet_reaches_its_ledger_without_the_internet_gateway(stack: Stack) -> None:
+    (endpoint,) = stack.client("ec2").describe_vpc_endpoints(
+        Filters=[{"Name": "service-name", "Values": ["com.amazonaws.us-east-1.dynamodb"]}]
+    )["VpcEndpoints"]
+    (statement,) = json.loads(endpoint["PolicyDocument"])["Statement"]
+    table = stack.client("dynamodb").describe_table(TableName="cartext-ledger")["Table"]
+    assert statement["Resource"] == [table["TableArn"]]
+
+
+def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
+    with pytest.raises(TerraformError, match="DeletionProtectionEnabled"):
+        stack.apply(label_workers=1)
+    stack.apply(shared_ledger=True)
+    assert sorted(stack.outputs["instances"]) == PAIR
+    assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
+    assert stack.client("dynamodb").describe_table(TableName="cartext-ledger")
+    assert stack.terraform.pending_changes() == ""
+
+
+def test_a_zone_that_is_full_is_left_for_another(stack: Stack) -> None:
+    plan = stack.terraform.run("plan", "-var=availability_zone=us-east-1b")
+    for made_anew in ("aws_subnet.workers[0]", *(f'aws_ebs_volume.data["{n}"]' for n in PAIR)):
+        assert re.search(rf"{re.escape(made_anew)} (must|will) be replaced", plan), made_anew
+
+
+def test_another_key_does_not_replace_the_machines(stack: Stack, tmp_path: Path) -> None:
+    """Ansible brings it to them."""
+    plan = stack.terraform.run("plan", f"-var=public_key={new_ssh_key(tmp_path)[1]}")
+    assert "aws_key_pair.operator[0] must be replaced" in plan
+    assert "# aws_instance.worker" not in plan
+
+
 def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None:
     """A class account's lab stops its instances overnight, and their public addresses go."""
     stack.client("ec2").stop_instances(InstanceIds=[stack.instance("text-1")["InstanceId"]])
@@ -364,12 +419,17 @@ def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None
 
 def test_destroy_leaves_nothing_but_the_bucket_and_the_data_snapshots(stack: Stack) -> None:
     workers = stack.outputs["instances"]
+    stack.apply(ledger_protection=False)
     stack.terraform.destroy()
     left = inventory(stack.sandbox)
     snapshots = set(left.pop("snapshots")) - set(stack.before["snapshots"])
     assert left == {kind: names for kind, names in stack.before.items() if kind != "snapshots"}
     ec2 = stack.client("ec2")
     kept = ec2.describe_snapshots(SnapshotIds=sorted(snapshots))["Snapshots"]
-    assert {s["VolumeId"] for s in kept} == {w["data_volume_id"] for w in workers.values()}
-    assert {tags_of(s)["Name"] for s in kept} == {w["name"] for w in workers.values()}
+    assert {s["VolumeId"] for s in kept} > {w["data_volume_id"] for w in workers.values()}
+    went_before = "cartext-label-2"
+    assert {tags_of(s)["Name"] for s in kept} == {
+        went_before,
+        *(w["name"] for w in workers.values()),
+    }
     assert stack.client("s3").head_bucket(Bucket=BUCKET)

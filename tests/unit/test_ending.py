@@ -8,9 +8,11 @@ from workers.ending import Ending, ending, expected, finished, missing
 from workers.model import RunProgress, ShardEnd
 
 
-def run(done: int, *ends: tuple[int, int, int], bare: bool = False) -> RunProgress:
+def run(
+    done: int, *ends: tuple[int, int, int], bare: bool = False, by_hand: int = 0
+) -> RunProgress:
     """`ends` are shard, shards, expected."""
-    return RunProgress(done, 0, 0, tuple(ShardEnd("r", *end) for end in ends), bare)
+    return RunProgress(done, 0, 0, tuple(ShardEnd("r", *end) for end in ends), bare, by_hand)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,8 @@ def run(done: int, *ends: tuple[int, int, int], bare: bool = False) -> RunProgre
         (run(2, (0, 1, 3)), Ending.IMAGES_MISSING, 3, 1),
         (run(3, (0, 1, 3)), Ending.FINISHED, 3, 0),
         (run(4, (0, 1, 3)), Ending.FINISHED, 3, 0),
+        (run(3, (0, 1, 3), by_hand=1), Ending.IMAGES_MISSING, 3, 1),
+        (run(4, (0, 1, 3), by_hand=1), Ending.FINISHED, 3, 0),
         (run(3, (0, 2, 3)), Ending.ENDS_MISSING, None, None),
         (run(3, (1, 2, 3)), Ending.ENDS_MISSING, None, None),
         (run(3, (0, 2, 3), (1, 2, 4)), Ending.IMAGES_MISSING, 7, 4),

@@ -89,7 +89,7 @@ def test_the_heartbeat_is_in_time_wherever_it_falls(world: World) -> None:
 
 def test_what_was_just_received_is_not_renewed_yet(world: World) -> None:
     world.take("a")
-    world.now += 1
+    world.now += TIMEOUT / 3 - 1
     world.in_flight.renew()
     assert world.queue.hidden == []
 

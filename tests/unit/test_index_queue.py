@@ -364,6 +364,23 @@ def test_a_full_batch_leaves_at_once(stop: Stop) -> None:
     assert hands.sizes == [BATCH]
 
 
+def test_what_is_not_full_waits_for_the_linger(stop: Stop) -> None:
+    hands = Hands()
+    batcher = Batcher("b", hands, 60, stop)
+    for number in range(BATCH - 1):
+        batcher.put(number)
+    time.sleep(0.1)
+    assert hands.sizes == []
+    batcher.flush()
+    assert hands.sizes == [BATCH - 1]
+
+
+def test_its_threads_have_its_name_and_keep_no_process_alive(stop: Stop) -> None:
+    Batcher("of-this-test", Hands(), 60, stop, threads=2)
+    threads = [one for one in threading.enumerate() if one.name == "of-this-test"]
+    assert [one.daemon for one in threads] == [True, True]
+
+
 def test_an_item_never_waits_longer_than_the_linger(stop: Stop) -> None:
     hands = Hands()
     batcher = Batcher("b", hands, 0.1, stop)

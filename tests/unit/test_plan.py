@@ -96,6 +96,11 @@ def test_the_time_follows_the_quota_or_the_threads(make_settings: MakeSettings) 
     assert fleet_rate(make_settings(quota=50, in_flight=10, quota_workers=2)) == pytest.approx(40)
 
 
+def test_a_time_that_rounds_to_nothing_is_under_a_second(make_settings: MakeSettings) -> None:
+    assert "under 1 s " in as_text(Plan(listed=10), make_settings(quota=50), "eu-west-1")
+    assert "10 s " in as_text(Plan(listed=490), make_settings(quota=50), "eu-west-1")
+
+
 def test_a_million_images_cost_what_the_tiers_say(make_settings: MakeSettings) -> None:
     whole = Plan(listed=1_000_000)
     assert whole.dollars_at_least == pytest.approx(1000)
@@ -182,9 +187,13 @@ def start(settings: Settings, s3: FakeS3) -> None:
     LabelWorker(settings, parts, Stop()).run()
 
 
-def test_the_label_worker_does_not_start_a_run_over_the_budget(make_settings: MakeSettings) -> None:
+@pytest.mark.parametrize("shards", [1, 2])
+def test_the_label_worker_does_not_start_a_run_over_the_budget(
+    shards: int, make_settings: MakeSettings
+) -> None:
+    """The whole run's, whatever its share of it is."""
     with pytest.raises(RunError, match=r"may cost \$0.0060 .* budget of \$0.0050; .*--over-budget"):
-        start(make_settings(budget_dollars=0.005), FakeS3(OBJECTS))
+        start(make_settings(budget_dollars=0.005, shards=shards), FakeS3(OBJECTS))
 
 
 @pytest.mark.parametrize("fields", [{}, {"budget_dollars": 0.001, "over_budget": True}])

@@ -69,12 +69,48 @@ def test_another_package_is_refused(
     assert not (tmp_path / model.ASSET).exists()
 
 
-def test_without_npm_it_says_what_to_install(
+PIP = """#!/bin/sh
+echo "$@" >> "{calls}"
+for argument; do test "$previous" = --target && target=$argument; previous=$argument; done
+mkdir -p "$target/{node}" "$target/{npm}"
+rmdir "$target/{node}" "$target/{npm}"
+cp "{bin}/npm" "$target/{node}"
+"""
+
+
+def test_without_npm_one_is_installed_for_it(
+    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = tmp_path / "pip"
+    names = {"node": model.NODE, "npm": model.NPM, "bin": tmp_path / "bin"}
+    pip.write_text(PIP.format(calls=calls, **names))
+    pip.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(pip))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert model.load(tmp_path / "cache").tflite == b"TFL3"
+    install, packed = calls.read_text().splitlines()
+    assert "--require-hashes" in install
+    assert install.endswith(f"--requirement {model.NPM_LOCK}")
+    assert packed == "packed"
+
+
+def test_without_npm_and_a_network_it_says_what_pip_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(model.SandboxError, match=r"install Node\.js"):
+    said = "echo 'WARNING: Retrying' >&2\necho 'ERROR: No matching distribution found' >&2"
+    pip = tmp_path / "pip"
+    pip.write_text(f"#!/bin/sh\n{said}\nexit 1\n")
+    pip.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(pip))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(model.SandboxError, match=r"npm is not .* \(ERROR: No matching distrib"):
         model.load(tmp_path)
+
+
+def test_a_copy_that_cannot_be_kept_is_said(tmp_path: Path, calls: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(model.SandboxError, match=r"cannot keep the label model in .*/file"):
+        model.load(tmp_path / "file")
 
 
 def test_without_a_network_it_says_what_npm_said(tmp_path: Path, calls: Path) -> None:

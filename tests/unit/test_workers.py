@@ -7,8 +7,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,12 +30,15 @@ from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
 from workers.model import Decision, Label, ShardEnd
+from workers.pace import Pace
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
 from workers.threads.stop import Stop
 
 Detect = Callable[[str], Any]
+
+EMPTY = "empty: the object has no bytes"
 
 
 class Scene:
@@ -85,8 +91,8 @@ class Scene:
     def _detect_text(self, Image: dict[str, Any]) -> Any:  # noqa: N803
         key = Image["Bytes"].removeprefix(png()).decode()
         self.asked.append(key)
-        line = {"DetectedText": self.text(key), "Type": "LINE", "Confidence": 99.0}
-        return {"TextDetections": [{**line, "Geometry": {"Polygon": []}}]}
+        line = {"Type": "LINE", "Confidence": 99.0, "Geometry": {"Polygon": []}}
+        return {"TextDetections": [{**line, "DetectedText": t} for t in self.text(key).split("\n")]}
 
     def results(self, run: str = "default") -> dict[str, dict[str, Any]]:
         """The rows of results.jsonl by index."""
@@ -123,6 +129,33 @@ def soon(condition: Callable[[], Any]) -> None:
         time.sleep(0.005)
 
 
+@contextmanager
+def alongside(
+    scene: Scene, kind: type[LabelWorker | TextWorker], **fields: Any
+) -> Iterator[threading.Thread]:
+    """A worker that runs beside the test, which then has it end."""
+    worker = threading.Thread(target=scene.start, args=[kind], kwargs=fields, daemon=True)
+    worker.start()
+    yield worker
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def at_last(said: list[dict[str, Any]], event: str, **fields: Any) -> dict[str, Any]:
+    """The first line with these fields, once it has come."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in said if line["event"] == event and fields.items() <= line.items()]
+
+    soon(lines)
+    return lines()[0]
+
+
+def about_images(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that say what became of an image."""
+    return [line for line in said if "ms" in line]
+
+
 # --- the label worker ----------------------------------------------------------------------------
 
 
@@ -137,11 +170,13 @@ def test_a_sends_what_has_the_label_and_says_how_many(scene: Scene) -> None:
     assert (image["run"], image["shard"]) == ("default", "0")
 
 
-def test_a_finished_run_stays_finished(scene: Scene) -> None:
+def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]]) -> None:
     scene.images("1.jpg").start(LabelWorker)
     asked, left = list(scene.asked), list(scene.left)
+    said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
+    assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
 
 
 @pytest.mark.parametrize("start", ["the first", "a later one"])
@@ -197,7 +232,7 @@ def test_an_image_on_which_the_service_fails_is_tried_again_after_the_others(sce
         return 95.0
 
     scene.images(*(f"{n}.jpg" for n in range(1, 10))).label = fail_once
-    scene.start(LabelWorker, in_flight=1)
+    scene.start(LabelWorker, in_flight=1, tries=2)
     assert scene.asked[-1] == "1.jpg"
     assert [end["expected"] for end in scene.sent("-1")] == ["9"]
 
@@ -236,7 +271,9 @@ def test_what_is_not_about_an_image_ends_a_without_an_end_mark(
     assert scene.ledger.label_counts("default", 0).decided == 0
 
 
-def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(scene: Scene) -> None:
+def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     keys = [f"{number}.jpg" for number in range(40)]
 
     def look(_: str) -> float:
@@ -254,6 +291,11 @@ def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(scene: Scen
     scene.start(LabelWorker)
     assert sorted(scene.asked) == sorted(keys)
     assert [end["expected"] for end in scene.sent("-1")] == ["40"]
+    photos = {"bucket": "photos", "shard": 0}
+    assert [line for line in said if line["event"] == "start"] == [
+        {"event": "start", "log_level": "info", **photos, "decided_before": before}
+        for before in (0, decided)
+    ]
 
 
 def test_the_end_is_not_sent_before_every_index_is(scene: Scene) -> None:
@@ -276,7 +318,7 @@ def test_no_end_is_sent_while_the_ledger_does_not_know_that_all_was(
 ) -> None:
     sent = scene.ledger.sent
     monkeypatch.setattr(scene.ledger, "sent", lambda _: sent([]))
-    with pytest.raises(OutageError, match="not every index could be sent"):
+    with pytest.raises(OutageError, match=r"^not every index could be sent"):
         scene.images("1.jpg").start(LabelWorker)
     assert scene.left == ["1.jpg"]
 
@@ -314,7 +356,7 @@ def test_when_very_many_images_fail_it_is_not_the_images(
         raise client_error("InternalServerError", 500)
 
     monkeypatch.setattr(label_worker, "MOST_SET_ASIDE", 5)
-    scene.images(*(f"{number}.jpg" for number in range(9))).label = fail
+    scene.images(*(f"{number}.jpg" for number in range(5))).label = fail
     with pytest.raises(OutageError, match="5 images failed; the last one: Rekognition"):
         scene.start(LabelWorker, retry_seconds=0.02)
     assert scene.ledger.label_counts("default", 0).decided == 0
@@ -380,12 +422,37 @@ def test_when_a_hundred_fail_alike_the_rest_is_not_tried(scene: Scene) -> None:
     assert len(scene.asked) == 100
 
 
-def test_a_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
-    scene.images("1.jpg", "2.jpg").s3.objects["3.jpg"] = b""
-    scene.start(LabelWorker)
+def test_a_sums_up_what_it_did(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttle_once(_: str) -> float:
+        if len(scene.asked) == 1:
+            raise client_error("ThrottlingException")
+        return 95.0
+
+    monkeypatch.setattr(label_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
+    scene.images("1.jpg", "2.jpg").label = throttle_once
+    scene.s3.objects["3.jpg"] = b""
+    scene.start(LabelWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["labelled"], line["failed"]) == (True, 3, 2, 1)
-    assert (line["label_calls"], line["dollars"]) == (2, 0.002)
+    assert (line["label_calls"], line["throttled_calls"], line["dollars"]) == (2, 1, 0.002)
+    # beside those that changed something: the one for the queue's limit of receives
+    assert (line["sqs_calls"], line["seconds"]) == (scene.queue.calls + 1, 7.3)
+
+
+def test_a_lists_on_while_images_wait_for_a_thread(scene: Scene) -> None:
+    """Else all threads would wait for a page, and then the listing for all of them."""
+
+    def look(_: str) -> float:
+        # once for the images, once to count them
+        soon(lambda: [r.get("ContinuationToken") for r in scene.s3.listings].count("3.jpg") == 2)
+        return 95.0
+
+    scene.images(*(f"{number}.jpg" for number in range(1, 5))).label = look
+    scene.s3.page_size = 1
+    scene.start(LabelWorker, in_flight=1)
+    assert len(scene.asked) == 4
 
 
 def test_a_that_stops_before_the_end_says_that_it_has_not_finished(
@@ -399,6 +466,57 @@ def test_a_that_stops_before_the_end_says_that_it_has_not_finished(
     with pytest.raises(StoppedError):
         scene.start(LabelWorker, in_flight=1)
     assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
+
+
+def test_a_says_what_it_has_seen_and_how_long_that_took(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+
+    def look(key: str) -> float | None:
+        nonlocal now
+        now += 1
+        return 95.0 if key == "1.jpg" else None
+
+    monkeypatch.setattr(label_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    scene.images("1.jpg", "2.jpg").label = look
+    scene.s3.objects["3.jpg"] = b""
+    scene.start(LabelWorker, in_flight=1)
+    car = {"index": "1.jpg", "label": "Car", "confidence": 95.0, "ms": 1000}
+    assert about_images(said) == [
+        {"event": "labelled", "log_level": "info", **car},
+        {"event": "not labelled", "log_level": "info", "index": "2.jpg", "ms": 1000},
+        {"event": "failed", "log_level": "warning", "index": "3.jpg", "reason": EMPTY, "ms": 0},
+    ]
+    assert [line for line in said if line["event"] == "end"] == [
+        {"event": "end", "log_level": "info", "index": "-1", "shard": 0, "expected": 1}
+    ]
+
+
+def test_a_says_how_far_it_is(scene: Scene, said: list[dict[str, Any]]) -> None:
+    """Of how many, as soon as all are listed."""
+    list_page, listed, go = scene.s3.list_objects_v2, threading.Event(), threading.Event()
+
+    def list_slowly(**request: Any) -> Any:
+        assert request.get("ContinuationToken") != "2.gif" or listed.wait(10)
+        return list_page(**request)
+
+    def look(key: str) -> float:
+        assert key != "3.jpg" or go.wait(10)
+        return 95.0
+
+    scene.images("1.jpg", "3.jpg").label = look
+    scene.s3.objects["2.gif"] = b""
+    scene.s3.list_objects_v2, scene.s3.page_size = list_slowly, 1
+    with alongside(scene, LabelWorker, progress_seconds=0.02):
+        early = at_last(said, "progress", done=2)
+        listed.set()
+        late = at_last(said, "progress", done=2, of=3)
+        go.set()
+    assert (early["of"], early["seconds_left"]) == (None, None)
+    assert (late["labelled"], late["failed"]) == (1, 1)
+    assert late["per_second"] > 0
+    assert late["seconds_left"] is not None
 
 
 def test_every_line_about_an_image_names_it(scene: Scene, said: list[dict[str, Any]]) -> None:
@@ -456,15 +574,19 @@ def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
 # --- the text worker -----------------------------------------------------------------------------
 
 
-def test_b_reads_what_comes_and_ends_when_all_is_counted_out(scene: Scene) -> None:
+def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     scene.end(2).found("2.jpg", "1.jpg").start(TextWorker)
     assert (scene.settings.run_dir / "output.txt").read_text() == (
         "1.jpg: text of 1.jpg\n2.jpg: text of 2.jpg\n"
     )
     assert scene.left == []
     asked = list(scene.asked)
+    said.clear()
     scene.start(TextWorker)
     assert scene.asked == asked
+    assert said == [{"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}]
 
 
 def test_b_waits_for_every_shard(scene: Scene) -> None:
@@ -545,6 +667,18 @@ def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
     assert scene.asked == ["1.jpg"]
 
 
+def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: Scene) -> None:
+    began = datetime.now(UTC)
+    scene.found("1.jpg", "2.jpg").images("3.jpg").s3.objects["2.jpg"] = b""
+    scene.queue.add(written_by_hand("3.jpg"))
+    scene.end(2).start(TextWorker)
+    rows = scene.results()
+    assert [rows[index]["label"] for index in ("1.jpg", "2.jpg")] == ["Car", "Car"]
+    for row in rows.values():
+        assert began - timedelta(seconds=1) < datetime.fromisoformat(row["time"])
+    assert scene.ledger.progress("default").by_hand == 1
+
+
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
         image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
@@ -593,7 +727,8 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     scene.queue.second = 0.005
     scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
-    assert scene.results()["1.jpg"]["failure"].startswith("failed 2 times: ")
+    row = scene.results()["1.jpg"]
+    assert (row["label"], row["failure"][:16]) == ("Car", "failed 2 times: ")
     assert scene.left == []
 
 
@@ -645,7 +780,9 @@ def test_a_double_that_comes_later_is_deleted_unread(scene: Scene) -> None:
     assert scene.left == []
 
 
-def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: Scene) -> None:
+def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
     scene.queue.second = 200
 
     def read(_: str) -> str:
@@ -661,6 +798,13 @@ def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(scene: S
     assert sorted(scene.asked) == sorted(done)
     assert not done & set(scene.left)
     assert all(m.visible_from <= time.monotonic() for m in scene.queue.messages if m.body != "-1")
+    scene.text = str
+    scene.start(TextWorker)
+    assert len(scene.results()) == 30
+    assert [line for line in said if line["event"] == "start"] == [
+        {"event": "start", "log_level": "info", "bucket": "photos", "done_before": before}
+        for before in (0, len(done))
+    ]
 
 
 def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
@@ -682,6 +826,28 @@ def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:
     scene.start(TextWorker, retry_seconds=0.01, visibility_timeout=3600)
     assert delays == [30, 60]
     assert scene.results()["1.jpg"]["failure"].startswith("failed 3 times: ")
+
+
+def test_what_a_stopped_b_gives_back_comes_again_at_once(scene: Scene) -> None:
+    """However often it has been tried: whoever is free has not failed at it."""
+    delays: list[int] = []
+    change = scene.queue.change_message_visibility_batch
+
+    def note(**request: Any) -> Any:
+        delays.extend(entry["VisibilityTimeout"] for entry in request["Entries"])
+        return change(**request)
+
+    def fail(_: str) -> str:
+        if delays:
+            scene.stop.ask()
+        raise client_error("InternalServerError", 500)
+
+    scene.queue.second = 0.001
+    scene.queue.change_message_visibility_batch = note
+    scene.found("1.jpg").end(1).text = fail
+    with pytest.raises(StoppedError):
+        scene.start(TextWorker, retry_seconds=0.01, visibility_timeout=3600)
+    assert delays == [30, 0]
 
 
 def test_b_does_not_ask_for_more_when_all_that_is_expected_is_in_flight(scene: Scene) -> None:
@@ -708,36 +874,114 @@ def test_b_does_not_ask_for_more_when_all_that_is_expected_is_in_flight(scene: S
     assert set(scene.results()) == {"1.jpg"}
 
 
-def test_the_time_that_the_queue_must_be_empty_begins_anew_when_it_was_not(scene: Scene) -> None:
-    scene.bare_end()
-    counters, again = scene.queue.get_queue_attributes, time.monotonic() + 0.5
+def test_the_time_that_the_queue_must_be_empty_begins_anew_when_it_was_not(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second with each look at the queue."""
+    looks, counters = [], scene.queue.get_queue_attributes
 
-    def busy_for_a_moment(**request: Any) -> Any:
-        answer = counters(**request)
-        if again - 0.1 <= time.monotonic() < again:
-            return {"Attributes": dict.fromkeys(answer["Attributes"], "1")}
-        return answer
+    def busy_at_the_third(**request: Any) -> Any:
+        answer = counters(**request)["Attributes"]
+        if "RedrivePolicy" not in answer:
+            looks.append(1)
+            answer = dict.fromkeys(answer, "1" if len(looks) == 3 else "0")
+        return {"Attributes": answer}
 
-    scene.queue.get_queue_attributes = busy_for_a_moment
-    scene.start(TextWorker, foreign_end_seconds=0.45)
-    assert time.monotonic() - again >= 0.4
+    clock = SimpleNamespace(monotonic=lambda: len(looks))
+    monkeypatch.setattr(text_worker, "time", clock)
+    scene.queue.get_queue_attributes = busy_at_the_third
+    scene.bare_end().start(TextWorker, foreign_end_seconds=5)
+    # empty from the fourth to the ninth, and one more look when all threads have ended
+    assert len(looks) == 10
 
 
-def test_b_says_where_missing_images_may_be(
+def test_b_says_what_it_has_read_and_how_long_that_took(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+
+    def read(_: str) -> str:
+        nonlocal now
+        now += 1
+        return "AB 123\nTAXI"
+
+    monkeypatch.setattr(text_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    scene.found("1.jpg", "2.jpg").end(2).text = read
+    scene.s3.objects["2.jpg"] = b""
+    scene.start(TextWorker, in_flight=1)
+    text = {"index": "1.jpg", "text": "AB 123 | TAXI", "ms": 1000}
+    empty = {"index": "2.jpg", "reason": EMPTY, "ms": 0}
+    assert about_images(said) == [
+        {"event": "read", "log_level": "info", "run": "default", **text},
+        {"event": "failed", "log_level": "warning", "run": "default", **empty},
+    ]
+    end = {"run": "default", "index": "-1", "shard": 0, "expected": 2}
+    assert [line for line in said if line["event"] == "end"] == [
+        {"event": "end", "log_level": "info", **end}
+    ]
+
+
+def test_b_says_how_far_it_is_and_where_missing_images_may_be(
     scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_worker, "MISSING_SECONDS", 0.05)
-    scene.found("1.jpg").end(3)
+    go = threading.Event()
+
+    def read(key: str) -> str:
+        assert key != "3.jpg" or go.wait(10)
+        return key
+
+    scene.text = read
+    with alongside(scene, TextWorker, progress_seconds=0.1):
+        soon(lambda: len(said) > 5)
+        assert {line["event"] for line in said} == {"start", "progress"}
+        scene.s3.objects["2.gif"] = b"GIF89a"
+        scene.found("1.jpg", "3.jpg").end(4)
+        scene.queue.add(image_entry(Decision("default", 0, "2.gif", "", Label("Car", 95.0))))
+        progress = at_last(said, "progress", done=2, of=4, in_flight=1)
+        missing = at_last(said, "waiting for images")
+        go.set()
+        scene.found("4.jpg")
+    assert (progress["with_text"], progress["failed"]) == (1, 1)
+    assert progress["per_second"] > 0
+    assert progress["seconds_left"] is not None
+    assert missing["missing"] == 1
+    assert "dead-letter queue" in missing["note"]
+
+
+def test_b_alone_says_once_that_it_waits_for_a(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits() -> list[dict[str, Any]]:
+        return [line for line in said if line["event"] == "waiting for a label worker"]
+
+    monkeypatch.setattr(text_worker, "ALONE_SECONDS", 0.05)
+    worker = threading.Thread(
+        target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.05}
+    )
+    worker.start()
+    soon(waits)
+    looks = len(said)
+    soon(lambda: len(said) > looks + 3)
+    assert [line["note"] for line in waits() if "cartext label" in line["note"]] != []
+    assert len(waits()) == 1
+    scene.found("1.jpg").end(1)
+    worker.join(10)
+
+
+def test_b_with_something_to_do_waits_for_nobody(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_worker, "ALONE_SECONDS", 0.0)
+    scene.found("1.jpg")
     worker = threading.Thread(
         target=scene.start, args=[TextWorker], kwargs={"progress_seconds": 0.1}
     )
     worker.start()
-    soon(lambda: [line for line in said if line["event"] == "waiting for images"])
-    (first, *_) = (line for line in said if line["event"] == "waiting for images")
-    assert first["missing"] == 2
-    assert "dead-letter queue" in first["note"]
-    scene.found("2.jpg", "3.jpg")
+    soon(lambda: [line for line in said if line["event"] == "progress" and line["done"] == 1])
+    scene.end(1)
     worker.join(10)
+    assert not [line for line in said if line["event"] == "waiting for a label worker"]
 
 
 def test_b_does_not_say_that_images_are_missing_while_some_still_come(
@@ -755,13 +999,25 @@ def test_b_does_not_say_that_images_are_missing_while_some_still_come(
     assert not [line for line in said if line["event"] == "waiting for images"]
 
 
-def test_b_sums_up_what_it_did(scene: Scene, said: list[dict[str, Any]]) -> None:
-    scene.found("1.jpg", "2.jpg").end(3).s3.objects["3.jpg"] = b"GIF89a"
+def test_b_sums_up_what_it_did(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttle_once(key: str) -> str:
+        if len(scene.asked) == 1:
+            raise client_error("ThrottlingException")
+        return key
+
+    monkeypatch.setattr(text_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
+    scene.found("1.jpg", "2.jpg").end(3).text = throttle_once
+    scene.s3.objects["3.jpg"] = b"GIF89a"
     scene.queue.add(image_entry(Decision("default", 0, "3.jpg", "", Label("Car", 95.0))))
-    scene.start(TextWorker)
+    scene.start(TextWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["with_text"], line["failed"]) == (True, 3, 2, 1)
-    assert (line["text_calls"], line["dollars"]) == (2, 0.002)
+    assert (line["text_calls"], line["throttled_calls"], line["dollars"]) == (2, 1, 0.002)
+    # beside those that changed something: the one for the queue's limit of receives
+    assert (line["sqs_calls"], line["seconds"]) == (scene.queue.calls + 1, 7.3)
+    assert line["output"] == str(scene.settings.run_dir / "output.txt")
 
 
 def test_b_that_stops_before_the_end_says_that_it_has_not_finished(

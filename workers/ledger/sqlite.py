@@ -254,8 +254,6 @@ class ReadOnlyLedger(SqliteLedger):
             return self._look(uri + "&immutable=1")
 
     def _look(self, uri: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         return connection

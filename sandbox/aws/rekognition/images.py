@@ -14,6 +14,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeKey, s3_backends
 from moto.utilities.utils import get_partition
 
+from sandbox.aws.moto.s3 import refuse_unless_decrypted
 from sandbox.aws.rekognition.eyes.pixels import UnreadableImageError, size
 from sandbox.aws.rekognition.refusals import (
     Refusal,
@@ -88,6 +89,8 @@ def _stored_object(response: BaseResponse, where: dict[str, Any]) -> FakeKey:
         )
         s3 = s3_backends[response.current_account][partition]
         stored = s3.get_object(bucket, name, version)
+        if stored is not None:
+            refuse_unless_decrypted(response, stored)
         here = s3.get_bucket(bucket).region_name == response.region
     except (AccessDeniedError, S3ClientError) as error:
         raise unable from error

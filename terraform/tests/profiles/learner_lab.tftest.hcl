@@ -29,4 +29,9 @@ run "learner_lab" {
     ])
     error_message = "the lab's own profile and key"
   }
+
+  assert {
+    condition     = output.budget_dollars == 2
+    error_message = "no more images than the lab's thousand label detections"
+  }
 }

@@ -1,0 +1,45 @@
+"""The embedded AWS by itself: a bucket, a queue, and the lines that point a shell at them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+from urllib.request import getproxies
+
+from sandbox.aws.rekognition import eyes
+from sandbox.aws.rekognition.service import knobs
+from sandbox.aws.server import Sandbox, shell_exports
+from sandbox.pictures import pictures
+
+BUCKET, QUEUE = "images", "index"
+NO_PROXY = "127.0.0.1,localhost"
+
+
+def serve(options: argparse.Namespace) -> NoReturn:
+    """Serves until a signal; raises SandboxError or OSError when it cannot begin."""
+    images = pictures(options.images, options.scenes, _left_out)
+    with Sandbox(port=options.port, tls=options.tls) as sandbox:
+        bucket = sandbox.create_bucket(BUCKET, images)
+        queue_url = sandbox.create_queue(QUEUE)
+        eyes.warm_up()
+        knobs.latency_seconds = options.latency
+        knobs.calls_per_second = options.calls_per_second
+        knobs.failure_rate = options.failure_rate
+        exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}
+        if getproxies():
+            exports |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY}
+        print("# AWS on this machine, until Ctrl-C. Paste this into other terminals:")
+        print("unset AWS_PROFILE AWS_SESSION_TOKEN")
+        print(shell_exports(sandbox.aws_environment | exports))
+        # where the command cartext is
+        print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def _left_out(name: str, reason: str) -> None:
+    print(f"sandbox: left out {name}: {reason}", file=sys.stderr)

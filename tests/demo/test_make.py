@@ -1,0 +1,100 @@
+"""What `make` does before anything of ours runs."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements"
+# what the scripts themselves use
+TOOLS = ("sh", "dirname", "id", "sed")
+NAMES = ("a b", "cash $5", "$HOME", "it's", '"q"', "`x`", "$(y)", "~/z")
+
+
+@pytest.mark.parametrize("target", ["demo", "sandbox", "hosts"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_is_handed_on_as_it_was_typed(target: str, name: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target, f"IMAGES={name}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = shlex.split(done.stdout.splitlines()[-1])
+    assert words[words.index("--images") + 1 :] == [name]
+
+
+def machine(folder: Path, programs: dict[str, str]) -> dict[str, str]:
+    """The environment of a machine that has nothing but these programs, each a script."""
+    for name, script in programs.items():
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    for tool in TOOLS:
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    return {"PATH": str(folder)}
+
+
+# a Python is asked for its version, whether that will do, and for the modules
+OLD = "case $2 in *print*) echo 3.9 ;; *exit*) exit 1 ;; esac"
+BARE = "case $2 in *print*) echo 3.11 ;; *venv*) exit 1 ;; esac"
+NEW = "case $2 in *print*) echo 3.12 ;; esac"
+
+
+def needs(environment: dict[str, str], *programs: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REQUIREMENTS / "needs", *programs],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    done = needs(machine(tmp_path, {"python3": OLD}), "no-such-program", "ssh-no-such")
+    assert done.returncode == 1
+    first, python, program, ssh, last = done.stderr.splitlines()
+    assert first == "This machine lacks:"
+    assert python.startswith("  Python 3.11 or newer, and python3 is 3.9 (")
+    assert program == "  no-such-program (Debian, Ubuntu: apt-get install no-such-program)"
+    assert ssh.endswith("apt-get install openssh-client)")
+    assert last == "Nothing has been made yet."
+
+
+def test_a_python_without_venv_is_named(tmp_path: Path) -> None:
+    done = needs(machine(tmp_path, {"python3": BARE}))
+    assert done.returncode == 1
+    assert "venv module of python3 (Debian, Ubuntu: apt-get install python3.11-venv)" in done.stderr
+
+
+def test_a_newer_python_beside_an_old_one_is_found(tmp_path: Path) -> None:
+    both = machine(tmp_path, {"python3": OLD, "python3.12": NEW})
+    assert needs(both).returncode == 0
+    python = subprocess.run(
+        [REQUIREMENTS / "python"], env=both, capture_output=True, text=True, check=True
+    )
+    assert python.stdout == "python3.12\n"
+
+
+@pytest.mark.parametrize(("error", "shown"), [("KeyboardInterrupt", False), ("OSError", True)])
+def test_ctrl_c_while_it_installs_leaves_no_traceback(
+    tmp_path: Path, error: str, shown: bool
+) -> None:
+    (tmp_path / "installer.py").write_text(f"raise {error}")
+    done = subprocess.run(
+        [sys.executable, REQUIREMENTS / "quietly.py", "installer"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert ("Traceback" in done.stderr) is shown

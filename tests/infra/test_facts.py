@@ -1,0 +1,62 @@
+"""What Terraform, Ansible and the documents take for a fact, compared with where it comes from."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import botocore.session
+import pytest
+from ansible.module_utils import basic
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+from sandbox import ROOT
+
+AMAZON_LINUX_PYTHON = (3, 9)  # /usr/bin/python3 of Amazon Linux 2023, which is Ansible's there
+# the partitions that a stranger can have an account in
+PARTITIONS = ("aws", "aws-us-gov")
+AWS_PAGE = (ROOT / "docs/aws.md").read_text()
+
+
+def test_the_regions_with_rekognition_are_the_sdks() -> None:
+    session = botocore.session.get_session()
+    known = {
+        region
+        for partition in PARTITIONS
+        for region in session.get_available_regions("rekognition", partition)
+    }
+    listed = re.search(
+        r"rekognition_regions = \[(.*?)\]", (ROOT / "terraform/locals.tf").read_text(), re.DOTALL
+    )
+    assert listed
+    assert re.findall(r'"([^"]+)"', listed[1]) == sorted(known)
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading of docs/aws.md, without its own two lines."""
+    table = re.search(rf"^#+ {heading}$.*?(^\|.*?)^[^|]", AWS_PAGE, re.DOTALL | re.MULTILINE)
+    assert table, heading
+    lines = table[1].strip().splitlines()[2:]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("row", rows("Which machine for which images"), ids=lambda row: row[0])
+def test_what_a_type_moves_is_what_ec2_says(row: list[str]) -> None:
+    """moto's types are those that EC2's DescribeInstanceTypes has answered."""
+    name, gigabits, megabytes, *images = row
+    (card,) = INSTANCE_TYPES[name]["NetworkInfo"]["NetworkCards"]
+    baseline = card["BaselineBandwidthInGbps"]
+    assert float(gigabits) == baseline
+    assert float(megabytes) == round(baseline * 1000 / 8)
+    # what goes to Rekognition is a third longer than the image: base64
+    rates = [baseline * 1000 / 8 / (size * 4 / 3) for size in (0.25, 1, 4)]
+    assert [int(cell) for cell in images] == [int(rate) for rate in rates]
+
+
+def test_ansible_still_speaks_to_the_python_of_amazon_linux() -> None:
+    assert basic._PY_MIN <= AMAZON_LINUX_PYTHON
+
+
+def test_our_module_is_written_for_it() -> None:
+    for module in (ROOT / "ansible/library").glob("*.py"):
+        ast.parse(module.read_text(), feature_version=AMAZON_LINUX_PYTHON)

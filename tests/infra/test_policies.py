@@ -1,0 +1,62 @@
+"""The rendered policies, read by a linter: actions, resources and conditions that AWS knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.terraform import ROOT
+from tests.infra.conftest import Stack
+
+PARLIAMENT = ROOT / ".venv-policy/bin/parliament"
+
+
+def policies(stack: Stack) -> Iterator[tuple[str, object]]:
+    """What each role may do, and what each queue lets be done, as the account has them."""
+    iam, sqs = stack.client("iam"), stack.client("sqs")
+    for role in iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]:
+        for policy in role["RolePolicyList"]:
+            yield role["RoleName"], policy["PolicyDocument"]
+    for url in sqs.list_queues()["QueueUrls"]:
+        reply = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        yield url, json.loads(reply["Attributes"]["Policy"])
+
+
+def complaints(policy: object) -> str:
+    """What the linter has against a policy."""
+    if not PARLIAMENT.exists():
+        pytest.skip("parliament is not in .venv-policy, which `make test` fills")
+    done = subprocess.run(
+        [PARLIAMENT, "--json"],
+        input=json.dumps(policy),
+        # it warns of its own imports
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+def test_the_linter_has_nothing_against_them(stack: Stack) -> None:
+    found = dict(policies(stack))
+    assert len(found) == 4, "two roles and two queues"
+    assert {name: said for name, policy in found.items() if (said := complaints(policy))} == {}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "issue"),
+    [
+        ("sqs:SendMessages", "arn:aws:sqs:us-east-1:123456789012:index", "UNKNOWN_ACTION"),
+        ("s3:GetObject", "arn:aws:s3:::photos", "RESOURCE_MISMATCH"),
+        ("rekognition:DetectText", "arn:aws:s3:::photos/*", "RESOURCE_MISMATCH"),
+    ],
+)
+def test_the_linter_finds(action: str, resource: str, issue: str) -> None:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    assert issue in complaints({"Version": "2012-10-17", "Statement": [statement]})
