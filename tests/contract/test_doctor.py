@@ -103,7 +103,7 @@ class Patient:
 
 @pytest.fixture
 def patient(
-    sandbox: Sandbox,
+    moto: Sandbox,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -111,14 +111,14 @@ def patient(
     for name in os.environ:
         if name.startswith(("AWS_", "CARTEXT_")):
             monkeypatch.delenv(name)
-    for name, value in sandbox.environment().items():
+    for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     # what fails for ever need not be tried for long
     monkeypatch.setattr(examine, "RETRY_SECONDS", 0.2)
-    sandbox.create_bucket("photos", [("a/1.png", png())])
-    queue = sandbox.create_queue("index")
-    patient = Patient(sandbox, tmp_path, capsys, monkeypatch, sandbox.client("sqs"), queue)
+    moto.create_bucket("photos", [("a/1.png", png())])
+    queue = moto.create_queue("index")
+    patient = Patient(moto, tmp_path, capsys, monkeypatch, moto.client("sqs"), queue)
     patient.set(
         bucket="photos",
         queue_url=queue,
@@ -305,6 +305,13 @@ MISCONFIGURATIONS = [
     ),
     _wrong(
         "a bucket of another region",
+        lambda p: p.set(bucket=p.sandbox.create_bucket("far-away", region="eu-west-1")),
+        "bucket",
+        "is in eu-west-1, but Rekognition is asked in us-east-1",
+        "AWS_REGION=eu-west-1",
+    ),
+    _wrong(
+        "a bucket that is elsewhere, nobody says where",
         lambda p: p.fault("S3.GET /photos", "PermanentRedirect", 301),
         "bucket",
         "is in another region",
