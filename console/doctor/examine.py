@@ -21,9 +21,9 @@ from workers.threads.stop import Stop
 
 T = TypeVar("T")
 
-# a call is tried for so long; what has said nothing by the end stays not known
+# a call is tried for so long; what has said nothing by the end is out of reach
 RETRY_SECONDS = 2.0
-LOGIN_SECONDS, LONGEST_SECONDS = 8.0, 12.0
+LOGIN_SECONDS, LONGEST_SECONDS = 5.0, 14.0
 SILENT = "no answer in time", "look for a firewall or a proxy in between"
 
 SERVICES = ("s3", "sqs", "sts", "dynamodb", "service-quotas")
@@ -39,10 +39,7 @@ def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Findin
     ends = time.monotonic() + LONGEST_SECONDS
     calls = Calls(settings.model_copy(update={"retry_seconds": RETRY_SECONDS}), Stop())
     tools = Tools(settings, calls, clock or Clock(), {})
-    try:
-        first = _begin(partial(_login_and_region, tools)).result(LOGIN_SECONDS)
-    except TimeoutError:
-        first = [Finding("login", Verdict.UNKNOWN, *SILENT)]
+    first = _login_and_region(tools)
     blocked = {finding.point for finding in first if finding.verdict is Verdict.WRONG}
     rest = _side_by_side([_unless(blocked, point, tools) for point in _points(tools)], ends)
     clock_too = Point("clock", partial(account.clock, tools)).examine()
@@ -69,7 +66,10 @@ def _points(tools: Tools) -> list[Point]:
 
 def _login_and_region(tools: Tools) -> list[Finding]:
     """Makes the clients; what forbids that is about the one or the other."""
-    trouble = _open(tools)
+    try:
+        trouble = _begin(partial(_open, tools)).result(LOGIN_SECONDS)
+    except TimeoutError:
+        return [Finding("login", Verdict.WRONG, *SILENT)]
     no_region = trouble and isinstance(trouble.__cause__, NO_REGION)
     about = "region" if tools.clients or no_region else "login"
 
@@ -81,12 +81,12 @@ def _login_and_region(tools: Tools) -> list[Finding]:
 
         return say
 
-    points = {"login": account.login, "region": account.region}
+    checks = {"login": account.login, "region": account.region}
     if not tools.clients:
-        points = {about: points[about]}
+        checks = {about: checks[about]}
     # a network without an endpoint of STS has, perhaps, those that the workers need
-    optional = not trouble
-    return [Point(name, said_of(name, ask), optional).examine() for name, ask in points.items()]
+    points = [Point(name, said_of(name, check), not trouble) for name, check in checks.items()]
+    return _side_by_side(points, time.monotonic() + LOGIN_SECONDS)
 
 
 def _open(tools: Tools) -> WorkerError | None:
@@ -125,15 +125,16 @@ def _without_the_bucket(findings: list[Finding]) -> list[Finding]:
 
 
 def _side_by_side(points: list[Point], ends: float) -> list[Finding]:
-    futures = {point.name: _begin(point.examine) for point in points}
-    return [_by(ends, name, future) for name, future in futures.items()]
+    futures = [(point, _begin(point.examine)) for point in points]
+    return [_by(ends, point, future) for point, future in futures]
 
 
-def _by(ends: float, point: str, future: Future[Finding]) -> Finding:
+def _by(ends: float, point: Point, future: Future[Finding]) -> Finding:
     try:
         return future.result(max(0.0, ends - time.monotonic()))
     except TimeoutError:
-        return Finding(point, Verdict.UNKNOWN, *SILENT)
+        verdict = Verdict.UNKNOWN if point.optional else Verdict.WRONG
+        return Finding(point.name, verdict, *SILENT)
 
 
 def _begin(work: Callable[[], T]) -> Future[T]:

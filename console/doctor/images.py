@@ -87,7 +87,7 @@ def text_detection(tools: Tools) -> str:
 
 
 def _permitted(tools: Tools, operation: str, request: Any) -> str:
-    ask = refused_as("InvalidImageFormatException", request, Image={"Bytes": NO_IMAGE})
+    ask = refused_as({"InvalidImageFormatException"}, request, Image={"Bytes": NO_IMAGE})
     tools.calls.call(f"Rekognition {operation}", ask, dict)
     return "permitted: what is no image was refused for that, and not charged"
 

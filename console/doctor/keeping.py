@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
-from console.doctor.finding import wrong
+from console.doctor.finding import unknown, wrong
 from console.doctor.tools import Tools, refused_as
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
@@ -22,10 +22,19 @@ from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import ReadOnlyLedger
 from workers.output.files import advice
 
+FIFO = ".fifo"
 LEAST_RETENTION = 86_400
 LEAST_FREE = 100_000_000
 # no message, no receipt and no number of messages is like these: SQS refuses them for that
 NO_DELAY, NO_RECEIPT, TOO_MANY = 999_999, "none", 99
+# what it says then, by its pages of today and of before
+OUT_OF_RANGE = {
+    "InvalidParameterValue",
+    "InvalidParameterValueException",
+    "ReadCountOutOfRange",
+    "ValidationError",
+    "ValidationException",
+}
 
 _attributes = reader(AttributesAnswer)
 
@@ -37,7 +46,7 @@ def queue(tools: Tools) -> str:
     host = urlsplit(url).hostname or ""
     if host.startswith("sqs.") and host.split(".")[1] != region:
         raise wrong(f"{url} is not in {region}", "correct CARTEXT_QUEUE_URL, or AWS_REGION")
-    if url.endswith(".fifo"):
+    if url.endswith(FIFO):
         raise wrong(f"{url} is a FIFO queue", "give a standard queue (terraform/queue.tf)")
     attributes = _attributes_of(tools, url)
     policy = json.loads(attributes.get("RedrivePolicy", "null"))
@@ -95,19 +104,20 @@ def _dead_letters(tools: Tools, arn: str) -> str:
 def messages(tools: Tools) -> str:
     """Whether messages may be sent, received and deleted; none is, for no request is right."""
     settings, sqs = tools.settings, tools.clients["sqs"]
-    refused = "InvalidParameterValue"
-    probes: dict[str, tuple[str, Callable[..., Any], dict[str, Any]]] = {}
+    if settings.queue_url.endswith(FIFO):
+        raise unknown("not asked", "mend the queue first")
+    probes: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
     if settings.labels:
         entries = [{"Id": "0", "MessageBody": "none", "DelaySeconds": NO_DELAY}]
-        probes["SendMessage"] = refused, sqs.send_message_batch, {"Entries": entries}
+        probes["SendMessage"] = sqs.send_message_batch, {"Entries": entries}
     if settings.reads:
         receipt = {"Id": "0", "ReceiptHandle": NO_RECEIPT}
         hide = {"Entries": [{**receipt, "VisibilityTimeout": 0}]}
-        probes["ReceiveMessage"] = refused, sqs.receive_message, {"MaxNumberOfMessages": TOO_MANY}
-        probes["DeleteMessage"] = refused, sqs.delete_message_batch, {"Entries": [receipt]}
-        probes["ChangeMessageVisibility"] = refused, sqs.change_message_visibility_batch, hide
-    for name, (code, request, arguments) in probes.items():
-        ask = refused_as(code, request, QueueUrl=settings.queue_url, **arguments)
+        probes["ReceiveMessage"] = sqs.receive_message, {"MaxNumberOfMessages": TOO_MANY}
+        probes["DeleteMessage"] = sqs.delete_message_batch, {"Entries": [receipt]}
+        probes["ChangeMessageVisibility"] = sqs.change_message_visibility_batch, hide
+    for name, (request, arguments) in probes.items():
+        ask = refused_as(OUT_OF_RANGE, request, QueueUrl=settings.queue_url, **arguments)
         tools.calls.call(f"SQS {name}", ask, dict)
     return f"not refused: {', '.join(probes)}"
 

@@ -79,14 +79,14 @@ class Tools:
         return Bucket(self.clients["s3"], self.calls, self.settings)
 
 
-def refused_as(code: str, request: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
+def refused_as(codes: set[str], request: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
     """A request that cannot be right: to be refused for that proves that it is permitted."""
 
     def ask() -> Any:
         try:
             return request(**arguments)
         except ClientError as error:
-            if code_of(error) != code:
+            if code_of(error) not in codes:
                 raise
             return {}
 

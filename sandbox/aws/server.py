@@ -99,10 +99,13 @@ class Sandbox(Served):
             verify=self._bundle.name if self._bundle else None,
         )
 
-    def create_bucket(self, name: str, images: Iterable[tuple[str, bytes]] = ()) -> str:
+    def create_bucket(
+        self, name: str, images: Iterable[tuple[str, bytes]] = (), region: str = REGION
+    ) -> str:
         """Makes a bucket and puts `images`, pairs of key and content, into it."""
         s3: S3Client = self.client("s3")
-        s3.create_bucket(Bucket=name)
+        where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=name, **(where if region != REGION else {}))
         for key, data in images:
             s3.put_object(Bucket=name, Key=key, Body=data)
         return name

@@ -98,7 +98,8 @@ def open_table(
 
 def settings(**fields: Any) -> Settings:
     """Settings of a worker whose queue nobody asks."""
-    return Settings(bucket="photos", queue_url="http://queue.test/1/index", **fields)
+    named = {"bucket": "photos", "queue_url": "http://queue.test/1/index", **fields}
+    return Settings(**named)
 
 
 def decision(index: str, label: Label | None = CAR, **more: Any) -> Decision:

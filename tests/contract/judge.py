@@ -38,8 +38,8 @@ UNMODELED = {
     "dynamodb": EVERYBODYS,
     "rekognition": EVERYBODYS,
     "s3": {"AccessDenied", "InvalidRange", "NoSuchBucket", "PreconditionFailed"},
-    # the models of its batches lack what their pages have
-    "sqs": EVERYBODYS | {"AWS.SimpleQueueService.NonExistentQueue"},
+    # the models of its batches lack what their pages have, all lack what is out of range
+    "sqs": EVERYBODYS | {"AWS.SimpleQueueService.NonExistentQueue", "InvalidParameterValue"},
 }
 # where AWS documents, or answers, something else than its model says
 DOCUMENTED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import structlog
 from moto.s3.models import s3_backends
 
 from console.command import main
+from console.doctor import examine
 from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition.traffic import counts, reset_counts
 from sandbox.aws.server import Fault, Sandbox
@@ -101,7 +103,7 @@ class Patient:
 
 @pytest.fixture
 def patient(
-    sandbox: Sandbox,
+    moto: Sandbox,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -109,12 +111,14 @@ def patient(
     for name in os.environ:
         if name.startswith(("AWS_", "CARTEXT_")):
             monkeypatch.delenv(name)
-    for name, value in sandbox.environment().items():
+    for name, value in moto.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    sandbox.create_bucket("photos", [("a/1.png", png())])
-    queue = sandbox.create_queue("index")
-    patient = Patient(sandbox, tmp_path, capsys, monkeypatch, sandbox.client("sqs"), queue)
+    # what fails for ever need not be tried for long
+    monkeypatch.setattr(examine, "RETRY_SECONDS", 0.2)
+    moto.create_bucket("photos", [("a/1.png", png())])
+    queue = moto.create_queue("index")
+    patient = Patient(moto, tmp_path, capsys, monkeypatch, moto.client("sqs"), queue)
     patient.set(
         bucket="photos",
         queue_url=queue,
@@ -301,6 +305,13 @@ MISCONFIGURATIONS = [
     ),
     _wrong(
         "a bucket of another region",
+        lambda p: p.set(bucket=p.sandbox.create_bucket("far-away", region="eu-west-1")),
+        "bucket",
+        "is in eu-west-1, but Rekognition is asked in us-east-1",
+        "AWS_REGION=eu-west-1",
+    ),
+    _wrong(
+        "a bucket that is elsewhere, nobody says where",
         lambda p: p.fault("S3.GET /photos", "PermanentRedirect", 301),
         "bucket",
         "is in another region",
@@ -367,7 +378,7 @@ MISCONFIGURATIONS = [
         "something that answers in Rekognition's place",
         lambda p: p.fault("Rekognition.DetectText", "", 403),
         "text detection",
-        "no answer for 2 s",
+        "no answer for 0.2 s",
         "a proxy, a portal or a firewall",
     ),
     _wrong(
@@ -541,9 +552,25 @@ def test_where_nothing_listens_it_ends_and_says_so(patient: Patient) -> None:
     assert found.status == 78
     assert found.points["login"]["verdict"] == "not known", "STS alone may be out of reach"
     for point in ("bucket", "queue", "label detection"):
-        assert "no answer for 2 s" in found.points[point]["text"]
+        assert "no answer for 0.2 s" in found.points[point]["text"]
         assert "check the network" in found.points[point]["remedy"]
     assert found.points["clock"]["verdict"] == "not known"
+
+
+def test_what_never_answers_does_not_keep_it(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "LOGIN_SECONDS", 1.0)
+    monkeypatch.setattr(examine, "LONGEST_SECONDS", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        patient.environment(AWS_ENDPOINT_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        found = patient.doctor()
+    silenced = {n for n, told in found.points.items() if told["text"] == "no answer in time"}
+    assert {"login", "bucket", "label detection", "text detection", "queue", "quota"} <= silenced
+    assert found.points["region"]["verdict"] == "right"
+    for point in ("login", "quota"):
+        assert found.points[point]["verdict"] == "not known", "a run may do without"
+    assert {"bucket", "label detection", "queue"} <= set(found.wrong)
 
 
 @pytest.mark.parametrize(

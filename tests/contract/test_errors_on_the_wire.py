@@ -35,6 +35,11 @@ REQUESTS: dict[str, Callable[[Any], Any]] = {
 Call = Callable[[Fault], WorkerError]
 
 
+@pytest.fixture(autouse=True)
+def judge() -> None:
+    """Nobody judges here: what is answered is wrong on purpose."""
+
+
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Sandbox]:
     with Sandbox() as running:

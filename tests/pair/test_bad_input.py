@@ -198,6 +198,11 @@ def test_no_such_bucket(fleet: Fleet) -> None:
     _stopped(fleet.start("label"), 78, "no bucket 'photos'", "CARTEXT_BUCKET")
 
 
+def test_a_bucket_of_another_region(fleet: Fleet, car: Sample) -> None:
+    fleet.sandbox.create_bucket("far-away", [("1.jpg", car.data)], region="eu-west-1")
+    _stopped(fleet.start("label", bucket="far-away"), 78, "is in eu-west-1", "AWS_REGION=eu-west-1")
+
+
 def test_no_such_queue(fleet: Fleet) -> None:
     fleet.sandbox.create_bucket(fleet.bucket)
     wrong = fleet.queue.replace("index", "elsewhere")

@@ -11,6 +11,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
+    ClientError,
     IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
@@ -22,6 +23,9 @@ from workers.aws.deadline import watch_connections
 from workers.aws.regions import check_region
 from workers.errors import RunError
 from workers.settings import Settings
+
+REDIRECTS = (301, 307, 308)
+ELSEWHERE = "AuthorizationHeaderMalformed"
 
 
 def make_clients(settings: Settings, *services: str) -> Any:
@@ -53,6 +57,8 @@ def make_clients(settings: Settings, *services: str) -> Any:
             # a client that is made without would never look for them again
             raise NoCredentialsError
         clients = {service: session.client(service, config=config) for service in services}
+        if "s3" in clients:
+            clients["s3"].meta.events.register_first("needs-retry.s3", _stay_in_the_region)
         if "rekognition" in clients:
             check_region(clients["rekognition"])
         return [*clients.values()]
@@ -60,6 +66,15 @@ def make_clients(settings: Settings, *services: str) -> Any:
         raise RunError(f"AWS: {error}") from error
     except BotoCoreError as error:
         raise translated(error, "AWS", settings, about_image=False) from error
+
+
+def _stay_in_the_region(response: Any, operation: Any, **_: Any) -> None:
+    """The SDK would follow a bucket into another region, where Rekognition does not."""
+    if response is None:
+        return
+    answer, said = response
+    if answer.status_code in REDIRECTS or said.get("Error", {}).get("Code") == ELSEWHERE:
+        raise ClientError(said, operation.name)
 
 
 def _refuse_a_part(**event: Any) -> None:

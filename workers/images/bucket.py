@@ -45,7 +45,8 @@ class Bucket:
         """Raises RunError when the bucket is not there, not ours, or in another region."""
         try:
             reply = self._first(self._where)
-        except RunError:
+        except RunError as error:
+            self._check_region(getattr(error.__cause__, "response", {}))
             if self._is_somebody_elses():
                 raise RunError(
                     f"bucket {self.name!r} does not belong to the account "
@@ -53,13 +54,16 @@ class Bucket:
                     "CARTEXT_EXPECTED_BUCKET_OWNER"
                 ) from None
             raise
+        self._check_region(reply)
+
+    def _check_region(self, reply: Any) -> None:
         headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region", self.region)
         if region != self.region:
             raise RunError(
                 f"bucket {self.name!r} is in {region}, but Rekognition is asked in "
                 f"{self.region} and reads only that region's buckets; set AWS_REGION={region}"
-            )
+            ) from None
 
     def _first(self, where: Any) -> Any:
         # not HeadBucket, whose errors have no body to tell them apart, nor its permission a prefix

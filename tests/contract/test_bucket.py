@@ -1,4 +1,4 @@
-"""Nothing is asked of a bucket that belongs to somebody else than expected."""
+"""A bucket that is somebody else's, or in another region, is named and let alone."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OURS, SOMEBODY_ELSES = "123456789012", "999999999999"
 
 
 @pytest.fixture
-def bucket_of(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Bucket]:
+def bucket_of(moto: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Bucket]:
     """The bucket, as a worker opens it that expects this owner."""
-    for name, value in sandbox.aws_environment.items():
+    for name, value in moto.aws_environment.items():
         monkeypatch.setenv(name, value)
-    sandbox.create_bucket("photos", [("1.png", png())])
+    moto.create_bucket("photos", [("1.png", png())])
     return lambda owner: open_bucket(settings(expected_bucket_owner=owner))
 
 
@@ -60,6 +60,19 @@ def test_a_bucket_of_somebody_elses_is_named_with_both_settings(
         match=f"'photos' does not belong to the account {SOMEBODY_ELSES}.*CARTEXT_BUCKET.*_OWNER",
     ):
         bucket_of(SOMEBODY_ELSES).check()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_follows_a_bucket_into_another_region(
+    moto: Sandbox, bucket_of: Callable[[str], Bucket], call: Callable[[Bucket], Any]
+) -> None:
+    """There it could be listed and read, but Rekognition would not see one image."""
+    moto.create_bucket("far-away", [("1.png", png())], region="eu-west-1")
+    bucket = open_bucket(settings(bucket="far-away"))
+    with pytest.raises(RunError, match="'far-away' is in another region"):
+        call(bucket)
+    with pytest.raises(RunError, match=r"is in eu-west-1, .* AWS_REGION=eu-west-1"):
+        bucket.check()
 
 
 def test_the_report_says_it_too(bucket_of: Callable[[str], Bucket]) -> None:
