@@ -23,7 +23,12 @@ from sandbox.aws.server import Sandbox
 from sandbox.terraform import Terraform, TerraformError, new_ssh_key
 from tests.infra.conftest import SSH_CIDR
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(
+        "CARTEXT_LONG_TESTS" not in os.environ, reason="`make apply-policy` takes long"
+    ),
+]
 
 POLICY = json.loads((ROOT / "docs/apply-policy.json").read_text())
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -112,7 +117,6 @@ def test_the_policy_lacks_nothing(person: Person) -> None:
             step()
 
 
-@pytest.mark.skipif("CARTEXT_LONG_TESTS" not in os.environ, reason="`make apply-policy` takes long")
 def test_the_policy_has_nothing_to_spare(person: Person) -> None:
     """Begins with no permission and adds what Terraform fails for, until it fails for nothing.
 
