@@ -21,7 +21,7 @@ NAMES = ("a b", "cash $5", "$HOME", "it's", '"q"', "`x`", "$(y)", "~/z")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_is_handed_on_as_it_was_typed(target: str, name: str) -> None:
     done = subprocess.run(
-        ["make", "--dry-run", target, f"IMAGES={name}"],
+        ["make", "--no-print-directory", "--dry-run", target, f"IMAGES={name}"],
         cwd=ROOT,
         capture_output=True,
         text=True,

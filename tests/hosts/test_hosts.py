@@ -392,7 +392,7 @@ def test_empty_inventory(pair: Pair) -> None:
 
 def test_terraform_not_applied(pair: Pair, tmp_path: Path) -> None:
     complaint = wrong(pair, "site.yml", CARTEXT_TERRAFORM_DIR=str(tmp_path))
-    assert "run `terraform apply`" in complaint
+    assert "`terraform apply` there first" in complaint
 
 
 def test_changed_host_key_is_fatal(pair: Pair) -> None:
