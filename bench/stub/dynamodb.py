@@ -45,7 +45,7 @@ class Partition:
 
 
 class DynamoDb:
-    """GetItem, PutItem, BatchGetItem, Query and TransactWriteItems."""
+    """GetItem, BatchGetItem, Query and TransactWriteItems."""
 
     def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
         self._seconds = scenario.dynamodb_seconds
@@ -88,13 +88,6 @@ class DynamoDb:
         ((table, wanted),) = request["RequestItems"].items()
         found = [self._find(key) for key in wanted["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
-
-    def _PutItem(self, request: Json) -> Json:  # noqa: N802
-        self.units["write"] += 1
-        if "ConditionExpression" in request and self._find(request["Item"]):
-            raise Refusal("ConditionalCheckFailedException")
-        self._put(request["Item"])
-        return {}
 
     def _put(self, item: Json) -> None:
         self._partitions[item["pk"]["S"]].put(item)

@@ -36,7 +36,7 @@ class Server:
                 *("DeleteMessage", "DeleteMessageBatch"),
                 *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
                 *("DetectLabels", "DetectText"),
-                *("GetItem", "PutItem", "BatchGetItem", "Query", "TransactWriteItems"),
+                *("GetItem", "BatchGetItem", "Query", "TransactWriteItems"),
             )
         }
 
