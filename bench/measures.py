@@ -172,7 +172,7 @@ def _decide(images: int, state_dir: Path) -> None:
     """Writes the ledger of an earlier start."""
     with closing(SqliteLedger(state_dir / "ledger.sqlite3")) as ledger:
         decisions = (Decision("default", 0, key_of(number)) for number in range(images))
-        while some := [ledger.decide(decision) for decision in islice(decisions, 10_000)]:
+        while some := [ledger.decide([decision]) for decision in islice(decisions, 10_000)]:
             some[-1].result()
 
 

@@ -175,7 +175,7 @@ def as_text(plan: Plan, settings: Settings, region: str) -> str:
         (
             "at most",
             dollars_text(plan.dollars_at_most),
-            f"every image has a {settings.label} and is read; "
+            f"every image has a {_names(settings)} and is read; "
             f"{dollars_text(plan.dollars_at_least)} if none has",
         ),
     ]
@@ -190,7 +190,7 @@ def as_text(plan: Plan, settings: Settings, region: str) -> str:
 
 def _machine(plan: Plan, settings: Settings) -> str:
     """What machine a text worker needs."""
-    told = f"of each text worker, if every image has a {settings.label}"
+    told = f"of each text worker, if every image has a {_names(settings)}"
     if machine := price.machine_for(plan.bytes_per_second(settings)):
         name, moves = machine
         return f"{told}: {name} moves {bytes_text(moves)}/s for long"
@@ -208,3 +208,7 @@ def _broken_rows(plan: Plan) -> Iterable[tuple[str, str, str]]:
     if plan.oddly_named:
         note = "their names do not end in .jpg, .jpeg or .png; the content will decide"
         yield "", f"({plan.oddly_named:,})", note
+
+
+def _names(settings: Settings) -> str:
+    return " or ".join(settings.label)

@@ -30,10 +30,11 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class NotLabelled:
-    """A has looked at an image that has not the label, or not surely enough."""
+    """A has looked at an image that has no such label, or not surely enough: `near`."""
 
     index: str
     ms: int
+    near: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from workers.errors import RunError
 from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
 from workers.model import Image
+from workers.question import LabelQuestion
 from workers.threads.stop import Stop
 
 NO_IMAGE = b"no image"
@@ -101,18 +102,20 @@ def answers(tools: Tools) -> str:
             "whether Rekognition looks at the bucket's images",
             f"--paid asks about one of them ({price.dollars_text(price.dollars(calls))})",
         )
-    index = first_image(tools).index
+    image = first_image(tools)
     recognizer = recognizer_on(
         settings, Stop(), tools.calls, tools.bucket, tools.clients["rekognition"]
     )
     told = []
     if settings.labels:
-        label = recognizer.label(index)
-        told.append(f"{label.confidence:.1f} % {label.name}" if label else f"no {settings.label}")
+        question = LabelQuestion.of(settings)
+        seen = question.seen(recognizer.labels(image.index, image.etag, question.floor))
+        told += [f"{label.confidence:.1f} % {label.name}" for label in seen.found]
+        told += [] if seen.found else [f"no {' or '.join(settings.label)}"]
     if settings.reads:
-        told.append(f"{len(recognizer.lines(index, ''))} lines of text")
+        told.append(f"{len(recognizer.text(image.index, image.etag).lines)} lines of text")
     cost = price.dollars_text(price.dollars(recognizer.paid_calls))
-    return f"{index}: {', '.join(told)}; {recognizer.paid_calls} calls were paid for ({cost})"
+    return f"{image.index}: {', '.join(told)}; {recognizer.paid_calls} calls were paid for ({cost})"
 
 
 def budget(tools: Tools) -> str:

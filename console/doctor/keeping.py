@@ -19,7 +19,7 @@ from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import is_denied
 from workers.errors import RunError
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.sqlite import ReadOnlyLedger
+from workers.ledger.sqlite import SqliteLedger
 from workers.output.files import advice
 
 FIFO = ".fifo"
@@ -138,7 +138,7 @@ def ledger(tools: Tools) -> str:
         return f"{path} will be made"
     if not os.access(path, os.W_OK):
         raise wrong(f"{path} may not be written by this user", "give it to the workers' user")
-    with closing(ReadOnlyLedger(path)) as opened:
+    with closing(SqliteLedger(path, read_only=True)) as opened:
         opened.progress(settings.run)
     return str(path)
 

@@ -37,13 +37,14 @@ class Summary:
     def add(self, row: Row) -> None:
         """Counts a row."""
         self.run = self.run or row["run"]
-        self.label = self.label or row.get("label") or ""
+        labels = row.get("labels", ())
+        if not self.label and labels:
+            self.label = labels[0]["name"]
         lines = row.get("lines", ())
         kind = "failed" if row["failure"] else "text" if lines else "without"
         self.counts.update({"all": 1, kind: 1, "lines": len(lines)})
         self.text_confidences.extend(line["confidence"] for line in lines)
-        if row.get("confidence") is not None:
-            self.label_confidences.append(row["confidence"])
+        self.label_confidences.extend(label["confidence"] for label in labels)
         if row.get("time"):
             self.times.append((datetime.fromisoformat(row["time"]).timestamp(), kind))
 
@@ -72,12 +73,12 @@ def read_rows(path: Path) -> Iterator[Row]:
                     row["run"], row["index"], row["failure"]
                 except (ValueError, KeyError, TypeError) as error:
                     raise RunError(f"{path}, line {number}, is not a result: {error!r}") from error
-                if version != SCHEMA_VERSION:
+                if version not in {1, SCHEMA_VERSION}:
                     raise RunError(
                         f"{path}, line {number}, has schema {version}; this cartext reads "
                         f"{SCHEMA_VERSION}: use the one that wrote it"
                     )
-                yield row
+                yield _of_today(row)
     except OSError as error:
         raise RunError(
             f"cannot read {path} ({error.strerror}); give the run with --run, or the file with "
@@ -85,14 +86,27 @@ def read_rows(path: Path) -> Iterator[Row]:
         ) from error
 
 
+def _of_today(row: Row) -> Row:
+    """A row of schema 1 had one label."""
+    if row["schema"] == 1 and row.get("label"):
+        label = {"name": row["label"], "confidence": row["confidence"], "boxes": row["boxes"]}
+        row["labels"] = [label]
+    return row
+
+
 def as_shown(row: Row) -> Row:
-    """A row as the page's script takes it: index, label, boxes, lines, failure, time."""
-    boxes = [[box["left"], box["top"], box["width"], box["height"]] for box in row.get("boxes", ())]
+    """A row as the page's script takes it: index, labels, boxes, lines, failure, time."""
+    labels = row.get("labels", ())
+    boxes = [
+        [box["left"], box["top"], box["width"], box["height"]]
+        for label in labels
+        for box in label["boxes"]
+    ]
     lines = [[line["text"], line["confidence"], line["polygon"]] for line in row.get("lines", ())]
     return {
         "i": row["index"],
-        "n": row.get("label"),
-        "c": row.get("confidence"),
+        "n": ", ".join(label["name"] for label in labels) or None,
+        "c": max((label["confidence"] for label in labels), default=None),
         "b": boxes,
         "l": lines,
         "f": row["failure"],

@@ -66,8 +66,8 @@ class Looker:
         """
         with closing(_open_ledger(self._settings)) as ledger:
             # the run knows better than the settings of a laptop
-            if shards := ledger.shards(self._settings.run):
-                self._settings = self._settings.model_copy(update={"shards": shards})
+            if shards := ledger.settled(self._settings.run).get("shards"):
+                self._settings = self._settings.model_copy(update={"shards": int(shards)})
             status = read(ledger, self._settings)
             status.failures = self._failures.by_reason(ledger, status)
         if self._queue:

@@ -104,12 +104,13 @@ def settings(**fields: Any) -> Settings:
 
 def decision(index: str, label: Label | None = CAR, **more: Any) -> Decision:
     """What the label worker has decided; by default that it is a car."""
-    return Decision(**{"run": RUN, "shard": 0, "index": index, "label": label, **more})
+    labels = (label,) if label else ()
+    return Decision(**{"run": RUN, "shard": 0, "index": index, "labels": labels, **more})
 
 
 def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> Result:
     """What the text worker has read; by default nothing."""
-    return Result(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
+    return Result(**{"run": RUN, "index": index, "labels": (CAR,), "lines": lines, **more})
 
 
 def wait(*futures: Future[None]) -> None:

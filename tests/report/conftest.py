@@ -22,7 +22,7 @@ MAGENTA = (255, 0, 255)
 # where the rectangle of `turned.jpg` is, in the picture as people see it
 RECTANGLE = Box(0.25, 0.125, 0.5, 0.25)
 
-CAR = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
+CAR = (Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),)),)
 POLYGON = ((0.2, 0.3), (0.4, 0.3), (0.4, 0.4), (0.2, 0.4))
 RESULTS = (
     Result(
@@ -33,8 +33,8 @@ RESULTS = (
         time="2026-01-02T03:04:05.000+00:00",
     ),
     Result("holidays", "2.jpg", CAR, time="2026-01-02T03:04:09.500+00:00"),
-    Result("holidays", "album/10.jpg", Label("Car", 91.0), (TextLine(EVIL, 88.0, POLYGON),)),
-    Result("holidays", EVIL, None, failure="gone: the object is no longer in the bucket"),
+    Result("holidays", "album/10.jpg", (Label("Car", 91.0),), (TextLine(EVIL, 88.0, POLYGON),)),
+    Result("holidays", EVIL, failure="gone: the object is no longer in the bucket"),
 )
 
 MakePage = Callable[..., Path]
@@ -107,7 +107,7 @@ def true_result(sample: Sample, number: int) -> Result:
         for line, text in enumerate(sample.truth.text)
     )
     time = f"2026-01-02T03:04:{number % 60:02d}.000+00:00"
-    return Result("demo", sample.index, Label("Car", 98.0, boxes), lines, time=time)
+    return Result("demo", sample.index, (Label("Car", 98.0, boxes),), lines, time=time)
 
 
 def turned() -> bytes:
@@ -134,9 +134,9 @@ def page(samples: list[Sample], make_page: MakePage) -> Path:
     results = [true_result(sample, n) for n, sample in enumerate(samples) if sample.truth.car]
     corners = ((0.25, 0.125), (0.75, 0.125), (0.75, 0.375), (0.25, 0.375))
     results += [
-        Result("demo", "turned.jpg", Label("Car", 92.0, (RECTANGLE,))),
-        Result("demo", EVIL, Label("Car", 99.5), (TextLine(EVIL, 81.0, corners),)),
-        Result("demo", "gone.jpg", Label("Car", 96.0), failure="gone: no longer there"),
+        Result("demo", "turned.jpg", (Label("Car", 92.0, (RECTANGLE,)),)),
+        Result("demo", EVIL, (Label("Car", 99.5),), (TextLine(EVIL, 81.0, corners),)),
+        Result("demo", "gone.jpg", (Label("Car", 96.0),), failure="gone: no longer there"),
     ]
     pictures = {sample.index: sample.data for sample in samples}
     pictures |= {"turned.jpg": turned(), "notes.txt": b"hello"}

@@ -15,7 +15,7 @@ from workers.events import End, Event, Failed, Labelled, NotLabelled, Stopped, T
 ROOT = Path(__file__).parents[2]
 EXAMPLES: list[Event] = [
     Labelled("1.jpg", "Car", 98.7, 250),
-    NotLabelled("2.jpg", 250),
+    NotLabelled("2.jpg", 250, "Car 87.0 %"),
     TextRead("1.jpg", "RTY377", 300),
     Failed("3.jpg", "gone: it is", 12),
     End("-1", 0, 7),

@@ -21,7 +21,7 @@ from console.parts import parts_on
 from tests.unit.conftest import MakeSettings
 from tests.unit.fakes import FakeS3, client, client_error, png
 from tests.unit.unruly_queue import UnrulyQueue, written_by_hand
-from workers import label_worker, text_worker
+from workers import decider, label_worker, reader, text_worker
 from workers.aws.calls import Calls
 from workers.ending import finished
 from workers.errors import OutageError, RunError, StoppedError
@@ -29,7 +29,7 @@ from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.model import Decision, Label, ShardEnd
+from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd
 from workers.pace import Pace
 from workers.settings import Settings
 from workers.text_worker import TextWorker
@@ -38,6 +38,7 @@ from workers.threads.stop import Stop
 
 Detect = Callable[[str], Any]
 
+CAR = (Label("Car", 95.0),)
 EMPTY = "empty: the object has no bytes"
 
 
@@ -62,7 +63,7 @@ class Scene:
         """A label worker has put these on the queue."""
         self.images(*keys)
         for key in keys:
-            self.queue.add(image_entry(Decision(run, 0, key, "", Label("Car", 95.0))))
+            self.queue.add(image_entry(Decision(run, 0, key, NO_PICTURE, CAR)))
         return self
 
     def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
@@ -113,7 +114,7 @@ class Scene:
 
 @pytest.fixture
 def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
+    monkeypatch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
     settings = make_settings(
         visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
     )
@@ -355,7 +356,7 @@ def test_when_very_many_images_fail_it_is_not_the_images(
     def fail(_: str) -> float:
         raise client_error("InternalServerError", 500)
 
-    monkeypatch.setattr(label_worker, "MOST_SET_ASIDE", 5)
+    monkeypatch.setattr(decider, "MOST_SET_ASIDE", 5)
     scene.images(*(f"{number}.jpg" for number in range(5))).label = fail
     with pytest.raises(OutageError, match="5 images failed; the last one: Rekognition"):
         scene.start(LabelWorker, retry_seconds=0.02)
@@ -445,8 +446,7 @@ def test_a_lists_on_while_images_wait_for_a_thread(scene: Scene) -> None:
     """Else all threads would wait for a page, and then the listing for all of them."""
 
     def look(_: str) -> float:
-        # once for the images, once to count them
-        soon(lambda: [r.get("ContinuationToken") for r in scene.s3.listings].count("3.jpg") == 2)
+        soon(lambda: "3.jpg" in [request.get("ContinuationToken") for request in scene.s3.listings])
         return 95.0
 
     scene.images(*(f"{number}.jpg" for number in range(1, 5))).label = look
@@ -478,15 +478,17 @@ def test_a_says_what_it_has_seen_and_how_long_that_took(
         now += 1
         return 95.0 if key == "1.jpg" else None
 
-    monkeypatch.setattr(label_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(decider, "time", SimpleNamespace(monotonic=lambda: now))
     scene.images("1.jpg", "2.jpg").label = look
     scene.s3.objects["3.jpg"] = b""
     scene.start(LabelWorker, in_flight=1)
     car = {"index": "1.jpg", "label": "Car", "confidence": 95.0, "ms": 1000}
+    other = {"index": "2.jpg", "near": None, "ms": 1000}
     assert about_images(said) == [
-        {"event": "labelled", "log_level": "info", **car},
-        {"event": "not labelled", "log_level": "info", "index": "2.jpg", "ms": 1000},
+        # what is known by the listing is decided at once
         {"event": "failed", "log_level": "warning", "index": "3.jpg", "reason": EMPTY, "ms": 0},
+        {"event": "labelled", "log_level": "info", **car},
+        {"event": "not labelled", "log_level": "info", **other},
     ]
     assert [line for line in said if line["event"] == "end"] == [
         {"event": "end", "log_level": "info", "index": "-1", "shard": 0, "expected": 1}
@@ -673,7 +675,7 @@ def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: S
     scene.queue.add(written_by_hand("3.jpg"))
     scene.end(2).start(TextWorker)
     rows = scene.results()
-    assert [rows[index]["label"] for index in ("1.jpg", "2.jpg")] == ["Car", "Car"]
+    assert [rows[key]["labels"][0]["name"] for key in ("1.jpg", "2.jpg")] == ["Car", "Car"]
     for row in rows.values():
         assert began - timedelta(seconds=1) < datetime.fromisoformat(row["time"])
     assert scene.ledger.progress("default").by_hand == 1
@@ -681,7 +683,7 @@ def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: S
 
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
-        image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
+        image_entry(Decision("default", 0, "1.jpg", Picture('"another"', 7), CAR))
     )
     scene.found("2.jpg").end(2).start(TextWorker)
     assert scene.results()["1.jpg"]["failure"].startswith("replaced")
@@ -728,7 +730,7 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
     row = scene.results()["1.jpg"]
-    assert (row["label"], row["failure"][:16]) == ("Car", "failed 2 times: ")
+    assert (row["labels"][0]["name"], row["failure"][:16]) == ("Car", "failed 2 times: ")
     assert scene.left == []
 
 
@@ -756,7 +758,7 @@ def test_what_a_person_asks_for_too_is_there_once_and_holds_up_nothing(scene: Sc
     assert not worker.is_alive()
     (line,) = (scene.settings.run_dir / "output.txt").read_text().splitlines()
     assert line == "1.jpg: text of 1.jpg"
-    assert scene.results()["1.jpg"]["confidence"] == 95.0
+    assert scene.results()["1.jpg"]["labels"][0]["confidence"] == 95.0
 
 
 def test_a_double_in_one_batch_is_read_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -905,7 +907,7 @@ def test_b_says_what_it_has_read_and_how_long_that_took(
         now += 1
         return "AB 123\nTAXI"
 
-    monkeypatch.setattr(text_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: now))
     scene.found("1.jpg", "2.jpg").end(2).text = read
     scene.s3.objects["2.jpg"] = b""
     scene.start(TextWorker, in_flight=1)
@@ -937,7 +939,7 @@ def test_b_says_how_far_it_is_and_where_missing_images_may_be(
         assert {line["event"] for line in said} == {"start", "progress"}
         scene.s3.objects["2.gif"] = b"GIF89a"
         scene.found("1.jpg", "3.jpg").end(4)
-        scene.queue.add(image_entry(Decision("default", 0, "2.gif", "", Label("Car", 95.0))))
+        scene.queue.add(image_entry(Decision("default", 0, "2.gif", NO_PICTURE, CAR)))
         progress = at_last(said, "progress", done=2, of=4, in_flight=1)
         missing = at_last(said, "waiting for images")
         go.set()
@@ -1010,7 +1012,7 @@ def test_b_sums_up_what_it_did(
     monkeypatch.setattr(text_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
     scene.found("1.jpg", "2.jpg").end(3).text = throttle_once
     scene.s3.objects["3.jpg"] = b"GIF89a"
-    scene.queue.add(image_entry(Decision("default", 0, "3.jpg", "", Label("Car", 95.0))))
+    scene.queue.add(image_entry(Decision("default", 0, "3.jpg", NO_PICTURE, CAR)))
     scene.start(TextWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["with_text"], line["failed"]) == (True, 3, 2, 1)

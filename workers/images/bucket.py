@@ -132,24 +132,32 @@ class Bucket:
             raise ImageError(broken)
         return data if size <= most else None
 
+    def check_unchanged(self, index: str, etag: str) -> None:
+        """Raises ImageError when the image is gone, or was replaced since `etag`."""
+        self._look(index, IfMatch=etag)
+
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
 
         Raises what `Calls.call` raises when the object cannot be asked for.
         """
         try:
-            self._calls.call(
-                "S3 GetObject",
-                # not HeadObject, whose errors have no body to tell them apart
-                lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0"),
-                lambda reply: reply["Body"].close(),
-                about_image=True,
-            )
+            self._look(index)
         except ImageError as error:
             return error
         return AccessError(
             "not readable by Rekognition though it is there: archived, or encrypted with a key "
             "that may not be used"
+        )
+
+    def _look(self, index: str, **condition: Any) -> None:
+        """Asks for an image's first byte."""
+        self._calls.call(
+            "S3 GetObject",
+            # not HeadObject, whose errors have no body to tell them apart
+            lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0", **condition),
+            lambda reply: reply["Body"].close(),
+            about_image=True,
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from workers.model import Decision, Result, as_plain
+from workers.model import Decision, Label, Result, TextLine, as_plain
 from workers.output.escapes import json_line, visible
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ResultRow(NamedTuple):
@@ -27,16 +27,20 @@ def result_row(result: Result) -> ResultRow:
         "schema": SCHEMA_VERSION,
         "run": result.run,
         "index": result.index,
-        "label": result.label.name if result.label else None,
-        "confidence": result.label.confidence if result.label else None,
-        "boxes": [as_plain(box) for box in result.label.boxes] if result.label else [],
-        "lines": [as_plain(line) for line in result.lines],
+        "labels": [_row_of(label) for label in result.labels],
+        "lines": [_row_of(line) for line in result.lines],
         "failure": result.failure,
+        "known": result.known,
         "time": result.time or None,
     }
     texts = " | ".join(visible(line.text) for line in result.lines)
     line = f"{visible(result.index)}: {texts}" if result.lines else None
     return ResultRow(json_line(row), line)
+
+
+def _row_of(found: Label | TextLine) -> dict[str, Any]:
+    # what decides is as exact as it was said; people read two digits
+    return {**as_plain(found), "confidence": round(found.confidence, 2)}
 
 
 def failure_row(decision: Decision) -> str:

@@ -28,6 +28,11 @@ class BoundedPool:
         """How many images are in it."""
         return self._held
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would have to wait."""
+        return self._held >= self._slots
+
     def wait_for_room(self, least: int = 1) -> int:
         """Waits for `least` free slots and returns how many there are: 0 when the worker stops."""
         with self._changed:

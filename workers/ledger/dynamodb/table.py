@@ -55,23 +55,30 @@ class Table:
 
     def existing(self, keys: list[Key]) -> set[Key]:
         """Those of the keys that have an item."""
-        found: set[Key] = set()
+        return set(self.get_all(keys))
+
+    def get_all(self, keys: list[Key], *names: str) -> dict[Key, Values]:
+        """What the items of these keys hold under these names, of those that there are."""
+        found: dict[Key, Values] = {}
         for first in range(0, len(keys), MOST_KEYS):
-            found |= self._existing(keys[first : first + MOST_KEYS])
+            found |= self._get_all(keys[first : first + MOST_KEYS], names)
         return found
 
-    def _existing(self, keys: list[Key]) -> set[Key]:
-        found: set[Key] = set()
+    def _get_all(self, keys: list[Key], names: tuple[str, ...]) -> dict[Key, Values]:
+        found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
+        wanted: Any = {"ProjectionExpression": ", ".join(("pk", "sk", *names))}
 
         def request() -> Any:
-            wanted: Any = {"Keys": left, "ProjectionExpression": "pk, sk", "ConsistentRead": True}
-            return self._client.batch_get_item(RequestItems={self.name: wanted})
+            asked: Any = {"Keys": left, "ConsistentRead": True, **wanted}
+            return self._client.batch_get_item(RequestItems={self.name: asked})
 
         def read(reply: Any) -> None:
             nonlocal left
             for item in reply["Responses"].get(self.name, []):
-                found.add((item["pk"]["S"], item["sk"]["S"]))
+                pk = item["pk"]["S"]
+                sk, values = plain(item)
+                found[pk, sk] = values
             left = reply.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if left:
                 raise PartlyFailedError(f"{len(left)} keys were not read")

@@ -1,0 +1,29 @@
+"""A run is one question: what it was begun with stays, whoever starts a worker of it again."""
+
+from __future__ import annotations
+
+from workers.errors import RunError
+from workers.ledger import Ledger
+from workers.settings import Settings
+
+OF_LABELS = ("shards", "label", "min_confidence", "prefix")
+OF_TEXT = ("text_confidence", "text_pattern", "text_on")
+
+
+def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
+    """Keeps these settings of a new run; raises RunError where it was begun with others."""
+    wanted = {name: _as_text(getattr(settings, name)) for name in names}
+    ledger.settle(settings.run, wanted).result()
+    settled = ledger.settled(settings.run)
+    for name, value in wanted.items():
+        if settled[name] != value:
+            setting = f"CARTEXT_{name.upper()}"
+            raise RunError(
+                f"run {settings.run!r} was begun with {setting}={settled[name]}, not {value}; set "
+                "that again, or give CARTEXT_RUN a new name: what is known by now costs nothing "
+                "once more"
+            )
+
+
+def _as_text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
