@@ -20,7 +20,6 @@ import pytest
 from tests.contract.conftest import LINES, RUN, indexes_in, result, wait
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
-from workers.ledger.sqlite import ReadOnlyLedger
 from workers.model import ShardEnd
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +129,7 @@ def test_another_that_writes_is_waited_for(
     tmp_path: Path, connections: list[sqlite3.Connection]
 ) -> None:
     path = tmp_path / "ledger.sqlite3"
-    with closing(SqliteLedger(path)), closing(ReadOnlyLedger(path)):
+    with closing(SqliteLedger(path)), closing(SqliteLedger(path, read_only=True)):
         patience = {one.execute("PRAGMA busy_timeout").fetchone() for one in connections}
     assert (len(connections), patience) == (4, {(30_000,)})
 
@@ -267,7 +266,7 @@ def test_a_disk_that_turns_read_only_is_told(small_disk: Path) -> None:
 def test_a_look_sees_what_is_kept_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     ledger = SqliteLedger(path)
-    look = ReadOnlyLedger(path)
+    look = SqliteLedger(path, read_only=True)
     wait(ledger.complete([result("1.jpg")]))
     assert look.progress(RUN).done == 1
     assert indexes_in(look, RUN) == ["1.jpg"]
@@ -281,7 +280,7 @@ def test_a_look_sees_what_is_kept_and_changes_nothing(tmp_path: Path) -> None:
 def test_a_look_at_no_ledger_makes_none(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with pytest.raises(RunError) as raised:
-        ReadOnlyLedger(path)
+        SqliteLedger(path, read_only=True)
     assert_unusable(raised.value, path)
     assert not path.exists()
 
@@ -292,7 +291,7 @@ def test_a_finished_ledger_can_be_read_where_nobody_may_write(small_disk: Path) 
     wait(ledger.complete([result("1.jpg")]))
     ledger.close()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    look = ReadOnlyLedger(path)
+    look = SqliteLedger(path, read_only=True)
     assert indexes_in(look, RUN) == ["1.jpg"]
     look.close()
 
@@ -309,5 +308,5 @@ def test_a_look_that_cannot_see_all_that_is_kept_is_refused(small_disk: Path) ->
     path.with_name(path.name + "-shm").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(RunError) as raised:
-        ReadOnlyLedger(path)
+        SqliteLedger(path, read_only=True)
     assert_unusable(raised.value, path)
