@@ -95,7 +95,7 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
         **decision.picture._asdict(),
         "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
-        "known": int(decision.known),
+        "known": 1 if decision.known else None,
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
     if decision.labels:
