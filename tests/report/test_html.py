@@ -56,8 +56,9 @@ def write(folder: Path, **more: Any) -> tuple[str, Page]:
 def page_full_of(text: str, folder: Path) -> Page:
     """A page that has the text wherever a run could bring one in."""
     line = {"text": text, "confidence": 90.0, "polygon": POLYGON}
-    row = {"schema": SCHEMA_VERSION, "run": text, "index": text, "failure": text, "label": text}
-    row |= {"confidence": 95.0, "lines": [line], "time": "2026-01-02T03:04:05+00:00"}
+    label = {"name": text, "confidence": 95.0, "boxes": []}
+    row = {"schema": SCHEMA_VERSION, "run": text, "index": text, "failure": text}
+    row |= {"labels": [label], "lines": [line], "time": "2026-01-02T03:04:05+00:00"}
     (folder / "results.jsonl").write_text(2 * (json.dumps(row) + "\n"))
     return write(folder)[1]
 
