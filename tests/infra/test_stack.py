@@ -388,6 +388,7 @@ def test_a_fleet_reaches_its_ledger_without_the_internet_gateway(stack: Stack) -
     assert statement["Resource"] == [table["TableArn"]]
 
 
+@pytest.mark.slow
 def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
     with pytest.raises(TerraformError, match="DeletionProtectionEnabled"):
         stack.apply(label_workers=1)
@@ -426,7 +427,7 @@ def test_destroy_leaves_nothing_but_the_bucket_and_the_data_snapshots(stack: Sta
     assert left == {kind: names for kind, names in stack.before.items() if kind != "snapshots"}
     ec2 = stack.client("ec2")
     kept = ec2.describe_snapshots(SnapshotIds=sorted(snapshots))["Snapshots"]
-    assert {s["VolumeId"] for s in kept} > {w["data_volume_id"] for w in workers.values()}
+    assert {s["VolumeId"] for s in kept} >= {w["data_volume_id"] for w in workers.values()}
     went_before = "cartext-label-2"
     assert {tags_of(s)["Name"] for s in kept} == {
         went_before,
