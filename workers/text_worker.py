@@ -12,7 +12,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from workers.all_failed import refuse_results
-from workers.ending import Ending, ending, expected, finished, missing
+from workers.ending import ending, expected, finished, missing
 from workers.errors import (
     AccessError,
     ImageError,
@@ -69,7 +69,7 @@ class TextWorker:
         self._tries: Counter[tuple[str, str]] = Counter()
         self._heard = time.monotonic()
         self._alone = True
-        self._empty_since: float | None = None
+        self._empty_since = math.inf
 
     def run(self) -> None:
         """Works until its own run is done; raises WorkerError when it ends before that."""
@@ -133,7 +133,7 @@ class TextWorker:
         for message in messages:
             if message.problem:
                 # left for the dead-letter queue, where a person finds it
-                log.error("message not understood", problem=message.problem)
+                log.error("message refused", problem=message.problem)
             elif message.end or message.foreign_end:
                 self._record_end(message)
             else:
@@ -198,7 +198,7 @@ class TextWorker:
             return None
         except AccessError as error:
             failed = replace(nothing, failure=str(error))
-            return self._suspicion.failure((held, failed), RunError(error))
+            return self._suspicion.failure((held, failed), RunError(error), message.by_hand)
         except ImageError as error:
             return [(held, replace(nothing, failure=str(error)))]
         except PassingError as error:
@@ -210,7 +210,7 @@ class TextWorker:
                 return None
             failure = f"failed {tries} times: {error}"
             failed = replace(nothing, failure=failure)
-            return self._suspicion.failure((held, failed), OutageError(failure))
+            return self._suspicion.failure((held, failed), OutageError(failure), message.by_hand)
 
     def _delete(self, held: Held) -> None:
         for receipt in self._in_flight.leave(held):
@@ -228,17 +228,13 @@ class TextWorker:
         return self._ledger.progress(self._settings.run)
 
     def _finished(self, progress: RunProgress) -> bool:
-        asks_queue = ending(progress) is Ending.UNCOUNTED and not self._pool.held
+        asks_queue = ending(progress).asks_queue and not self._pool.held
         return finished(progress, asks_queue and self._empty_long_enough())
 
     def _empty_long_enough(self) -> bool:
-        if not self._queue.is_empty():
-            self._empty_since = None
-            return False
-        now = time.monotonic()
-        if self._empty_since is None:
-            self._empty_since = now
-        return now - self._empty_since >= self._settings.foreign_end_seconds
+        empty, now = self._queue.is_empty(), time.monotonic()
+        self._empty_since = min(self._empty_since, now) if empty else math.inf
+        return now - max(self._empty_since, self._heard) >= self._settings.foreign_end_seconds
 
     def _write_last_output(self) -> None:
         try:
@@ -265,6 +261,8 @@ class TextWorker:
             self._alone = False
             note = "nothing came yet; start `cartext label` with the same bucket, queue and run"
             log.info("waiting for a label worker", note=note)
+        if (found := ending(progress)).asks_queue:
+            log.info("waiting for an empty queue", note=found.value)
         nowhere = (missing(progress) or 0) - len(self._in_flight)
         if nowhere > 0 and silent >= MISSING_SECONDS:
             log.warning(
