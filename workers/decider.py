@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -21,7 +21,7 @@ from workers.errors import (
 from workers.events import Failed, Labelled, NotLabelled, say
 from workers.images.limits import unfit
 from workers.index_queue.sender import IndexSender
-from workers.model import Decision, Image
+from workers.model import Decision, Image, Picture
 from workers.parts import Parts
 from workers.question import LabelQuestion, Seen
 from workers.settings import Settings
@@ -74,19 +74,20 @@ class Decider:
         """Decides what can be known at once, and returns what is to be looked at, no copies."""
         began = time.monotonic()
         decided: list[Decided] = []
-        leading = []
+        leading: dict[Picture, Image] = {}
         for image in images:
+            picture = image.picture
             if broken := unfit(image):
                 decided.append((self._decision(image, failure=broken), None))
-            elif self._flight.join(image.picture, image):
-                leading.append(image)
-        answers = self._ledger.answers(LabelAnswer.KIND, [image.picture for image in leading])
+            elif self._flight.join(picture, image):
+                leading[picture] = image
+        answers = self._ledger.answers(LabelAnswer.KIND, [*leading])
         unknown = []
-        for image in leading:
-            packed = answers.get(image.picture)
+        for picture, image in leading.items():
+            packed = answers.get(picture)
             if packed and (seen := self._question.ask(packed)):
-                alike = [image, *self._flight.land(image.picture, image)]
-                decided += self._suspicion.success(*(self._seen(it, seen, True) for it in alike))
+                alike = [image, *self._flight.land(picture, image)]
+                decided += self._suspicion.success(*[self._seen(it, seen, True) for it in alike])
             else:
                 unknown.append(image)
         self._keep(decided, began)
@@ -163,11 +164,11 @@ class Decider:
             raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
 
     def _seen(self, image: Image, seen: Seen, known: bool = False) -> Decided:
-        return replace(self._decision(image), labels=seen.found, known=known), seen
+        return self._decision(image, labels=seen.found, known=known), seen
 
-    def _decision(self, image: Image, failure: str | None = None) -> Decision:
+    def _decision(self, image: Image, **found: Any) -> Decision:
         run, shard = self._settings.run, self._settings.shard
-        return Decision(run, shard, image.index, image.picture, failure=failure)
+        return Decision(run, shard, image.index, image.picture, **found)
 
     def _keep(self, decided: list[Decided], began: float) -> None:
         if not decided:
