@@ -52,6 +52,7 @@ class TextWorker:
 
     def run(self) -> None:
         """Works until its own run is done; raises WorkerError when it ends before that."""
+        settle(self._ledger, self._settings, OF_TEXT)
         before = self._progress()
         self._output.has_news(self._settings.run)
         if finished(before):
@@ -59,7 +60,6 @@ class TextWorker:
             log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text)
             refuse_results(before, self._ledger.results(self._settings.run))
             return
-        settle(self._ledger, self._settings, OF_TEXT)
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
         reader = Reader(self._settings, self._parts, self._output, self._stop, before)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,153 +12,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tenacity import wait_none
 
-from console.parts import parts_on
-from tests.unit.conftest import MakeSettings
-from tests.unit.fakes import FakeS3, client, client_error, png
-from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, UnrulyQueue, written_by_hand
+from tests.unit.fakes import client_error
+from tests.unit.scene import CAR, Scene, about_images, alongside, at_last, soon
+from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
 from workers import decider, label_worker, reader, text_worker
-from workers.aws.calls import Calls
 from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
 from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.ledger import SqliteLedger
-from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd
+from workers.model import NO_PICTURE, Decision, Picture, ShardEnd
 from workers.pace import Pace
-from workers.settings import Settings
 from workers.suspicion import MOST
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
-from workers.threads.stop import Stop
 
-Detect = Callable[[str], Any]
-
-CAR = (Label("Car", 95.0),)
 EMPTY = "empty: the object has no bytes"
-
-
-class Scene:
-    """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, second=0.1)
-        self.s3 = FakeS3({})
-        self.asked: list[str] = []
-        self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
-        self.label: Detect = lambda _: 95.0
-        self.text: Detect = lambda key: f"text of {key}"
-        self.stop = Stop()
-
-    def images(self, *keys: str) -> Scene:
-        self.s3.objects |= {key: png(tail=key.encode()) for key in keys}
-        return self
-
-    def found(self, *keys: str, run: str = "default") -> Scene:
-        """A label worker has put these on the queue."""
-        self.images(*keys)
-        for key in keys:
-            self.queue.add(image_entry(Decision(run, 0, key, NO_PICTURE, CAR)))
-        return self
-
-    def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
-        self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
-        return self
-
-    def forged(self, *entries: dict[str, Any]) -> Scene:
-        """Somebody else has sent these."""
-        for entry in entries:
-            self.queue.add(entry, SOMEBODY_ELSE)
-        return self
-
-    def bare_end(self) -> Scene:
-        self.queue.add(written_by_hand("-1"))
-        return self
-
-    def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
-        """Runs a worker until it ends; raises what it raises."""
-        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
-        settings = self.settings.model_copy(update=fields)
-        self.stop = Stop()
-        calls = Calls(settings, self.stop, backoff=wait_none())
-        clients = (self.s3, self.queue, rekognition)
-        kind(settings, parts_on(settings, self.ledger, self.stop, calls, clients), self.stop).run()
-
-    def _detect_labels(self, Image: dict[str, Any], **_: Any) -> Any:  # noqa: N803
-        key = Image["S3Object"]["Name"]
-        self.asked.append(key)
-        confidence = self.label(key)
-        return {"Labels": [{"Name": "Car", "Confidence": confidence}] if confidence else []}
-
-    def _detect_text(self, Image: dict[str, Any]) -> Any:  # noqa: N803
-        key = Image["Bytes"].removeprefix(png()).decode()
-        self.asked.append(key)
-        line = {"Type": "LINE", "Confidence": 99.0, "Geometry": {"Polygon": []}}
-        return {"TextDetections": [{**line, "DetectedText": t} for t in self.text(key).split("\n")]}
-
-    def results(self, run: str = "default") -> dict[str, dict[str, Any]]:
-        """The rows of results.jsonl by index."""
-        rows = [json.loads(row) for row, _ in self.ledger.results(run)]
-        return {row["index"]: row for row in rows}
-
-    @property
-    def left(self) -> list[str]:
-        return [message.body for message in self.queue.messages]
-
-    def sent(self, body: str) -> list[dict[str, str]]:
-        return [
-            {name: value["StringValue"] for name, value in message.attributes.items()}
-            for message in self.queue.messages
-            if message.body == body
-        ]
-
-
-@pytest.fixture
-def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
-    settings = make_settings(
-        visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
-    )
-    scene = Scene(settings)
-    with closing(scene.ledger):
-        yield scene
-
-
-def soon(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it never came to be"
-        time.sleep(0.005)
-
-
-@contextmanager
-def alongside(
-    scene: Scene, kind: type[LabelWorker | TextWorker], **fields: Any
-) -> Iterator[threading.Thread]:
-    """A worker that runs beside the test, which then has it end."""
-    worker = threading.Thread(target=scene.start, args=[kind], kwargs=fields, daemon=True)
-    worker.start()
-    yield worker
-    worker.join(10)
-    assert not worker.is_alive()
-
-
-def at_last(said: list[dict[str, Any]], event: str, **fields: Any) -> dict[str, Any]:
-    """The first line with these fields, once it has come."""
-
-    def lines() -> list[dict[str, Any]]:
-        return [line for line in said if line["event"] == event and fields.items() <= line.items()]
-
-    soon(lines)
-    return lines()[0]
-
-
-def about_images(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that say what became of an image."""
-    return [line for line in said if "ms" in line]
 
 
 # --- the label worker ----------------------------------------------------------------------------
