@@ -354,6 +354,19 @@ def test_missing_queue_permission(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+def test_every_image_fails(pair: Pair) -> None:
+    refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)
+    pair.hosts.sandbox.faults.append(refused)
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=in-vain")
+    finally:
+        pair.hosts.sandbox.faults.clear()
+    assert "every image failed" in complaint
+    failed = (pair.runs / "in-vain" / "failed.jsonl").read_text().splitlines()
+    assert len(failed) == IMAGES
+    assert pair.output("in-vain") == ""
+
+
 def test_full_data_volume(pair: Pair) -> None:
     filler = "/var/lib/cartext/filler"
     free = "$(($(df --output=avail -B1 /var/lib/cartext | tail -n 1) - 4194304))"
