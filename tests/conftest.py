@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 
 if TYPE_CHECKING:
@@ -17,6 +19,15 @@ LONGEST = ("hosts", "infra")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: nothing is left that one process has to do alone at the end."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loader() -> Iterator[None]:
+    """The SDK's models are read once: that is most of what a client costs, and tests make many."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", once)
+        yield
 
 
 @pytest.fixture
