@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import closing
 from typing import Any
@@ -16,9 +17,11 @@ from workers.errors import RunError
 from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
 from workers.model import Image
+from workers.settings import Settings
 from workers.threads.stop import Stop
 
 NO_IMAGE = b"no image"
+LABELS = "https://docs.aws.amazon.com/rekognition/latest/dg/labels.html"
 LISTING_SECONDS = 6.0
 
 
@@ -74,6 +77,20 @@ def first_image(tools: Tools) -> Image:
             "check CARTEXT_PREFIX, or upload images",
         )
     return (named or fitting)[0]
+
+
+def label(tools: Tools) -> str:
+    """Spelled as Rekognition spells its labels: the label worker takes no other spelling."""
+    name = tools.settings.label
+    spelled = " ".join(word[:1].upper() + word[1:] for word in name.split())
+    if name[:1] != spelled[:1] or name != name.strip():
+        raise wrong(
+            f"{name!r} is none of Rekognition's labels: a capital first, a letter last",
+            f"set CARTEXT_LABEL={shlex.quote(spelled)}",
+        )
+    if name != Settings.model_fields["label"].default:
+        raise unknown(f"whether Rekognition has the label {name!r}", f"look for it in {LABELS}")
+    return f"{name}, letter by letter"
 
 
 def label_detection(tools: Tools) -> str:
