@@ -6,7 +6,6 @@ import argparse
 import fcntl
 import gc
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,6 +19,7 @@ from pydantic_settings import SettingsConfigDict, SettingsError
 
 from console import plan
 from console.doctor import command as doctor
+from console.open_files import allow_files
 from console.parts import make_parts
 from console.report import command as report
 from console.status import command as status
@@ -210,21 +210,9 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     stop.on_signals()
     # little of what an image leaves is in cycles, and looking for them takes all threads' time
     gc.set_threshold(20_000)
-    _allow_files(3 * (settings.slots + 16) + 64)
+    allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop
-
-
-def _allow_files(needed: int) -> None:
-    """Every image in flight has connections, and each of them is a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise RunError(
-            f"{hard} open files are allowed, but so many images in flight may need {needed}; "
-            "raise the limit (ulimit -Hn, LimitNOFILE), or lower CARTEXT_IN_FLIGHT"
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 import structlog
 
@@ -27,6 +29,15 @@ def loggers_of_their_own() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         keep_none = {"cache_logger_on_first_use": False}
         patch.setattr(structlog, "configure", lambda **given: configure(**given | keep_none))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loader() -> Iterator[None]:
+    """The SDK's models are read once: that is most of what a client costs, and tests make many."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", once)
         yield
 
 

@@ -184,7 +184,7 @@ class TextWorker:
         progress = self._progress()
         log.info(
             SUMMARY,
-            finished=finished(progress) or not self._stop,
+            finished=not self._stop.error and (finished(progress) or not self._stop),
             done=progress.done,
             with_text=progress.with_text,
             failed=progress.failed,

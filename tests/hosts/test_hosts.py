@@ -362,6 +362,19 @@ def test_missing_queue_permission(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+def test_every_image_fails(pair: Pair) -> None:
+    refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)
+    pair.hosts.sandbox.faults.append(refused)
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=in-vain")
+    finally:
+        pair.hosts.sandbox.faults.clear()
+    assert "every image failed" in complaint
+    failed = (pair.runs / "in-vain" / "failed.jsonl").read_text().splitlines()
+    assert len(failed) == IMAGES
+    assert pair.output("in-vain") == ""
+
+
 @pytest.mark.slow
 def test_full_data_volume(pair: Pair) -> None:
     filler = "/var/lib/cartext/filler"

@@ -1029,6 +1029,15 @@ def test_b_that_stops_before_the_end_says_that_it_has_not_finished(
     assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
 
 
+def test_b_that_cannot_write_its_output_says_that_it_has_not_finished(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    scene.settings.run_dir.write_text("a file where the run's folder must be")
+    with pytest.raises(RunError, match=r"cannot write .*File exists"):
+        scene.found("1.jpg").end(1).start(TextWorker)
+    assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
+
+
 def test_what_is_in_flight_stays_hidden(scene: Scene) -> None:
     hidden: list[int] = []
     change = scene.queue.change_message_visibility_batch
