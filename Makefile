@@ -69,11 +69,14 @@ apply-policy: .venv/dev ## docs/apply-policy.json lacks nothing and has nothing 
 	CARTEXT_LONG_TESTS=1 $(BIN)/pytest tests/infra/test_apply_policy.py
 
 .PHONY: hosts hosts-up hosts-down
-hosts hosts-up hosts-down: NEEDS := root terraform ssh-keygen debootstrap systemd-nspawn
+hosts hosts-up hosts-down: NEEDS := root terraform ssh ssh-keygen debootstrap systemd-nspawn ip
+# what root has made in the checkout, guests and their image aside, is its owner's, who goes on without root
+GIVE_BACK := trap 'find . -path ./.cache/hosts -prune -o -path ./.cache/images -prune -o \
+	-user root -exec chown --no-dereference --reference . {} +' EXIT
 hosts: .venv/dev ## the whole mission on booted hosts (root; debootstrap, systemd-container)
-	@$(BIN)/python -m sandbox.hosts mission $(OWN)
+	@$(GIVE_BACK); $(BIN)/python -m sandbox.hosts mission $(OWN)
 hosts-up: .venv/dev ## the same, left standing
-	@$(BIN)/python -m sandbox.hosts up $(OWN)
+	@$(GIVE_BACK); $(BIN)/python -m sandbox.hosts up $(OWN)
 hosts-down: .venv/dev ## takes it down
 	@$(BIN)/python -m sandbox.hosts down
 
