@@ -107,4 +107,6 @@ INSTALLED := .venv/sandbox .venv/controller .venv/dev .venv/mutation
 .PHONY: $(INSTALLED)
 $(INSTALLED): INSTALL = $(MAKE) --silent --file requirements/install.mk
 $(INSTALLED): machine
-	@$(INSTALL) --question $@ || "$$(requirements/python)" requirements/quietly.py alone $(INSTALL) $@
+	@$(INSTALL) --question $@ || "$$(requirements/python)" requirements/quietly.py alone $(INSTALL) $@ || { \
+		echo "not installed: look at the network, at pip's settings and at the disk" \
+			"($$(df -h . | awk 'NR == 2 {print $$4}') free), then type it again"; exit 1; } >&2
