@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -89,11 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command.run(settings)
     except WorkerError as error:
+        reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
         if command.for_people:
-            print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+            print(f"cartext {given[0]}: {reason}", file=sys.stderr)  # noqa: T201 - nobody's log
         else:
             level = "info" if error.exit_status == START_AGAIN else "error"
-            say(Stopped(str(error), error.exit_status), level)
+            say(Stopped(reason, error.exit_status), level)
         return error.exit_status
     except KeyboardInterrupt:
         return START_AGAIN
@@ -129,12 +131,21 @@ def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
         return str(problem["msg"])
-    flag, variable = f"--{name.replace('_', '-')}", f"CARTEXT_{name.upper()}"
+    variable = f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
-        return f"{name} is missing; set {flag} or {variable}"
-    typed = any(word.partition("=")[0] == flag for word in given)
+        return f"{name} is missing; set {_flag(variable)} or {variable}"
     about = kind.model_fields[str(problem["loc"][0])].description
-    return f"{flag if typed else variable} = {problem['input']!r} ({about}): {problem['msg']}"
+    return f"{_as_given(variable, given)} = {problem['input']!r} ({about}): {problem['msg']}"
+
+
+def _as_given(variable: str, given: list[str]) -> str:
+    """What a person knows a setting by: its flag where that was typed, else its variable."""
+    flag = _flag(variable)
+    return flag if any(word.partition("=")[0] == flag for word in given) else variable
+
+
+def _flag(variable: str) -> str:
+    return f"--{variable.removeprefix('CARTEXT_').lower().replace('_', '-')}"
 
 
 class LabelSettings(Settings):

@@ -54,6 +54,20 @@ def test_exit_status(
     assert command(error) == status
 
 
+def test_a_setting_that_proves_wrong_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_: Settings) -> None:
+        raise RunError("there is no bucket 'photos'; check CARTEXT_BUCKET, and CARTEXT_QUEUE_URL")
+
+    monkeypatch.setenv("CARTEXT_QUEUE_URL", NEEDED[-1])
+    monkeypatch.setattr(cli.worker_log, "configure", lambda *_: None)
+    monkeypatch.setitem(cli.COMMANDS, "plan", replace(cli.COMMANDS["plan"], run=work))
+    assert main(["plan", "--bucket=photos"]) == 78
+    said = capsys.readouterr().err
+    assert said.endswith("there is no bucket 'photos'; check --bucket, and CARTEXT_QUEUE_URL\n")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
 def test_the_help_names_both_commands_and_every_exit_status(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
