@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
-from console.report.rows import MOST_SHOWN
+from console.report.rows import MOST_SHOWN, run_files
 from console.words import bytes_text
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
@@ -52,7 +52,8 @@ def run(settings: ReportSettings) -> None:
         ) from error
     results = settings.results or settings.run_dir / "results.jsonl"
     output = settings.output or results.with_name("report.html")
-    written = write_report(results, output, pictures, settings.most, settings.thumbnail)
+    files = run_files(results)
+    written = write_report(files, output, pictures, settings.most, settings.thumbnail)
     size = bytes_text(output.stat().st_size)
     told = f"{output}: {written.shown:,} pictures, {size}"
     if left := written.of - written.shown:

@@ -15,7 +15,8 @@ from workers.price import dollars
 class Work:
     """One worker's part: `of` is None while nobody knows how many there will be.
 
-    `good` counts the images with the label, or with text; `per_second` is None before two looks.
+    `good` counts the images with the label, or with text, `known` those for which nothing was paid;
+    `per_second` is None before two looks.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Work:
     of: int | None
     good: int
     failed: int
+    known: int
     ended: bool
     per_second: float | None = None
 
@@ -77,5 +79,5 @@ class Status:
 
     @property
     def dollars(self) -> float:
-        """What Rekognition's answers have cost; an image that failed is not paid for."""
-        return dollars(sum(work.done - work.failed for work in self.works))
+        """What Rekognition's answers have cost; what failed or was known is not paid for."""
+        return dollars(sum(work.done - work.failed - work.known for work in self.works))
