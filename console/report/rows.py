@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -49,10 +49,11 @@ class Summary:
             self.times.append((datetime.fromisoformat(row["time"]).timestamp(), kind))
 
 
-def run_files(results: Path, of_label: Path | None = None) -> list[Path]:
-    """`results` and what the label worker has written of the run, beside it or in a folder."""
-    folder = of_label or results.parent
-    return [results, *filter(Path.exists, (folder / "failed.jsonl", folder / "near.jsonl"))]
+def run_files(results: Path, of_label: Sequence[Path] = ()) -> list[Path]:
+    """`results` and what label workers have written of the run, in folders or beside it."""
+    folders = of_label or (results.parent,)
+    others = [folder / name for name in ("failed.jsonl", "near.jsonl") for folder in folders]
+    return [results, *filter(Path.exists, others)]
 
 
 def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:

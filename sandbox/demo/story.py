@@ -61,7 +61,7 @@ class Demo:
             seconds = time.monotonic() - began
         pictures = FolderPictures(own or folder.images)
         output, of_label = (folder.state(role) / RUN for role in ("text", "label"))
-        found = run_files(output / "results.jsonl", of_label)
+        found = run_files(output / "results.jsonl", [of_label])
         write_report(found, folder.report, pictures)
         return self._report(board, samples, seconds)
 

@@ -140,9 +140,10 @@ def test_the_command_takes_a_folder(
     state = folder / "state" / "holidays"
     state.mkdir(parents=True)
     (folder / "results.jsonl").rename(state / "results.jsonl")
-    (folder / "failed.jsonl").rename(state / "failed.jsonl")
-    (folder / "near.jsonl").rename(state / "near.jsonl")
-    assert cli.main(["report", "--run=holidays", "--state-dir=state", "--images=pictures"]) == 0
+    (folder / "other").mkdir()
+    (folder / "near.jsonl").rename("other/near.jsonl")
+    places = ["--run=holidays", "--state-dir=state", "--images=pictures"]
+    assert cli.main(["report", *places, "--of-label=.", "--of-label=other"]) == 0
     page = Path("state", "holidays", "report.html")
     assert capsys.readouterr().out.startswith(f"{page}: 6 pictures, ")
     entries = Page(page.read_text()).scripts[2].split("\n")
