@@ -358,7 +358,7 @@ def test_results_come_in_the_same_order_as_from_sqlite(
 def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
     """The tables that people have stay readable."""
     car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
-    found = result("a1.jpg", label=car)
+    found = result("a1.jpg", labels=(car,))
     wait(
         ledger.settle(RUN, {"shards": "3"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
@@ -369,23 +369,24 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ledger.record_foreign_end(RUN),
     )
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
-    label = f'{{"name":"Car","confidence":97.25,"boxes":[{box}]}}'
+    labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
+    picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
     end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
     layout = {}
     for item in items(sandbox, ""):
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
-        ("/run", "shards"): {"shards": {"N": "3"}},
-        ("/decided/2", "a.jpg"): {
-            "etag": {"S": '"etag"'},
-            "label": {"S": label},
-            "shard": {"N": "0"},
-        },
-        ("/unsent/0", "a.jpg"): {"etag": {"S": '"etag"'}, "label": {"S": label}},
+        ("/run", "shards"): {"value": {"S": "3"}},
+        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "shard": {"N": "0"}},
+        ("/unsent/0", "a.jpg"): {**picture, "labels": {"S": labels}},
         ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
         ("/decided/3", "b.gif"): {},
-        ("/failed/2", "b.gif"): {"etag": {"S": ""}, "failure": {"S": "wrong format"}},
+        ("/failed/2", "b.gif"): {
+            "etag": {"S": ""},
+            "size": {"N": "0"},
+            "failure": {"S": "wrong format"},
+        },
         ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
         ("/label/2", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {

@@ -96,7 +96,7 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
         **decision.picture._asdict(),
         "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
-        "known": int(decision.known),
+        "known": 1 if decision.known else None,
         "near": dump(decision.near) if decision.near else None,
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
