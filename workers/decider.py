@@ -191,5 +191,5 @@ class Decider:
             say(Labelled(index, name, confidence, milliseconds))
         else:
             below = f"below {self._settings.min_confidence:g}"
-            said = f"{near.name} {near.confidence:.1f} %, {below}" if near else None
+            said = f"{near.name} {round(near.confidence, 2):g} %, {below}" if near else None
             say(NotLabelled(index, milliseconds, said))

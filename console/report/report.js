@@ -133,7 +133,7 @@
     const about = element("div", { class: "about" }, element("h2", {}, marked(row.i, wanted)));
     if (row.n !== null) {
       const label = element("p", { class: "label" }, element("span", {}, row.n));
-      if (row.u !== null) label.append(element("span", { class: "percent" }, `${row.c.toFixed(1)} %, below ${row.u}`));
+      if (row.u !== null) label.append(element("span", { class: "percent" }, `${row.c} %, below ${row.u}`));
       else if (row.c !== null) label.append(percent(row.c));
       about.append(label);
     }

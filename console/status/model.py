@@ -78,6 +78,11 @@ class Status:
         return bool(self.label) and all(work.ended for work in self.label.values())
 
     @property
+    def paid(self) -> int:
+        """How many of Rekognition's answers were paid for: what failed or was known is not."""
+        return sum(work.done - work.failed - work.known for work in self.works)
+
+    @property
     def dollars(self) -> float:
-        """What Rekognition's answers have cost; what failed or was known is not paid for."""
-        return dollars(sum(work.done - work.failed - work.known for work in self.works))
+        """What they have cost."""
+        return dollars(self.paid)

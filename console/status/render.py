@@ -25,6 +25,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "text": {**_work(text), "with_text": text.good} if text else None,
         "failures": status.failures,
         "queue": vars(queue),
+        "paid": status.paid,
         "dollars": round(status.dollars, 4),
     }
 
@@ -56,7 +57,7 @@ def as_text(status: Status) -> str:
         ]
         parts.append(f"failed\n{table(rows)}")
     parts.append(f"queue  {_queue_text(status.queue)}")
-    parts.append(f"cost   {dollars_text(status.dollars)} so far; what is known costs nothing")
+    parts.append(f"cost   {dollars_text(status.dollars)} so far: {status.paid:,} answers paid for")
     return "\n\n".join(parts)
 
 

@@ -242,7 +242,7 @@ def test_one_long_name_takes_no_room_from_the_others() -> None:
 
 def test_the_board_shows_what_is_not_sure_enough_and_counts_the_copies() -> None:
     board = Board(5)
-    labelled, near = {"index": "1.jpg", "label": "Car", "confidence": 97.2}, "Car 87.0 %, below 90"
+    labelled, near = {"index": "1.jpg", "label": "Car", "confidence": 97.2}, "Car 87 %, below 90"
     for event, fields in (
         ("labelled", labelled),
         ("not labelled", {"index": "2.jpg", "near": near}),
@@ -251,7 +251,7 @@ def test_the_board_shows_what_is_not_sure_enough_and_counts_the_copies() -> None
     ):
         board.hear("label", json.dumps({"event": event, "ms": 1, **fields}))
     assert [verdict.said for verdict in board.seen.values()] == [
-        *("car 97.2 %", "car 87.0 %, below 90", "no car")
+        *("car 97.2 %", "car 87 %, below 90", "no car")
     ]
     assert (board.counts("label"), board.counts("text")) == (
         "5 of 5 · 2 cars",

@@ -205,7 +205,7 @@ def test_a_car_that_is_not_sure_enough_is_shown_as_that(opened: Browser) -> None
     choose(opened, "[value=near]")
     assert shown(opened) == ["almost.jpg", "hardly.jpg"]
     card = opened.evaluate("document.querySelector('.card .about').innerText")
-    assert card.split() == ["almost.jpg", "Car", "87.0", "%,", "below", "90"]
+    assert card.split() == ["almost.jpg", "Car", "87", "%,", "below", "90"]
     image = stage(opened, "almost.jpg")
     for x, y in on_the_edges(RECTANGLE):
         assert has_colour(image, x * image.width, y * image.height, CAR_COLOUR)

@@ -26,7 +26,7 @@ from workers.events import (
 ROOT = Path(__file__).parents[2]
 EXAMPLES: list[Event] = [
     Labelled("1.jpg", "Car", 98.7, 250),
-    NotLabelled("2.jpg", 250, "Car 87.0 %, below 90"),
+    NotLabelled("2.jpg", 250, "Car 87 %, below 90"),
     Known(1000, 12),
     TextRead("1.jpg", "RTY377", 300),
     Failed("3.jpg", "gone: it is", 12),

@@ -96,12 +96,14 @@ def test_what_is_known_is_counted_and_not_paid_for(
     complete(ledger, "2.jpg", "3.jpg", known=True)
     looked = looker.look()
     assert looked.dollars == pytest.approx(0.003)
-    label, text = as_text(looked).splitlines()[2:4]
+    shown = as_text(looked)
+    assert "3 answers paid for" in shown
+    label, text = shown.splitlines()[2:4]
     assert label.endswith("3 with the label, 0 failed, 1 known")
     assert text.endswith("0 with text, 0 failed, 2 known")
     assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["label"][0]["known"], told["text"]["known"], told["dollars"]) == (1, 2, 0.003)
+    assert (told["label"][0]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
 
 
 def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, looker: Looker) -> None:

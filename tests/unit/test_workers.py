@@ -188,7 +188,7 @@ def test_what_is_not_sure_enough_is_said_and_written(
     scene.images("1.jpg", "2.jpg", "3.jpg").label = {"1.jpg": 95.0, "2.jpg": None, "3.jpg": 87}.get
     scene.start(LabelWorker)
     (near,) = (line for line in said if line.get("near"))
-    assert (near["index"], near["near"]) == ("3.jpg", "Car 87.0 %, below 90")
+    assert (near["index"], near["near"]) == ("3.jpg", "Car 87 %, below 90")
     scene.start(LabelWorker, run="again")
     asked, known = (
         [json.loads(row) for row in (scene.settings.state_dir / run / "near.jsonl").open()]
