@@ -190,7 +190,9 @@ class Reader:
             else:
                 self.pool.submit(self._read, copy)
         failed = held, replace(self._result(held), failure=failure)
-        return self._suspicion.failure(failed, everybodys) if everybodys else [failed]
+        if not everybodys:
+            return [failed]
+        return self._suspicion.failure(failed, everybodys, held.message.by_hand)
 
     def _copies(self, held: Held, answer: TextAnswer) -> list[tuple[Held, Result]]:
         """What is known of the copies that have waited for an image."""

@@ -43,8 +43,6 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def silence() -> Iterator[None]:
-    # a command that other tests have called may have set it
-    structlog.reset_defaults()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     yield
     structlog.reset_defaults()
