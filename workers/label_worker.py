@@ -13,6 +13,7 @@ from workers.errors import (
     RunError,
 )
 from workers.events import (
+    AGAIN,
     ALREADY_FINISHED,
     PROGRESS,
     START,
@@ -24,7 +25,7 @@ from workers.images.limits import unfit
 from workers.index_queue.messages import END_MARK, end_entry
 from workers.index_queue.sender import IndexSender
 from workers.model import Decision, ShardEnd
-from workers.output.files import write_failures
+from workers.output.files import write_failures, write_near
 from workers.pace import Pace
 from workers.parts import Parts
 from workers.price import dollars, has_budget, refusal
@@ -58,7 +59,7 @@ class LabelWorker:
         run, shard = self._settings.run, self._settings.shard
         check(self._ledger, self._settings, OF_LABELS)
         if ended := self._ledger.shard_ended(run, shard):
-            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected)
+            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected, note=AGAIN)
             self._refuse_all_failed()
             return
         self._bucket.check()
@@ -123,7 +124,9 @@ class LabelWorker:
             raise OutageError("not every index could be sent; start again to go on")
         expected = self._ledger.label_counts(run, shard).labelled
         end = ShardEnd(run, shard, self._settings.shards, expected)
-        write_failures(self._settings.run_dir, self._ledger.failures(run, shard))
+        folder, below = self._settings.run_dir, self._settings.min_confidence
+        write_failures(folder, self._ledger.failures(run, shard))
+        write_near(folder, self._ledger.near(run, shard), below)
         self._queue.send([end_entry(end)])
         self._ledger.end_shard(end).result()
         say(End(END_MARK, shard, expected))

@@ -99,8 +99,9 @@ class TextLine:
 class Decision:
     """What the label worker found out about an image.
 
-    `labels` are those of the question that it has with enough confidence, `failure` says why it can
-    never be looked at; `picture` is what was looked at. It is `known` when nothing was paid for it.
+    `labels` are those of the question that it has with enough confidence, `near` is the surest of
+    those that it has without, `failure` says why it can never be looked at; `picture` is what was
+    looked at. It is `known` when nothing was paid for it.
     """
 
     run: str
@@ -110,6 +111,7 @@ class Decision:
     labels: tuple[Label, ...] = ()
     failure: str | None = None
     known: bool = False
+    near: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ class Settings(BaseSettings):
     queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
     run: str = Field(
         "default",
-        description="name of the run: a finished run stays finished, a new name starts anew",
+        description="name of the run: a finished run stays finished, a new name asks again, and "
+        "pays for what is not known yet",
         pattern=RUN_NAME,
     )
     state_dir: Path = Field(

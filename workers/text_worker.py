@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from workers.all_failed import refuse_results
 from workers.ending import ending, expected, finished, missing
-from workers.events import ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, say
+from workers.events import AGAIN, ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, say
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import END_MARK, Received
 from workers.model import RunProgress
@@ -57,7 +57,7 @@ class TextWorker:
         self._output.has_news(self._settings.run)
         if finished(before):
             self._output.write()
-            log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text)
+            log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text, note=AGAIN)
             refuse_results(before, self._ledger.results(self._settings.run))
             return
         log.info(START, bucket=self._bucket.name, done_before=before.done)

@@ -24,6 +24,8 @@ from tests.contract.conftest import (
 from workers.ending import Ending, ending, expected, finished
 from workers.ledger import Ledger, SqliteLedger
 from workers.model import (
+    Box,
+    Label,
     LabelCounts,
     Picture,
     RunProgress,
@@ -117,6 +119,26 @@ def test_labelled_is_what_has_the_label_sent_or_not(ledger: Ledger) -> None:
     assert sorted(ledger.labelled(RUN, 0), key=str) == sorted(cars, key=str)
     assert list(ledger.labelled(RUN, 1)) == [others[0]]
     assert list(ledger.labelled("another", 0)) == []
+
+
+def test_near_is_what_has_the_label_but_not_surely_enough(open_again: Open) -> None:
+    almost = Label("Car", 87.5, (Box(0.1, 0.2, 0.3, 0.4),))
+    near = [
+        decision(f"{n}.jpg", None, picture=Picture(f'"{n}"', n), near=almost) for n in range(1, 9)
+    ]
+    others = [
+        decision("car.jpg"),
+        decision("none.jpg", None),
+        decision("gone.jpg", None, failure="gone"),
+        decision("shard.jpg", None, shard=1, near=almost, known=True),
+    ]
+    wait(open_again().decide([*near, *others]))
+    ledger = open_again()
+    assert list(ledger.near(RUN, 0)) == near
+    assert list(ledger.near(RUN, 1)) == others[-1:]
+    assert list(ledger.near("another", 0)) == []
+    assert [d.index for d in ledger.labelled(RUN, 0)] == ["car.jpg"]
+    assert [d.index for d in ledger.unsent(RUN, 0)] == ["car.jpg"]
 
 
 def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
         ("{", "line 1, is not a result"),
         ("[]", "line 1, is not a result"),
         ('{"schema": 1}', "line 1, is not a result"),
+        ('{"schema": 2, "run": "a", "index": "1.jpg", "near": {}}', "line 1, is not a result"),
         ('{"schema": 3, "run": "a", "index": "1.jpg", "failure": null}', "has schema 3"),
     ],
 )

@@ -19,6 +19,7 @@ from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
 from workers import decider, label_worker, reader, text_worker
 from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
+from workers.events import AGAIN
 from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
@@ -51,7 +52,24 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
-    assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
+    finished = {"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}
+    assert said == [{**finished, "note": AGAIN}]
+
+
+def test_what_is_not_sure_enough_is_said_and_written(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg").label = {"1.jpg": 95.0, "2.jpg": None, "3.jpg": 87}.get
+    scene.start(LabelWorker)
+    (near,) = (line for line in said if line.get("near"))
+    assert (near["index"], near["near"]) == ("3.jpg", "Car 87 %, below 90")
+    scene.start(LabelWorker, run="again")
+    asked, known = (
+        [json.loads(row) for row in (scene.settings.state_dir / run / "near.jsonl").open()]
+        for run in ("default", "again")
+    )
+    assert [(row["index"], row["below"], row["known"]) for row in asked] == [("3.jpg", 90, False)]
+    assert known == [{**asked[0], "run": "again", "known": True}]
 
 
 @pytest.mark.parametrize("start", ["the first", "a later one"])
@@ -462,7 +480,8 @@ def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
     said.clear()
     scene.start(TextWorker)
     assert scene.asked == asked
-    assert said == [{"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}]
+    finished = {"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}
+    assert said == [{**finished, "note": AGAIN}]
 
 
 def test_b_waits_for_every_shard(scene: Scene) -> None:

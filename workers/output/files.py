@@ -14,7 +14,7 @@ from typing import IO
 from workers.errors import RunError
 from workers.ledger import Ledger
 from workers.model import Decision
-from workers.output.rows import ResultRow, failure_row
+from workers.output.rows import ResultRow, failure_row, near_row
 
 # rewriting takes at most this share of the time, however many results there are
 REWRITE_SHARE = 0.05
@@ -36,6 +36,14 @@ def write_failures(folder: Path, failures: Iterable[Decision]) -> None:
     with replacing(folder / "failed.jsonl") as rows:
         for decision in failures:
             rows.write(failure_row(decision) + "\n")
+
+
+def write_near(folder: Path, decisions: Iterable[Decision], below: float) -> None:
+    """Writes `near.jsonl`: the images of a run that have a label, but not surely enough."""
+    with replacing(folder / "near.jsonl") as rows:
+        for decision in decisions:
+            if near := decision.near:
+                rows.write(near_row(decision, near, below) + "\n")
 
 
 @contextmanager
