@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -85,19 +85,20 @@ def read_line(line: bytes) -> tuple[Picture, Carried]:
         raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
     try:
         plain = json.loads(line.decode())
-        if isinstance(plain, dict) and plain.get("schema") != SCHEMA_VERSION:
-            raise ValueError(
-                f"its schema is {plain.get('schema')}, and this cartext reads {SCHEMA_VERSION}: "
-                "use the one that wrote it"
-            )
+        if not isinstance(plain, dict):
+            raise ValueError("it is no JSON object")
+        _check_meant("schema", plain.get("schema"), [SCHEMA_VERSION])
+        _check_meant("kind", plain.get("kind"), list(CARRIED))
         row = _row.validate_python(plain)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON at character {error.colno} ({error.msg})") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except ValidationError as error:
         problem = error.errors()[0]
         # the first is the kind
         where = ".".join(map(str, problem["loc"][1:]))
-        raise ValueError(f"{where}: {problem['msg']}" if where else problem["msg"]) from error
+        raise ValueError(f"{where}: {problem['msg']}") from error
     return Picture(row.etag, row.size), _answer(row)
 
 
@@ -105,3 +106,9 @@ def _answer(row: _LabelRow | _TextRow) -> Carried:
     if isinstance(row, _LabelRow):
         return LabelAnswer(row.floor, row.model, row.labels)
     return TextAnswer(row.lines)
+
+
+def _check_meant(field: str, value: object, known: list[Any]) -> None:
+    if value not in known:
+        these = " and ".join(map(str, known))
+        raise ValueError(f"its {field} is {value}, and this cartext reads {these}")
