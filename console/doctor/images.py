@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import closing
 from typing import Any
@@ -17,9 +18,11 @@ from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
 from workers.model import Image
 from workers.question import LabelQuestion
+from workers.settings import Settings
 from workers.threads.stop import Stop
 
 NO_IMAGE = b"no image"
+LABELS = "https://docs.aws.amazon.com/rekognition/latest/dg/labels.html"
 LISTING_SECONDS = 6.0
 
 
@@ -75,6 +78,27 @@ def first_image(tools: Tools) -> Image:
             "check CARTEXT_PREFIX, or upload images",
         )
     return (named or fitting)[0]
+
+
+def label(tools: Tools) -> str:
+    """Spelled as Rekognition spells its labels: the label worker takes no other spelling."""
+    names = tools.settings.label
+    spelled = ",".join(_spelled(name) for name in names)
+    for name in names:
+        if name[:1] != _spelled(name)[:1]:
+            raise wrong(
+                f"{name!r} is none of Rekognition's labels: they begin with a capital",
+                f"set CARTEXT_LABEL={shlex.quote(spelled)}",
+            )
+    known = Settings.model_fields["label"].default
+    if strange := [name for name in names if name not in known]:
+        told = " and ".join(map(repr, strange))
+        raise unknown(f"whether Rekognition has the label {told}", f"look for it in {LABELS}")
+    return f"{spelled}, letter by letter"
+
+
+def _spelled(name: str) -> str:
+    return " ".join(word[:1].upper() + word[1:] for word in name.split())
 
 
 def label_detection(tools: Tools) -> str:

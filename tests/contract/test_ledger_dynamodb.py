@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,13 +25,19 @@ from tests.contract.conftest import (
     settings,
     wait,
 )
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
 from workers.ending import expected, finished
 from workers.errors import OutageError, RunError
+from workers.index_queue.queue import IndexQueue
 from workers.ledger import SqliteLedger, open_ledger
+from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.model import Box, Label, Picture, RunProgress, ShardEnd, TextLine
 from workers.output.rows import result_row
+from workers.resend import resend
+from workers.threads.stop import Stop
 
 Open = Callable[..., DynamoDbLedger]
 
@@ -397,6 +404,24 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ("/text", "end/2"): end,
         ("/text", "foreign-end"): {},
     }
+
+
+def test_what_an_older_version_has_labelled_is_refused_by_resend(
+    ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
+) -> None:
+    wait(ledger.settle_shards(RUN, 1), *(ledger.decide(decision(name)) for name in indexes(3)))
+    # it kept no more than that a decision is made
+    pk, sk = items_of.decided_key(decision(indexes(3)[0]))
+    client.put_item(TableName="ledger", Item={"pk": {"S": pk}, "sk": {"S": sk}})
+    own = settings(run=RUN, queue_url=sandbox.create_queue("index"))
+    (sqs,) = make_clients(own, "sqs")
+    queue = IndexQueue(sqs, Calls(own, Stop()), own)
+    # it asks for neither images nor labels
+    parts: Any = SimpleNamespace(ledger=ledger, index_queue=queue)
+    with pytest.raises(RunError, match=r"^3 images .* names 2 of .*; 2 were sent .* new --run$"):
+        resend(own, parts, Stop())
+    sent = {message.index for message in queue.receive(10, 1)}
+    assert sent == set(indexes(3)[1:])
 
 
 def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, client: Any) -> None:

@@ -137,7 +137,9 @@ def test_what_is_to_be_pasted_is_a_whole_script(block: str) -> None:
 def test_no_address_of_nobodys_is_to_be_pasted() -> None:
     """Those of RFC 5737: they look like one's own, and let nobody in."""
     example = re.compile(r"\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d")
-    files = [*DOCUMENTS, ROOT / "terraform" / "terraform.tfvars.example"]
+    terraform = ROOT / "terraform"
+    kinds = ("*.tf", "*.example", "profiles/*")
+    files = [*DOCUMENTS, *(file for kind in kinds for file in terraform.glob(kind))]
     assert [file.name for file in files if example.search(file.read_text(encoding="utf-8"))] == []
 
 

@@ -156,7 +156,8 @@ class Bucket:
             "S3 GetObject",
             # not HeadObject, whose errors have no body to tell them apart
             lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0", **condition),
-            lambda reply: reply["Body"].close(),
+            # one that is not read to its end costs the connection
+            lambda reply: reply["Body"].read(),
             about_image=True,
         )
 
