@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
 from console import plan
+from console.answers import command as answers
 from console.doctor import command as doctor
 from console.open_files import allow_files
 from console.parts import make_parts
@@ -48,6 +49,7 @@ commands:
   status  in the middle: how far, how fast, what failed
   resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
+  answers what is paid for: how many answers are kept, and carrying them elsewhere
 
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
@@ -212,6 +214,7 @@ COMMANDS = {
     "status": Command(status.StatusSettings, status.run),
     "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
+    "answers": Command(answers.AnswersSettings, answers.run),
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +144,47 @@ def test_finished_run_shows_its_plan_says_so_and_changes_nothing(pair: Pair) -> 
     assert plan and plan.start() < start
     assert played.changed == 0
     assert not any(paid().values())
+
+
+def answers_of(pair: Pair, run: str) -> Counter[tuple[str, str]]:
+    """How many answers of each kind each role's file has that was brought home with the run."""
+    files = {role: pair.runs / run / f"answers-{role}.jsonl.gz" for role in ("label", "text")}
+    return Counter(
+        (role, json.loads(line)["kind"])
+        for role, file in files.items()
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    )
+
+
+def test_answers_are_brought_home(pair: Pair) -> None:
+    played = pair.play("fetch.yml", "-e", "run=first", "-e", "answers=true")
+    assert played.status == 0, played.output
+    cars = sum(bool(sample.truth.car) for sample in pair.samples)
+    assert answers_of(pair, "first") == {("label", "labels"): IMAGES, ("text", "text"): cars}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
+
+
+@pytest.mark.slow
+def test_answers_that_are_taken_along_are_not_paid_for_again(pair: Pair) -> None:
+    """Both workers are as new, but for the answers."""
+    there, aside = "/var/lib/cartext/ledger.sqlite3*", "/var/lib/cartext/aside"
+    for key in KEYS:
+        pair.ssh(key, f"sudo sh -c 'mkdir {aside} && mv {there} {aside}'")
+    reset_counts()
+    try:
+        pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        again = pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        owners = {pair.ssh(key, f"stat --format %U {there}").split()[0] for key in KEYS}
+    finally:
+        for key in KEYS:
+            pair.ssh(key, f"sudo sh -c 'rm {there}; mv {aside}/* /var/lib/cartext; rmdir {aside}'")
+    assert not any(paid().values())
+    assert pair.output("carried") == pair.output("first")
+    assert again.changed == 0
+    assert owners == {"cartext"}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
 
 
 @pytest.mark.parametrize("key", KEYS)

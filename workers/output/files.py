@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
 
 from workers.errors import RunError
 from workers.ledger import Ledger
@@ -47,7 +47,7 @@ def write_near(folder: Path, decisions: Iterable[Decision], below: float) -> Non
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[TextIOWrapper]:
     """Opens a file to write; it takes the place of `path` when it is whole, RunError when not."""
     temporary = path.with_name(f".{path.name}.new")
     try:
