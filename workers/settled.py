@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from workers.errors import RunError
+from workers.images.keys import digest
 from workers.ledger import Ledger
 from workers.settings import Settings
 
-OF_LABELS = ("shards", "label", "min_confidence", "prefix")
+OF_LABELS = ("shards", "label", "min_confidence", "prefix", "keys")
 OF_TEXT = ("text_confidence", "text_pattern", "text_on")
 
 
@@ -26,4 +29,13 @@ def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
 
 
 def _as_text(value: object) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    match value:
+        case None:
+            return ""
+        case tuple():
+            return ",".join(value)
+        case Path():
+            # a file is what is in it
+            return digest(value)
+        case _:
+            return str(value)
