@@ -99,7 +99,14 @@ class FakeS3:
             raise client_error("NoSuchKey", 404)
         if request.get("IfMatch", etag(data)) != etag(data):
             raise client_error("PreconditionFailed", 412)
-        return {"ContentLength": len(data), "ETag": etag(data), "Body": io.BytesIO(data)}
+        reply: Json = {"ETag": etag(data)}
+        if "Range" in request:
+            if not data:
+                raise client_error("InvalidRange", 416)
+            first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            whole, data = len(data), data[first : last + 1]
+            reply["ContentRange"] = f"bytes {first}-{first + len(data) - 1}/{whole}"
+        return {**reply, "ContentLength": len(data), "Body": io.BytesIO(data)}
 
 
 def etag(data: bytes) -> str:
