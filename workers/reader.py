@@ -185,7 +185,10 @@ class Reader:
     ) -> list[tuple[Held, Result]]:
         # it may be about the index, and then its copies are none the worse: each for itself
         for copy in self._flight.land(held.message.picture, held):
-            self.pool.submit(self._read, copy)
+            if self._stop:
+                self._give_back(copy)
+            else:
+                self.pool.submit(self._read, copy)
         failed = held, replace(self._result(held), failure=failure)
         return self._suspicion.failure(failed, everybodys) if everybodys else [failed]
 

@@ -21,6 +21,7 @@ class BoundedPool:
         self._slots = threads + backlog
         self._held = self._wanted = 0
         self._stop = stop
+        self._closed = False
         self._changed = threading.Condition()
 
     @property
@@ -54,10 +55,15 @@ class BoundedPool:
                 self._changed.wait(0.2)
 
     def submit(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Has a thread call it; what it raises stops the worker. Room must have been waited for."""
+        """Has a thread call it, unless they are let go; what it raises stops the worker.
+
+        Room must have been waited for, but by what is at work in the pool itself.
+        """
         with self._changed:
+            if self._closed:
+                return
             self._held += 1
-        self._executor.submit(self._run, partial(function, *args, **kwargs))
+            self._executor.submit(self._run, partial(function, *args, **kwargs))
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
@@ -73,4 +79,6 @@ class BoundedPool:
 
     def close(self) -> None:
         """Ends the threads once what they work on is done."""
+        with self._changed:
+            self._closed = True
         self._executor.shutdown(wait=True)

@@ -96,7 +96,7 @@ class DynamoDbLedger:
     def settled(self, run: str) -> dict[str, str]:
         # the version before kept the number of shards only, as one
         return {
-            name: values.get("value") or str(values["shards"])
+            name: values["value"] if "value" in values else str(values["shards"])
             for name, values in self._table.query(f"{run}/run")
         }
 
