@@ -35,7 +35,8 @@ NO_PICTURE = Picture("", 0)
 class Image:
     """An object of the bucket: its index is its key, `size` in bytes.
 
-    Of a key from a list neither is known yet, nor the `problem` for which it cannot be had.
+    Of a key from a list neither `size` nor `etag` is known at first; a `problem` is why it cannot
+    be had.
     """
 
     index: str
