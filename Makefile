@@ -30,6 +30,10 @@ sandbox: machine $(VENV)/sandbox ## an embedded AWS that stays up, for any AWS c
 test: lint ## lint, then every test that this machine can run
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+.PHONY: test-slow
+test-slow: machine $(VENV)/dev ## the tests that take long: hosts that are replaced, permissions one by one (an hour)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m slow
+
 .PHONY: faults
 faults: machine $(VENV)/dev ## 2,000 generated schedules of faults and kills, and two storms (an hour)
 	@$(BIN)/python -m tests.faults
@@ -65,10 +69,6 @@ controller: machine $(VENV)/controller ## ansible-playbook and cartext, into .ve
 sandbox-apply: NEEDS := terraform ssh-keygen
 sandbox-apply: machine $(VENV)/sandbox ## Terraform's stack in an embedded AWS that stays up
 	@$(BIN)/python -m sandbox.terraform
-
-.PHONY: apply-policy
-apply-policy: machine $(VENV)/dev ## docs/apply-policy.json lacks nothing and has nothing to spare (half an hour)
-	CARTEXT_LONG_TESTS=1 $(BIN)/pytest tests/infra/test_apply_policy.py
 
 .PHONY: hosts hosts-up hosts-down
 hosts hosts-up hosts-down: NEEDS := root terraform ssh-keygen debootstrap systemd-nspawn

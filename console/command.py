@@ -156,7 +156,8 @@ class TextSettings(Settings):
 class ResendSettings(Settings):
     """Sends again what is labelled and has no result: messages may have expired, or been lost.
 
-    It takes the label worker's settings and its ledger; the text worker deletes what it has done.
+    It takes the label worker's settings, login and ledger; the text worker deletes what it has
+    done, and may refuse what another login sends.
 
     example:
       cartext resend --run holidays --queue-url https://sqs.us-east-1.amazonaws.com/1/index

@@ -78,12 +78,14 @@ class LabelAnswer:
             if len(names) != count:
                 raise ValueError(f"{len(names)} names of {count} labels")
             at += length
+            confidences, boxes = numbers[:count], numbers[count:]
             labels = []
-            for name, confidence, boxes in zip(names, numbers, numbers[count:], strict=False):
+            # of most answers one label is wanted: the others cost as little as can be
+            for number, name in enumerate(names):
                 if wanted is None or name in wanted:
-                    found = tuple(_box(data, at + _BOX.size * number) for number in range(boxes))
-                    labels.append(Label(name, confidence / CONFIDENCE_UNIT, found))
-                at += _BOX.size * boxes
+                    first = at + _BOX.size * sum(boxes[:number])
+                    found = tuple(_box(data, first + _BOX.size * n) for n in range(boxes[number]))
+                    labels.append(Label(name, confidences[number] / CONFIDENCE_UNIT, found))
         except (struct.error, zlib.error, ValueError) as error:
             raise ValueError(f"no packed labels: {error}") from error
         return cls(floor / CONFIDENCE_UNIT, model, tuple(labels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -21,7 +21,7 @@ from workers.errors import (
 from workers.events import Failed, Labelled, NotLabelled, say
 from workers.images.limits import unfit
 from workers.index_queue.sender import IndexSender
-from workers.model import Decision, Image
+from workers.model import Decision, Image, Picture
 from workers.parts import Parts
 from workers.question import LabelQuestion, Seen
 from workers.settings import Settings
@@ -67,26 +67,31 @@ class Decider:
 
     def page(self, images: list[Image]) -> None:
         """Decides what can be known at once, and has the rest looked at."""
+        for image in self._unknown(images):
+            self._submit(image, 1)
+
+    def _unknown(self, images: list[Image]) -> list[Image]:
+        """Decides what can be known at once, and returns what is to be looked at, no copies."""
         began = time.monotonic()
         decided: list[Decided] = []
-        leading = []
+        leading: dict[Picture, Image] = {}
         for image in images:
+            picture = image.picture
             if broken := unfit(image):
                 decided.append((self._decision(image, failure=broken), None))
-            elif self._flight.join(image.picture, image):
-                leading.append(image)
-        answers = self._ledger.answers(LabelAnswer.KIND, [image.picture for image in leading])
+            elif self._flight.join(picture, image):
+                leading[picture] = image
+        answers = self._ledger.answers(LabelAnswer.KIND, [*leading])
         unknown = []
-        for image in leading:
-            packed = answers.get(image.picture)
+        for picture, image in leading.items():
+            packed = answers.get(picture)
             if packed and (seen := self._question.ask(packed)):
-                decided.append(self._seen(image, seen, known=True))
-                decided += self._copies(image, seen)
+                alike = [image, *self._flight.land(picture, image)]
+                decided += self._suspicion.success(*[self._seen(it, seen, True) for it in alike])
             else:
                 unknown.append(image)
         self._keep(decided, began)
-        for image in unknown:
-            self._submit(image, 1)
+        return unknown
 
     def finish(self) -> None:
         """Waits until all are decided, those also that were set aside."""
@@ -116,14 +121,20 @@ class Decider:
         began = time.monotonic()
         with bound_contextvars(index=image.index):
             decided = self._look(image, attempt)
+            if decided is None:
+                return
             self._keep(decided, began)
+        # by now its answer is durable, for its copies too; where it has none, the next one leads
+        if copies := self._flight.land(image.picture, image):
+            for copy in self._unknown(copies):
+                self._pool.submit(self._decide, copy, attempt)
 
-    def _look(self, image: Image, attempt: int) -> list[Decided]:
-        """Asks about an image; empty when it is left for later."""
+    def _look(self, image: Image, attempt: int) -> list[Decided] | None:
+        """Asks about an image; None when it is left for later, empty when that is kept back."""
         try:
             answer = self._recognizer.labels(image.index, image.etag, self._question.floor)
         except StoppedError:
-            return []
+            return None
         except AccessError as error:
             return self._failed(image, str(error), RunError(error))
         except ImageError as error:
@@ -131,27 +142,18 @@ class Decider:
         except PassingError as error:
             if attempt < self._settings.tries:
                 self._put_aside(image, attempt + 1, error)
-                return []
+                return None
             failure = f"failed {attempt} times: {error}"
             return self._failed(image, failure, OutageError(failure))
-        # before the decision: whoever decides from it finds it
+        # durable before the decision is: else that would be all that is left of it
         self._ledger.keep(image.picture, answer)
-        seen = self._question.seen(answer)
-        first = self._suspicion.success(self._seen(image, seen))
-        return [*first, *self._copies(image, seen)]
+        return self._suspicion.success(self._seen(image, self._question.seen(answer)))
 
     def _failed(
         self, image: Image, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[Decided]:
-        # it may be about the index, and then its copies are none the worse: each for itself
-        for copy in self._flight.land(image.picture, image):
-            self._pool.submit(self._decide, copy, 1)
         decided = self._decision(image, failure=failure), None
         return self._suspicion.failure(decided, everybodys) if everybodys else [decided]
-
-    def _copies(self, image: Image, seen: Seen) -> list[Decided]:
-        copies = self._flight.land(image.picture, image)
-        return [self._seen(copy, seen, known=True) for copy in copies]
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
         log.warning("set aside", error=str(error), next_try=attempt)
@@ -162,11 +164,11 @@ class Decider:
             raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
 
     def _seen(self, image: Image, seen: Seen, known: bool = False) -> Decided:
-        return replace(self._decision(image), labels=seen.found, known=known), seen
+        return self._decision(image, labels=seen.found, known=known), seen
 
-    def _decision(self, image: Image, failure: str | None = None) -> Decision:
+    def _decision(self, image: Image, **found: Any) -> Decision:
         run, shard = self._settings.run, self._settings.shard
-        return Decision(run, shard, image.index, image.picture, failure=failure)
+        return Decision(run, shard, image.index, image.picture, **found)
 
     def _keep(self, decided: list[Decided], began: float) -> None:
         if not decided:

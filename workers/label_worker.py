@@ -27,7 +27,7 @@ from workers.pace import Pace
 from workers.parts import Parts
 from workers.price import dollars, has_budget, refusal
 from workers.settings import Settings
-from workers.settled import OF_LABELS, settle
+from workers.settled import OF_LABELS, check, settle
 from workers.threads.stop import Stop
 from workers.threads.ticker import Ticker
 
@@ -54,6 +54,7 @@ class LabelWorker:
         Raises WorkerError when it ends before that.
         """
         run, shard = self._settings.run, self._settings.shard
+        check(self._ledger, self._settings, OF_LABELS)
         if ended := self._ledger.shard_ended(run, shard):
             log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected)
             self._refuse_all_failed()
@@ -61,6 +62,7 @@ class LabelWorker:
         self._bucket.check()
         self._check_budget()
         self._queue.max_receives()
+        # what is refused above begins no run
         settle(self._ledger, self._settings, OF_LABELS)
         before = self._ledger.label_counts(run, shard)
         self._pace = Pace(before.decided)

@@ -69,7 +69,10 @@ class Reader:
         # behind a full queue every receive brings a whole batch, while no thread runs dry
         self.pool = BoundedPool(settings.slots, stop, BATCH)
         self.in_flight = InFlight(
-            parts.index_queue, settings.visibility_timeout, settings.longest_hold
+            parts.index_queue,
+            settings.visibility_timeout,
+            settings.longest_hold,
+            let_go=self._land,
         )
         self._suspicion: Suspicion[tuple[Held, Result]] = Suspicion(before.done > before.failed)
         self._flight: SingleFlight[Held] = SingleFlight()
@@ -77,7 +80,13 @@ class Reader:
 
     def take(self, messages: list[Received]) -> None:
         """Has the images read, each once however often its message comes."""
-        self._read_all(self._only_new(messages))
+        began = time.monotonic()
+        known, unknown = self._look_up(self._only_new(messages))
+        if known:
+            # a commit takes its time, in which the next messages come
+            self.pool.submit(self._complete, known, began)
+        for held in unknown:
+            self.pool.submit(self._read, held)
 
     def give_up(self, left: int) -> None:
         """Raises what is everybody's if each of the `left` images has failed, and is kept back."""
@@ -113,9 +122,8 @@ class Reader:
                 self._delete(held)
         return new
 
-    def _read_all(self, images: list[Held]) -> None:
-        """Answers what is known at once, and has the rest read."""
-        began = time.monotonic()
+    def _look_up(self, images: list[Held]) -> tuple[list[tuple[Held, Result]], list[Held]]:
+        """What can be known at once, and those that are to be read, one of each picture."""
         leading = [
             held
             for held in images
@@ -124,15 +132,18 @@ class Reader:
         ]
         pictures = [held.message.picture for held in leading]
         answers = self._ledger.answers(TextAnswer.KIND, pictures)
-        known = []
+        known: list[tuple[Held, Result]] = []
+        unknown = []
         for held in leading:
-            if packed := answers.get(held.message.picture):
+            picture = held.message.picture
+            if packed := answers.get(picture):
                 answer = TextAnswer.unpack(packed)
-                known.append((held, self._result(held, answer, known=True)))
-                known += self._copies(held, answer)
+                alike = [held, *self._flight.land(picture, held)]
+                results = [(each, self._result(each, answer, known=True)) for each in alike]
+                known += self._suspicion.success(*results)
             else:
-                self.pool.submit(self._read, held)
-        self._complete(known, began)
+                unknown.append(held)
+        return known, unknown
 
     def _read(self, held: Held) -> None:
         began = time.monotonic()
@@ -140,8 +151,19 @@ class Reader:
             results = None if self._stop else self._look(held)
             if results is None:
                 self._give_back(held)
-            else:
-                self._complete(results, began)
+                return
+            self._complete(results, began)
+        # its answer is durable by now, or it has none
+        self._land(held)
+
+    def _land(self, held: Held) -> None:
+        """Has its copies go on: with its answer, or where it has none with one of them to lead."""
+        began = time.monotonic()
+        if copies := self._flight.land(held.message.picture, held):
+            known, unknown = self._look_up(copies)
+            self._complete(known, began)
+            for copy in unknown:
+                self.pool.submit(self._read, copy)
 
     def _complete(self, results: list[tuple[Held, Result]], began: float) -> None:
         if not results:
@@ -177,25 +199,15 @@ class Reader:
             return self._failed(held, failure, OutageError(failure))
         if message.picture.is_known:
             self._ledger.keep(message.picture, answer)
-        first = self._suspicion.success((held, self._result(held, answer)))
-        return [*first, *self._copies(held, answer)]
+        return self._suspicion.success((held, self._result(held, answer)))
 
     def _failed(
         self, held: Held, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[tuple[Held, Result]]:
-        # it may be about the index, and then its copies are none the worse: each for itself
-        for copy in self._flight.land(held.message.picture, held):
-            if self._stop:
-                self._give_back(copy)
-            else:
-                self.pool.submit(self._read, copy)
         failed = held, replace(self._result(held), failure=failure)
-        return self._suspicion.failure(failed, everybodys) if everybodys else [failed]
-
-    def _copies(self, held: Held, answer: TextAnswer) -> list[tuple[Held, Result]]:
-        """What is known of the copies that have waited for an image."""
-        copies = self._flight.land(held.message.picture, held)
-        return [(copy, self._result(copy, answer, known=True)) for copy in copies]
+        if not everybodys:
+            return [failed]
+        return self._suspicion.failure(failed, everybodys, held.message.by_hand)
 
     def _result(self, held: Held, answer: TextAnswer | None = None, known: bool = False) -> Result:
         message = held.message

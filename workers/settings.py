@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 SLOW_CALL_SECONDS = 0.75
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 # a run's folder lies beside these
-NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock")
+NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock|run\.env")
 
 ImageSource = Literal["auto", "bytes", "s3"]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -163,7 +163,15 @@ class Settings(BaseSettings):
         120, ge=3, le=43200, description="seconds a message stays hidden; renewed while worked on"
     )
     foreign_end_seconds: Seconds = Field(
-        60.0, description="text worker: after a bare -1, how long the queue must be empty"
+        60.0,
+        description="text worker: after a bare -1, or ends that contradict what is known, how long "
+        "the queue must be empty",
+    )
+    label_sender: str | None = Field(
+        None,
+        description="text worker: unique id (AROA…, AIDA…) of the label worker's role or user; if "
+        "given, what anybody else sends in its name is refused",
+        pattern=r"^\w{12,128}$",
     )
 
     progress_seconds: Seconds = Field(5.0, description="time between two progress lines")

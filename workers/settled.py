@@ -15,17 +15,26 @@ OF_TEXT = ("text_confidence", "text_pattern", "text_on")
 
 def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
     """Keeps these settings of a new run; raises RunError where it was begun with others."""
-    wanted = {name: _as_text(getattr(settings, name)) for name in names}
-    ledger.settle(settings.run, wanted).result()
+    ledger.settle(settings.run, _wanted(settings, names)).result()
+    check(ledger, settings, names)
+
+
+def check(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
+    """Raises RunError where the run was begun with others of these settings."""
     settled = ledger.settled(settings.run)
-    for name, value in wanted.items():
-        if settled[name] != value:
+    for name, value in _wanted(settings, names).items():
+        begun = settled.get(name, value)
+        if begun != value:
             setting = f"CARTEXT_{name.upper()}"
             raise RunError(
-                f"run {settings.run!r} was begun with {setting}={settled[name]}, not {value}; set "
+                f"run {settings.run!r} was begun with {setting}={begun}, not {value}; set "
                 "that again, or give CARTEXT_RUN a new name: what is known by now costs nothing "
                 "once more"
             )
+
+
+def _wanted(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: _as_text(getattr(settings, name)) for name in names}
 
 
 def _as_text(value: object) -> str:

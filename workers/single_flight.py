@@ -29,7 +29,7 @@ class SingleFlight(Generic[T]):
             return len(flight) == 1
 
     def land(self, picture: Picture, leader: T) -> list[T]:
-        """Those that have waited, once an answer is kept or there is none."""
+        """Those that have waited, once an answer is durable or there is none."""
         with self._lock:
             flight = self._flights.get(picture)
             if not flight or flight[0] is not leader:

@@ -28,20 +28,23 @@ class Suspicion(Generic[T]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    def success(self, item: T) -> list[T]:
-        """What may be kept now that an image has succeeded: this one, and all before it."""
+    def success(self, *items: T) -> list[T]:
+        """What may be kept now that images have succeeded: these, and all before them."""
         with self._lock:
             self._cleared = True
-            free, self._kept = [*self._kept, item], []
+            free, self._kept = [*self._kept, *items], []
             return free
 
-    def failure(self, item: T, everybodys: RunError | OutageError) -> list[T]:
+    def failure(
+        self, item: T, everybodys: RunError | OutageError, by_hand: bool = False
+    ) -> list[T]:
         """What may be kept now: this one, or nothing yet; raises when there are very many.
 
-        `everybodys` is what it is when it is not about the image.
+        `everybodys` is what it is when it is not about the image. One that somebody asked for
+        `by_hand` may be anything, and says nothing of the others.
         """
         with self._lock:
-            if self._cleared:
+            if self._cleared or by_hand:
                 return [item]
             self._kept.append(item)
             self._last = everybodys

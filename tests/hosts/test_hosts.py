@@ -209,6 +209,7 @@ def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
     assert repeated_calls() <= len(KEYS) * IN_FLIGHT
 
 
+@pytest.mark.slow
 def test_replaced_instance_keeps_its_volume_and_goes_on(pair: Pair) -> None:
     before = pair.outputs["instances"]["text-1"]
     with under_way(pair, "replaced", latency_seconds=2):
@@ -231,6 +232,7 @@ def edited_checkout(pair: Pair, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     pair: Pair, edited_checkout: Path
 ) -> None:
@@ -245,6 +247,7 @@ def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     assert repeated_calls() == 0
 
 
+@pytest.mark.slow
 def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     with under_way(pair, "stopped", latency_seconds=4):
         assert pair.play("stop.yml").status == 0
@@ -255,12 +258,14 @@ def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     assert repeated_calls() == 0
 
 
+@pytest.mark.slow
 def test_half_done_install_is_done_again(pair: Pair) -> None:
     pair.ssh("text-1", "sudo rm -r /opt/cartext/current/installed /opt/cartext/current/lib")
     pair.site(*FEW_IN_FLIGHT, "--limit", "localhost,cartext-text-1")
     assert "usage" in pair.ssh("text-1", "/opt/cartext/current/bin/cartext --help")
 
 
+@pytest.mark.slow
 def test_update_drains_boots_and_goes_on(pair: Pair) -> None:
     boots = {key: pair.ssh(key, "systemctl show --value -p UserspaceTimestamp") for key in KEYS}
     update = Path(__file__).with_name("update_nothing.yml")
@@ -286,6 +291,7 @@ def has_capability(number: int) -> bool:
     not has_capability(CAP_SYS_RESOURCE),
     reason="without CAP_SYS_RESOURCE no mounted file system grows on this machine",
 )
+@pytest.mark.slow
 def test_enlarged_volume_grows_its_file_system(pair: Pair) -> None:
     pair.apply(data_volume_size_gib=2)
     assert pair.site(*FEW_IN_FLIGHT).changed == len(KEYS)
@@ -295,6 +301,7 @@ def test_enlarged_volume_grows_its_file_system(pair: Pair) -> None:
     assert pair.output_on_volume("first") == pair.output("first")
 
 
+@pytest.mark.slow
 def test_changed_key_gets_to_the_hosts_and_the_old_one_goes(pair: Pair, tmp_path: Path) -> None:
     old = pair.stack.variables["public_key"]
     new_key, new = new_ssh_key(tmp_path)
@@ -343,6 +350,7 @@ def test_run_over_the_budget(pair: Pair) -> None:
     assert all(pair.is_idle(key) for key in KEYS)
 
 
+@pytest.mark.slow
 def test_missing_queue_permission(pair: Pair) -> None:
     pair.hosts.sandbox.faults.append(Fault(r"SQS\.SendMessage", "AccessDenied", 403))
     try:
@@ -354,6 +362,7 @@ def test_missing_queue_permission(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+@pytest.mark.slow
 def test_full_data_volume(pair: Pair) -> None:
     filler = "/var/lib/cartext/filler"
     free = "$(($(df --output=avail -B1 /var/lib/cartext | tail -n 1) - 4194304))"

@@ -15,7 +15,7 @@ from moto.core.authorization import enable_iam_authentication
 from sandbox.aws.server import Sandbox
 from sandbox.terraform import Terraform, new_ssh_key
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 PROJECT, BUCKET = "governed", "governed-photos"
 ACCOUNT, ANOTHER = "123456789012", "210987654321"

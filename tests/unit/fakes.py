@@ -73,6 +73,7 @@ class FakeS3:
     def __init__(self, objects: Mapping[str, bytes], page_size: int = 1000) -> None:
         self.objects = dict(objects)
         self.page_size = page_size
+        self.etags: dict[str, str] = {}
         self.listings: list[Json] = []
 
     def list_objects_v2(self, **request: Any) -> Json:
@@ -86,8 +87,7 @@ class FakeS3:
         if not page:
             return {"IsTruncated": False}
         contents = [
-            {"Key": key, "Size": len(self.objects[key]), "ETag": etag(self.objects[key])}
-            for key in page
+            {"Key": key, "Size": len(self.objects[key]), "ETag": self.etag(key)} for key in page
         ]
         if len(page) == len(keys):
             return {"IsTruncated": False, "Contents": contents}
@@ -97,9 +97,10 @@ class FakeS3:
         data = self.objects.get(request["Key"])
         if data is None:
             raise client_error("NoSuchKey", 404)
-        if request.get("IfMatch", etag(data)) != etag(data):
+        found = self.etag(request["Key"])
+        if request.get("IfMatch", found) != found:
             raise client_error("PreconditionFailed", 412)
-        reply: Json = {"ETag": etag(data)}
+        reply: Json = {"ETag": found}
         if "Range" in request:
             if not data:
                 raise client_error("InvalidRange", 416)
@@ -107,6 +108,10 @@ class FakeS3:
             whole, data = len(data), data[first : last + 1]
             reply["ContentRange"] = f"bytes {first}-{first + len(data) - 1}/{whole}"
         return {**reply, "ContentLength": len(data), "Body": io.BytesIO(data)}
+
+    def etag(self, key: str) -> str:
+        """The object's own in `etags`, as those of parts and of keys are; else its MD5."""
+        return self.etags.get(key) or etag(self.objects[key])
 
 
 def etag(data: bytes) -> str:

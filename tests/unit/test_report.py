@@ -187,6 +187,13 @@ def test_every_confidence_is_in_the_histogram() -> None:
     assert histogram("Car confidence", "images", []) is None
 
 
+def test_what_is_no_confidence_does_not_burst_the_histogram() -> None:
+    chart = histogram("Car confidence", "images", [-1e300, 50.0, 1e300])
+    assert chart
+    assert len(chart.bars) == 100
+    assert [bool(bar.parts) for bar in chart.bars].count(True) == 3
+
+
 def test_every_result_is_in_the_time_line() -> None:
     chart = timeline([(1e9 + n, ("text", "without", "failed")[n % 3]) for n in range(100)])
     assert chart

@@ -222,6 +222,18 @@ def test_a_bare_end_is_finished_with_the_queue(
     assert with_queue(EMPTY).look().finished
 
 
+def test_ends_that_contradict_what_is_done_are_finished_with_the_queue(
+    ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    for index in ("1.jpg", "2.jpg"):
+        complete(ledger, index)
+    ledger.record_end(ShardEnd("default", 0, 1, 1)).result()
+    looked = with_queue().look()
+    assert not looked.finished
+    assert "2 of ?" in as_text(looked)
+    assert with_queue(EMPTY).look().finished
+
+
 def test_a_bare_end_says_nothing_where_an_end_has_a_count(
     ledger: Ledger, with_queue: Callable[..., Looker]
 ) -> None:

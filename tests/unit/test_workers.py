@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,147 +13,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tenacity import wait_none
 
-from console.parts import parts_on
-from tests.unit.conftest import MakeSettings
-from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
-from tests.unit.unruly_queue import UnrulyQueue, written_by_hand
+from tests.unit.fakes import Scripted, client_error
+from tests.unit.scene import CAR, Scene, about_images, alongside, at_last, soon
+from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
 from workers import decider, label_worker, reader, text_worker
 from workers.answer import Handed
-from workers.aws.calls import Calls
-from workers.ending import finished
+from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
 from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.ledger import SqliteLedger
-from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd
+from workers.model import NO_PICTURE, Decision, Picture, ShardEnd
 from workers.pace import Pace
-from workers.settings import Settings
+from workers.suspicion import MOST
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
-from workers.threads.stop import Stop
 
-Detect = Callable[[str], Any]
-
-CAR = (Label("Car", 95.0),)
 EMPTY = "empty: the object has no bytes"
-
-
-class Scene:
-    """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, second=0.1)
-        self.s3 = FakeS3({})
-        self.asked: list[str] = []
-        self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
-        self.label: Detect = lambda _: 95.0
-        self.text: Detect = lambda key: f"text of {key}"
-        self.stop = Stop()
-
-    def images(self, *keys: str) -> Scene:
-        self.s3.objects |= {key: png(tail=key.encode()) for key in keys}
-        return self
-
-    def found(self, *keys: str, run: str = "default") -> Scene:
-        """A label worker has put these on the queue."""
-        self.images(*keys)
-        for key in keys:
-            self.queue.add(image_entry(Decision(run, 0, key, NO_PICTURE, CAR)))
-        return self
-
-    def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
-        self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
-        return self
-
-    def bare_end(self) -> Scene:
-        self.queue.add(written_by_hand("-1"))
-        return self
-
-    def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
-        """Runs a worker until it ends; raises what it raises."""
-        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
-        settings = self.settings.model_copy(update=fields)
-        self.stop = Stop()
-        calls = Calls(settings, self.stop, backoff=wait_none())
-        clients = (self.s3, self.queue, rekognition)
-        kind(settings, parts_on(settings, self.ledger, self.stop, calls, clients), self.stop).run()
-
-    def _detect_labels(self, Image: dict[str, Any], **_: Any) -> Any:  # noqa: N803
-        key = Image["S3Object"]["Name"]
-        self.asked.append(key)
-        confidence = self.label(key)
-        return {"Labels": [{"Name": "Car", "Confidence": confidence}] if confidence else []}
-
-    def _detect_text(self, Image: dict[str, Any]) -> Any:  # noqa: N803
-        key = Image["Bytes"].removeprefix(png()).decode()
-        self.asked.append(key)
-        line = {"Type": "LINE", "Confidence": 99.0, "Geometry": {"Polygon": []}}
-        return {"TextDetections": [{**line, "DetectedText": t} for t in self.text(key).split("\n")]}
-
-    def results(self, run: str = "default") -> dict[str, dict[str, Any]]:
-        """The rows of results.jsonl by index."""
-        rows = [json.loads(row) for row, _ in self.ledger.results(run)]
-        return {row["index"]: row for row in rows}
-
-    @property
-    def left(self) -> list[str]:
-        return [message.body for message in self.queue.messages]
-
-    def sent(self, body: str) -> list[dict[str, str]]:
-        return [
-            {name: value["StringValue"] for name, value in message.attributes.items()}
-            for message in self.queue.messages
-            if message.body == body
-        ]
-
-
-@pytest.fixture
-def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
-    settings = make_settings(
-        visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
-    )
-    scene = Scene(settings)
-    with closing(scene.ledger):
-        yield scene
-
-
-def soon(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it never came to be"
-        time.sleep(0.005)
-
-
-@contextmanager
-def alongside(
-    scene: Scene, kind: type[LabelWorker | TextWorker], **fields: Any
-) -> Iterator[threading.Thread]:
-    """A worker that runs beside the test, which then has it end."""
-    worker = threading.Thread(target=scene.start, args=[kind], kwargs=fields, daemon=True)
-    worker.start()
-    yield worker
-    worker.join(10)
-    assert not worker.is_alive()
-
-
-def at_last(said: list[dict[str, Any]], event: str, **fields: Any) -> dict[str, Any]:
-    """The first line with these fields, once it has come."""
-
-    def lines() -> list[dict[str, Any]]:
-        return [line for line in said if line["event"] == event and fields.items() <= line.items()]
-
-    soon(lines)
-    return lines()[0]
-
-
-def about_images(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that say what became of an image."""
-    return [line for line in said if "ms" in line]
 
 
 # --- the label worker ----------------------------------------------------------------------------
@@ -571,8 +445,7 @@ def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> No
     assert handed(scene) == []
     scene.queue.send_message_batch = send
     scene.start(LabelWorker)
-    data = scene.s3.objects["1.jpg"]
-    assert handed(scene) == [Picture(etag(data), len(data))]
+    assert handed(scene) == [scene.picture("1.jpg")]
 
 
 def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
@@ -712,6 +585,103 @@ def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
     scene.found("2.jpg")
     worker.join(10)
     assert set(scene.results()) == {"1.jpg", "2.jpg"}
+
+
+BELIEVED = LABEL_WORKER.partition(":")[0]
+FORGED_ENDS = {
+    "nothing": end_entry(ShardEnd("default", 0, 1, 0)),
+    "one": end_entry(ShardEnd("default", 0, 1, 1)),
+    "very many": end_entry(ShardEnd("default", 0, 1, 10**12)),
+    "of many shards": end_entry(ShardEnd("default", 7, 10_000, 0)),
+    "bare": written_by_hand("-1"),
+}
+
+
+@pytest.mark.parametrize("end", FORGED_ENDS)
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+def test_a_forged_end_neither_ends_a_run_nor_keeps_it_from_its_end(
+    scene: Scene, said: list[dict[str, Any]], end: str, when: str
+) -> None:
+    forged = FORGED_ENDS[end]
+    if when == "before":
+        scene.forged(forged)
+    with alongside(scene, TextWorker, label_sender=BELIEVED, foreign_end_seconds=0.01) as worker:
+        scene.found("1.jpg")
+        soon(scene.results)
+        if when == "between":
+            scene.forged(forged)
+            at_last(said, "message refused")
+        assert worker.is_alive()
+        scene.found("2.jpg").end(3)
+        soon(lambda: len(scene.results()) == 2)
+        if when == "after":
+            scene.forged(forged)
+            at_last(said, "message refused")
+        assert worker.is_alive()
+        scene.found("3.jpg")
+    assert set(scene.results()) == {"1.jpg", "2.jpg", "3.jpg"}
+    assert scene.left == ["-1"]
+    assert f"sent by {SOMEBODY_ELSE}, " in at_last(said, "message refused")["problem"]
+
+
+def test_what_is_forged_takes_no_images_place(scene: Scene, said: list[dict[str, Any]]) -> None:
+    """Neither one that the bucket does not have, nor another state of one that it has."""
+    strange = (Decision("default", 0, key, Picture('"other"', 7), CAR) for key in ("1", "2.jpg"))
+    scene.forged(*map(image_entry, strange)).found("1.jpg", "2.jpg").end(2)
+    scene.start(TextWorker, label_sender=BELIEVED)
+    assert {key: row["failure"] for key, row in scene.results().items()} == {
+        "1.jpg": None,
+        "2.jpg": None,
+    }
+    assert sorted(scene.left) == ["1", "2.jpg"]
+    at_last(said, "message refused")
+
+
+def test_ends_that_count_less_than_is_done_end_nothing_at_once(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    slow = {"foreign_end_seconds": 600, "progress_seconds": 0.02}
+    with alongside(scene, TextWorker, **slow) as worker:
+        scene.found("1.jpg", "2.jpg")
+        soon(lambda: len(scene.results()) == 2)
+        scene.end(1)
+        at_last(said, "waiting for an empty queue", note=Ending.CONTRADICTED.value)
+        scene.found("3.jpg")
+        soon(lambda: len(scene.results()) == 3)
+        assert worker.is_alive()
+        scene.end(3)
+    assert finished(scene.ledger.progress("default"))
+
+
+@pytest.mark.parametrize("end", [(1, 0, 1), (0, 7, 10_000)], ids=["too few", "other shards"])
+def test_after_ends_that_contradict_b_ends_when_the_queue_stays_empty(
+    scene: Scene, end: tuple[int, int, int]
+) -> None:
+    scene.found("1.jpg", "2.jpg").end(2).start(TextWorker)
+    scene.ledger.record_end(ShardEnd("default", end[1], end[2], end[0])).result()
+    scene.found("3.jpg").start(TextWorker)
+    assert set(scene.results()) == {"1.jpg", "2.jpg", "3.jpg"}
+    assert scene.left == []
+
+
+def test_what_somebody_may_not_have_by_hand_says_nothing_of_the_others(scene: Scene) -> None:
+    """Before the first success; and there are more of them than the run has images."""
+
+    def get(**request: Any) -> Any:
+        if request["Key"] in forbidden:
+            raise client_error("AccessDenied", 403)
+        return get_object(**request)
+
+    forbidden = [f"not-ours/{number}.jpg" for number in range(MOST)]
+    get_object, scene.s3.get_object = scene.s3.get_object, get
+    scene.forged(*map(written_by_hand, forbidden)).end(2)
+    with alongside(scene, TextWorker) as worker:
+        soon(lambda: len(scene.results()) == MOST)
+        assert worker.is_alive()
+        scene.found("1.jpg", "2.jpg")
+    failed = [row for row in scene.results().values() if row["failure"]]
+    assert len(failed) == MOST
+    assert all("no access" in row["failure"] for row in failed)
 
 
 def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
@@ -952,6 +922,29 @@ def test_the_time_that_the_queue_must_be_empty_begins_anew_when_it_was_not(
     scene.bare_end().start(TextWorker, foreign_end_seconds=5)
     # empty from the fourth to the ninth, and one more look when all threads have ended
     assert len(looks) == 10
+
+
+def test_the_time_that_the_queue_must_be_empty_begins_anew_with_each_message(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same clock; the counters are approximate, and do not show what comes."""
+    looks, counters = [], scene.queue.get_queue_attributes
+
+    def always_empty(**request: Any) -> Any:
+        answer = counters(**request)["Attributes"]
+        if "RedrivePolicy" not in answer:
+            looks.append(1)
+            answer = dict.fromkeys(answer, "0")
+            if len(looks) == 3:
+                scene.images("1.jpg").queue.add(written_by_hand("1.jpg"))
+        return {"Attributes": answer}
+
+    monkeypatch.setattr(text_worker, "time", SimpleNamespace(monotonic=lambda: len(looks)))
+    scene.queue.get_queue_attributes = always_empty
+    scene.bare_end().start(TextWorker, foreign_end_seconds=5)
+    assert set(scene.results()) == {"1.jpg"}
+    # from the third to the eighth, and one more
+    assert len(looks) == 9
 
 
 def test_b_says_what_it_has_read_and_how_long_that_took(

@@ -230,14 +230,14 @@ def _content(most: int, reply: Any) -> tuple[int, bytes]:
 
 
 def _let_go(reply: Any) -> None:
-    reply["Body"].close()
+    # one that is not read to its end costs the connection
+    reply["Body"].read()
 
 
 def _size_and_etag(reply: Any) -> tuple[int, str]:
     with closing(reply["Body"]) as body:
         # bytes 0-0/12345
         size, etag = int(reply["ContentRange"].rpartition("/")[2]), str(reply["ETag"])
-        # or its connection could not be used again
         body.read()
     return size, etag
 

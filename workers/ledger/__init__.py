@@ -9,6 +9,7 @@ import structlog
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.ledger.dynamodb.table import Table
 from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
 from workers.ledger.sqlite import SqliteLedger
 from workers.settings import Settings
@@ -29,6 +30,7 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
         (client,) = make_clients(settings, "dynamodb")
         # one that stops is true
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
+        Table(where, client, calls).check_version()
         return DynamoDbLedger(where, client, calls)
     path = Path(where.removeprefix("/"))
     if not read_only and not path.exists():

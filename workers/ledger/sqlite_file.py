@@ -37,6 +37,10 @@ Row = dict[str, Any]
 Write = tuple[str, list[Row], Future[None]]
 
 
+class VersionBeforeError(RunError):
+    """A look at a ledger that a worker has to take along first."""
+
+
 class SqliteFile:
     """One SQLite file on the instance's own disk.
 
@@ -140,14 +144,14 @@ class SqliteFile:
 
     def _make_or_take_along(self) -> None:
         """Makes the tables, or makes today's of those of the version before."""
-        # not twice at once: another worker may open the same file
-        self._writing.execute("BEGIN EXCLUSIVE")
-        version = self._version(self._writing)
-        if version == 1:
-            _execute_all(self._writing, FROM_1)
-        _execute_all(self._writing, SCHEMA)
-        self._writing.execute(f"PRAGMA user_version = {VERSION}")
-        self._writing.execute("COMMIT")
+        with self._writing:
+            # not twice at once: another worker may open the same file
+            self._writing.execute("BEGIN EXCLUSIVE")
+            version = self._version(self._writing)
+            if version == 1:
+                _execute_all(self._writing, FROM_1)
+            _execute_all(self._writing, SCHEMA)
+            self._writing.execute(f"PRAGMA user_version = {VERSION}")
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the ledger, 0 for none; RunError where it is a newer one."""
@@ -181,7 +185,7 @@ class ReadOnlyFile(SqliteFile):
 
     def _make_or_take_along(self) -> None:
         if self._version(self._reading) == 1:
-            raise RunError(
+            raise VersionBeforeError(
                 f"the ledger {self._path} is of the version before; start a worker on it once, "
                 "which takes it along"
             )

@@ -21,7 +21,6 @@ class BoundedPool:
         self._slots = threads + backlog
         self._held = self._wanted = 0
         self._stop = stop
-        self._closed = False
         self._changed = threading.Condition()
 
     @property
@@ -55,15 +54,17 @@ class BoundedPool:
                 self._changed.wait(0.2)
 
     def submit(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Has a thread call it, unless they are let go; what it raises stops the worker.
+        """Has a thread call it; what it raises stops the worker. Room must have been waited for.
 
-        Room must have been waited for, but by what is at work in the pool itself.
+        Once the threads end, it is called at once.
         """
+        work = partial(function, *args, **kwargs)
         with self._changed:
-            if self._closed:
-                return
             self._held += 1
-            self._executor.submit(self._run, partial(function, *args, **kwargs))
+        try:
+            self._executor.submit(self._run, work)
+        except RuntimeError:
+            self._run(work)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
@@ -79,6 +80,4 @@ class BoundedPool:
 
     def close(self) -> None:
         """Ends the threads once what they work on is done."""
-        with self._changed:
-            self._closed = True
         self._executor.shutdown(wait=True)

@@ -3,6 +3,7 @@
 The table has the string keys `pk` and `sk`, and one kind of item for each thing to be known:
 
     pk                     sk                what
+    /ledger                version           of this layout; the first one did not say so
     /answers/KIND/PART.    ETag size         an answer, for good and for all runs
     RUN/run                setting           what the run was begun with
     RUN/decided/PARTITION  index             the label worker has decided about this image, and what
@@ -45,9 +46,10 @@ Values = dict[str, Any]
 Item = tuple[str, Values]
 """The sort key of an item, and what it holds."""
 
+VERSION = 2
 PARTITIONS = 4
-# no run is named like this
-ANSWERS = "/answers"
+# no run is named like these
+LEDGER, ANSWERS = "/ledger", "/answers"
 # a write unit is 1 KB; an image with much text is made smaller
 COMPRESS_BYTES = 700
 # in characters of up to 4 bytes; a sort key has 1,024 bytes at most

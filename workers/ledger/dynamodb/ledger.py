@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from workers.answer import KINDS, Answer
+from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
 from workers.aws.calls import Calls
 from workers.ending import missing
 from workers.errors import OutageError
@@ -80,7 +80,8 @@ class DynamoDbLedger:
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
         key = items.answer_key(answer.KIND, picture)
-        return self._transactions.write(Write({key: {"packed": answer.pack()}}))
+        values = {"packed": answer.pack(), "floor": round(answer.floor * CONFIDENCE_UNIT)}
+        return self._transactions.write(Write({key: values}, new=key))
 
     def all_answers(self) -> Iterator[tuple[str, Picture, bytes]]:
         for kind in KINDS:
@@ -89,9 +90,9 @@ class DynamoDbLedger:
                     yield kind, items.picture_of(sk), values["packed"]
 
     def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
-        return _all_of(
-            [self._put((f"{run}/run", n), {"value": v}, True) for n, v in settings.items()]
-        )
+        version = self._put((items.LEDGER, "version"), {"value": items.VERSION}, True)
+        puts = [self._put((f"{run}/run", n), {"value": v}, True) for n, v in settings.items()]
+        return _all_of([version, *puts])
 
     def settled(self, run: str) -> dict[str, str]:
         # the version before kept the number of shards only, as one

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, PartlyFailedError, code_of
 from workers.errors import OutageError, PassingError, RunError
-from workers.ledger.dynamodb.items import Item, Key, Values, attributes, plain
+from workers.ledger.dynamodb.items import LEDGER, VERSION, Item, Key, Values, attributes, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,6 +42,15 @@ class Table:
         self._client = client
         self._calls = calls
         self._region = client.meta.region_name
+
+    def check_version(self) -> None:
+        """Raises RunError when the layout is one of a newer version."""
+        version = dict(self.query(LEDGER)).get("version", {}).get("value", VERSION)
+        if version > VERSION:
+            raise RunError(
+                f"the ledger in the table {self.name!r} is of version {version}, and this cartext "
+                f"knows up to {VERSION}; install the newer cartext that made it"
+            )
 
     def get(self, key: Key) -> Values | None:
         """What an item holds, if there is one."""
@@ -129,10 +138,17 @@ class Table:
         return self._call("TransactWriteItems", request, read)
 
     def put(self, key: Key, values: Values, only_new: bool = False) -> Any:
-        """The action that writes an item; with `only_new` on condition that there is none."""
-        put = {"TableName": self.name, "Item": attributes(key, values)}
+        """The action that writes an item; with `only_new` on condition that there is none.
+
+        Or that there is one with a higher `floor`.
+        """
+        item = attributes(key, values)
+        put: dict[str, Any] = {"TableName": self.name, "Item": item}
         if only_new:
             put["ConditionExpression"] = "attribute_not_exists(pk)"
+        if only_new and "floor" in values:
+            put["ConditionExpression"] += " OR floor > :floor"
+            put["ExpressionAttributeValues"] = {":floor": item["floor"]}
         return {"Put": put}
 
     def delete(self, key: Key) -> Any:
