@@ -93,10 +93,8 @@ class Bucket:
 
         They are listed by key, or come from the list of keys: then `identified` says what they are.
         """
-        settings = self._settings
-        keys = settings.keys
-        pages = key_pages(keys, self.name, settings.prefix) if keys else self._listed()
-        for page in pages:
+        keys, prefix = self._settings.keys, self._settings.prefix
+        for page in key_pages(keys, self.name, prefix) if keys else self._listed():
             yield [
                 image
                 for image in page
