@@ -18,11 +18,11 @@ import structlog
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from console import plan
 from console.answers import command as answers
 from console.doctor import command as doctor
 from console.open_files import allow_files
 from console.parts import make_parts
+from console.plan import command as plan
 from console.report import command as report
 from console.status import command as status
 from workers import log as worker_log

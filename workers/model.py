@@ -33,11 +33,16 @@ NO_PICTURE = Picture("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An object of the bucket: its index is its key, `size` in bytes."""
+    """An object of the bucket: its index is its key, `size` in bytes.
+
+    Of a key from a list neither `size` nor `etag` is known at first; a `problem` is why it cannot
+    be had.
+    """
 
     index: str
     size: int
     etag: str
+    problem: str | None = None
 
     @property
     def picture(self) -> Picture:

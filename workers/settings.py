@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field("", description="only keys that begin with this")
+    keys: Path | None = Field(
+        None,
+        description="label worker: instead of a listing, a file of keys, one a line, or an S3 "
+        "Inventory's CSV with sizes and ETags; plain or gzip",
+    )
     expected_bucket_owner: str | None = Field(
         None,
         description="12 digits: the account that must own the bucket, else nothing is asked of it",

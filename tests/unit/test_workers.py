@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import client_error
+from tests.unit.fakes import Scripted, client_error
 from tests.unit.scene import CAR, Scene, about_images, alongside, at_last, soon
 from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
 from workers import decider, label_worker, reader, text_worker
+from workers.answer import Handed
 from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
 from workers.events import AGAIN
@@ -446,6 +448,60 @@ def test_no_index_is_on_the_queue_of_which_the_ledger_does_not_know(scene: Scene
     scene.images(*(f"{number}.jpg" for number in range(50)))
     scene.start(LabelWorker, in_flight=8)
     assert unknown == []
+
+
+def handed(scene: Scene) -> list[Picture]:
+    return [kept for kind, kept, _ in scene.ledger.all_answers() if kind == Handed.KIND]
+
+
+def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> None:
+    scene.images("1.jpg", "2.jpg").label = {"1.jpg": 95.0, "2.jpg": None}.get
+    send = scene.queue.send_message_batch
+    scene.queue.send_message_batch = Scripted(client_error("AccessDenied", 403))
+    with pytest.raises(RunError):
+        scene.start(LabelWorker)
+    assert handed(scene) == []
+    scene.queue.send_message_batch = send
+    scene.start(LabelWorker)
+    assert handed(scene) == [scene.picture("1.jpg")]
+
+
+def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.ledger, "shared", True)
+    scene.images("1.jpg").start(LabelWorker)
+    assert handed(scene) == []
+
+
+def test_a_run_over_keys_is_a_run_over_these(scene: Scene, tmp_path: Path) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg", "4.jpg").start(LabelWorker, run="before", prefix="1")
+    (tmp_path / "keys").write_text("3.jpg\ngone.jpg\n1.jpg\n3.jpg\n")
+    scene.asked.clear()
+    scene.queue.messages.clear()
+    scene.start(LabelWorker, keys=tmp_path / "keys")
+    assert scene.asked == ["3.jpg"], "what is known costs nothing here either"
+    assert sorted(set(scene.left)) == ["-1", "1.jpg", "3.jpg"]
+    assert scene.sent("-1")[0]["expected"] == "2"
+    (failure,) = (scene.settings.run_dir / "failed.jsonl").read_text().splitlines()
+    assert json.loads(failure)["index"] == "gone.jpg"
+    assert json.loads(failure)["failure"].startswith("gone: ")
+
+
+def test_of_a_key_that_is_decided_s3_is_not_asked_again(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text("1.jpg\n2.jpg\n")
+    asked = Scripted(scene.s3.get_object)
+    monkeypatch.setattr(scene.s3, "get_object", asked)
+    failed: Future[None] = Future()
+    failed.set_exception(OutageError("just before the end"))
+    monkeypatch.setattr(scene.ledger, "end_shard", lambda _: failed)
+    for _ in range(2):
+        with pytest.raises(OutageError, match="just before the end"):
+            scene.images("1.jpg", "2.jpg").start(LabelWorker, keys=tmp_path / "keys")
+    # once for its picture, once for whether it is still that one
+    assert asked.calls == 4
 
 
 def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
