@@ -33,8 +33,8 @@ def speed_up(sdk: Session) -> None:
     sdk.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     sdk.register("provide-client-params.rekognition", _put_mark)
     sdk.register("before-call.rekognition", _replace_mark)
-    # last: the others look at the whole answer
-    sdk.get_component("event_emitter").register_last("before-parse.rekognition", _parse)
+    # last, whatever is registered later: others look at the whole answer
+    sdk.get_component("event_emitter").register_last("before-parse", _parse)
 
 
 def parse_time(value: Any) -> datetime:
@@ -75,6 +75,8 @@ def _replace_mark(**event: Any) -> None:
 
 
 def _parse(**event: Any) -> None:
+    if event["operation_model"].service_model.service_name != "rekognition":
+        return
     answer: dict[str, Any] = event["response_dict"]
     if answer["status_code"] == HTTPStatus.OK and b"null" not in answer["body"]:
         event["customized_response_dict"].update(json.loads(answer["body"]))
