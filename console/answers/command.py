@@ -22,7 +22,7 @@ from workers.settings import Settings
 NOTES = {
     "labels": "what pictures show",
     "text": "the lines of text on them",
-    "handed": "pictures that a text worker has read, whose ledger has the text",
+    "handed": "pictures handed to a text worker, whose ledger has their text",
 }
 
 
