@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +12,14 @@ from tests.contract.conftest import (
     CAR,
     LINES,
     RUN,
-    client_of_table,
+    Open,
     decision,
     indexes_in,
-    open_table,
     result,
     wait,
 )
 from workers.ending import Ending, ending, expected, finished
-from workers.ledger import Ledger, SqliteLedger
+from workers.ledger import Ledger
 from workers.model import (
     Box,
     Label,
@@ -45,33 +42,6 @@ ODD = [
     "\u0131",
     "x" * 1000,
 ]
-
-Open = Callable[[], Ledger]
-
-
-@pytest.fixture(params=["sqlite", "moto", "ministack"])
-def open_again(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Open]:
-    """Opens the same ledger as one more process does."""
-    opened: list[Ledger] = []
-    client = None
-    if request.param != "sqlite":
-        client = client_of_table(request.getfixturevalue(request.param), monkeypatch)
-
-    def open_one() -> Ledger:
-        opened.append(open_table(client) if client else SqliteLedger(tmp_path / "ledger.sqlite3"))
-        return opened[-1]
-
-    yield open_one
-    for ledger in opened:
-        ledger.close()
-
-
-@pytest.fixture
-def ledger(open_again: Open) -> Ledger:
-    return open_again()
-
 
 # --- the label worker's side ---------------------------------------------------------------------
 
