@@ -1,4 +1,4 @@
-"""`python -m bench`: what the workers can do on this machine, in twenty minutes."""
+"""`python -m bench`: what the workers can do on this machine, in half an hour."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.stub.scenario import key_of
 from console.parts import make_parts
 from workers import log
 from workers.answer import LabelAnswer, TextAnswer
@@ -36,7 +35,7 @@ PARTS = (
     ("signing", ("botocore/auth", "hmac.py")),
     ("request body", ("botocore/serialize", "json/encoder", "base64.py")),
     ("answer", ("botocore/parsers", "json/decoder", "imagesize")),
-    ("sockets", ("/socket.py", "http/client", "urllib3/util/wait")),
+    ("sockets", ("/socket.py", "/ssl.py", "http/client", "urllib3/util/wait")),
     ("HTTP", ("urllib3/", "/email/", "botocore/httpsession", "botocore/awsrequest")),
     ("rest of botocore", ("/botocore/",)),
     ("ours", ("/workers/", "/tenacity/")),
@@ -55,11 +54,11 @@ class Bench:
         self.pages = parts.bucket.pages()
         self.images = next(parts.bucket.pages())
         self.question = LabelQuestion.of(settings)
-        labels = self.question.seen(self.look(0)).found
-        lines = self.read(0).lines
+        self.answers = self.look(0), self.read(0)
+        labels = self.question.seen(self.answers[0]).found
+        lines = self.answers[1].lines
         self.decisions = [
-            Decision("bench", 0, key_of(number), self.images[0].picture, labels)
-            for number in range(10_000)
+            Decision("bench", 0, image.index, image.picture, labels) for image in self.images
         ]
         self.results = [Result("bench", d.index, labels, lines) for d in self.decisions]
         self.receipts: list[str] = []
@@ -75,6 +74,17 @@ class Bench:
         image = self.images[number % len(self.images)]
         return self.recognizer.text(image.index, image.etag)
 
+    def decide(self, number: int) -> None:
+        """Keeps an answer and the decision by it."""
+        decision = self.decisions[number]
+        self.ledger.keep(decision.picture, self.answers[0])
+        self.ledger.decide([decision]).result()
+
+    def complete(self, number: int) -> None:
+        """Keeps an answer and the result by it."""
+        self.ledger.keep(self.decisions[number].picture, self.answers[1])
+        self.ledger.complete([self.results[number]]).result()
+
     def receive(self, _: int) -> None:
         """Ten messages, of which the receipts are kept."""
         self.receipts += [message.receipt for message in self.queue.receive(BATCH)]
@@ -87,12 +97,12 @@ class Bench:
         return {
             "A listing": (lambda _: next(self.pages), 1000),
             "A DetectLabels": (self.look, 1),
-            "A ledger": (lambda n: self.ledger.decide([self.decisions[n]]).result(), 1),
+            "A ledger": (self.decide, 1),
             "A send": (lambda _: self.queue.send(entries), BATCH),
             "A log": (lambda n: say(labelled[n]), 1),
             "B receive": (self.receive, BATCH),
             "B GetObject, DetectText": (self.read, 1),
-            "B ledger": (lambda n: self.ledger.complete([self.results[n]]).result(), 1),
+            "B ledger": (self.complete, 1),
             "B delete": (lambda n: self.queue.delete(self.receipts[n * 10 : n * 10 + 10]), BATCH),
             "B log": (lambda n: say(read[n]), 1),
             "B output, each time": (lambda _: self.write(), 500),

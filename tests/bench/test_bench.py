@@ -25,10 +25,11 @@ def bench(folder: Path, *only: str) -> tuple[str, dict[str, Any]]:
 def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) -> None:
     printed, results = bench(tmp_path, "quotas", "listing")
     assert "SQS calls a car" in printed
-    (pair,) = results["quotas"]
-    assert pair["images"] == 100
-    calls = pair["calls"]
-    assert calls["Rekognition DetectLabels"] == calls["Rekognition DetectText"] == 100
+    assert [row["workers"] for row in results["quotas"]] == ["1 + 1", "1 + 1, without TLS"]
+    for row in results["quotas"]:
+        calls = row["calls"]
+        assert row["images"] == 100
+        assert calls["Rekognition DetectLabels"] == calls["Rekognition DetectText"] == 100
     (listing,) = results["listing"]
     assert (listing["keys"], listing["paid calls"]) == (2010, 10)
     assert [row["images"] for row in results["costs"]] == [1000, 1_000_000, 10_000_000]
