@@ -89,12 +89,15 @@ def paid(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paid]:
 class Bucket:
     """Which picture lies under which key; `size` keys in the beginning."""
 
-    def __init__(self, fleet: Fleet, size: int) -> None:
+    def __init__(self, fleet: Fleet, size: int, versioned: bool = False) -> None:
         self._fleet = fleet
         self._size = size
         self.pictures: dict[str, int] = {}
         fleet.sandbox.create_bucket(fleet.bucket)
         self._s3 = fleet.sandbox.client("s3")
+        if versioned:
+            enabled = {"Status": "Enabled"}
+            self._s3.put_bucket_versioning(Bucket=fleet.bucket, VersioningConfiguration=enabled)
         self.put({f"{number + 1}.png": number for number in range(size)})
 
     def put(self, pictures: dict[str, int]) -> None:
@@ -142,12 +145,16 @@ LARGE = pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]
 @pytest.mark.parametrize("size", [400, LARGE])
 def test_a_second_run_pays_for_what_is_new_or_replaced(fleet: Fleet, paid: Paid, size: int) -> None:
     bucket = Bucket(fleet, size)
-    how: dict[str, object] = {"quota": 1000, "in_flight": 16}
-    assert [worker.wait(1200) for worker in fleet.run_pair(run="monday", **how)] == [0, 0]
+
+    def run(name: str) -> list[Worker]:
+        pair = [fleet.start(role, run=name, quota=1000, in_flight=16) for role in ("label", "text")]
+        assert [worker.wait(1200) for worker in pair] == [0, 0]
+        return pair
+
+    run("monday")
     assert fleet.output(run="monday") == bucket.output
     before, new = paid.copy(), bucket.change()
-    pair = fleet.run_pair(run="tuesday", **how)
-    assert [worker.wait(1200) for worker in pair] == [0, 0]
+    pair = run("tuesday")
     check_second_run(paid, before, new)
     assert len(new) == size * 15 // 100
     assert fleet.output(run="tuesday") == bucket.output
@@ -155,14 +162,14 @@ def test_a_second_run_pays_for_what_is_new_or_replaced(fleet: Fleet, paid: Paid,
     known = [worker.last("summary")["known"] for worker in pair]
     fresh = sum(map(has_car, new))
     assert known == [len(bucket.pictures) - len(new), len(bucket.cars) - fresh]
-    assert [worker.wait(1200) for worker in fleet.run_pair(run="wednesday", **how)] == [0, 0]
+    run("wednesday")
     assert paid.since(before)[0].total() == len(new)
 
 
 def test_a_fleet_on_one_table_too(fleet: Fleet, paid: Paid) -> None:
-    """Whatever another worker has paid for is known to all."""
+    """Whatever another worker has paid for is known to all; the bucket keeps what was replaced."""
     ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
-    bucket = Bucket(fleet, 200)
+    bucket = Bucket(fleet, 200, versioned=True)
 
     def run(name: str) -> None:
         shared: dict[str, object] = {"ledger": ledger, "run": name, "quota": 1000, "in_flight": 8}
