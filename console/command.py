@@ -6,7 +6,7 @@ import argparse
 import fcntl
 import gc
 import os
-import resource
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,9 +18,11 @@ import structlog
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from console import plan
+from console.answers import command as answers
 from console.doctor import command as doctor
+from console.open_files import allow_files
 from console.parts import make_parts
+from console.plan import command as plan
 from console.report import command as report
 from console.status import command as status
 from workers import log as worker_log
@@ -47,6 +49,7 @@ commands:
   status  in the middle: how far, how fast, what failed
   resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
+  answers what is paid for: how many answers are kept, and carrying them elsewhere
 
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
@@ -89,11 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command.run(settings)
     except WorkerError as error:
+        reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
         if command.for_people:
-            print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+            print(f"cartext {given[0]}: {reason}", file=sys.stderr)  # noqa: T201 - nobody's log
         else:
             level = "info" if error.exit_status == START_AGAIN else "error"
-            say(Stopped(str(error), error.exit_status), level)
+            say(Stopped(reason, error.exit_status), level)
         return error.exit_status
     except KeyboardInterrupt:
         return START_AGAIN
@@ -129,12 +133,21 @@ def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
         return str(problem["msg"])
-    flag, variable = f"--{name.replace('_', '-')}", f"CARTEXT_{name.upper()}"
+    variable = f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
-        return f"{name} is missing; set {flag} or {variable}"
-    typed = any(word.partition("=")[0] == flag for word in given)
+        return f"{name} is missing; set {_flag(variable)} or {variable}"
     about = kind.model_fields[str(problem["loc"][0])].description
-    return f"{flag if typed else variable} = {problem['input']!r} ({about}): {problem['msg']}"
+    return f"{_as_given(variable, given)} = {problem['input']!r} ({about}): {problem['msg']}"
+
+
+def _as_given(variable: str, given: list[str]) -> str:
+    """What a person knows a setting by: its flag where that was typed, else its variable."""
+    flag = _flag(variable)
+    return flag if any(word.partition("=")[0] == flag for word in given) else variable
+
+
+def _flag(variable: str) -> str:
+    return f"--{variable.removeprefix('CARTEXT_').lower().replace('_', '-')}"
 
 
 class LabelSettings(Settings):
@@ -156,7 +169,8 @@ class TextSettings(Settings):
 class ResendSettings(Settings):
     """Sends again what is labelled and has no result: messages may have expired, or been lost.
 
-    It takes the label worker's settings and its ledger; the text worker deletes what it has done.
+    It takes the label worker's settings, login and ledger; the text worker deletes what it has
+    done, and may refuse what another login sends.
 
     example:
       cartext resend --run holidays --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -200,6 +214,7 @@ COMMANDS = {
     "status": Command(status.StatusSettings, status.run),
     "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
+    "answers": Command(answers.AnswersSettings, answers.run),
 }
 
 
@@ -209,21 +224,9 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     stop.on_signals()
     # little of what an image leaves is in cycles, and looking for them takes all threads' time
     gc.set_threshold(20_000)
-    _allow_files(3 * (settings.slots + 16) + 64)
+    allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop
-
-
-def _allow_files(needed: int) -> None:
-    """Every image in flight has connections, and each of them is a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise RunError(
-            f"{hard} open files are allowed, but so many images in flight may need {needed}; "
-            "raise the limit (ulimit -Hn, LimitNOFILE), or lower CARTEXT_IN_FLIGHT"
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @contextmanager

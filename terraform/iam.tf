@@ -105,7 +105,8 @@ data "aws_iam_policy_document" "worker" {
       sid       = "Ledger"
       resources = [statement.value.arn]
 
-      # a transaction is judged by the permissions of what is in it
+      # a transaction is judged by the permissions of what is in it; `cartext resend`, on a label
+      # worker's instance, asks which images have a result
       actions = {
         label = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
         text  = ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]

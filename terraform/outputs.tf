@@ -46,6 +46,11 @@ output "dead_letter_queue_url" {
   value       = aws_sqs_queue.this["dead"].url
 }
 
+output "label_sender" {
+  description = "Unique id of the label workers' role: nobody else sends in their name. Empty when Terraform makes no roles."
+  value       = local.makes_roles ? aws_iam_role.worker["label"].unique_id : ""
+}
+
 output "ledger" {
   description = "URL of the ledger that the workers share; empty when each keeps its own."
   value       = local.has_ledger ? "dynamodb://${aws_dynamodb_table.ledger[0].name}" : ""

@@ -22,7 +22,7 @@ variable "ssh_cidr" {
 
   validation {
     condition     = var.ssh_cidr == null || can(cidrnetmask(var.ssh_cidr))
-    error_message = "ssh_cidr is an IPv4 network such as 203.0.113.7/32: your own address (https://checkip.amazonaws.com shows it) with /32 behind it."
+    error_message = "ssh_cidr is an IPv4 network, MY-ADDRESS/32: https://checkip.amazonaws.com shows the address that you come from."
   }
 
   validation {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from sandbox.aws.server import Sandbox
@@ -17,6 +20,25 @@ LONGEST = ("hosts", "infra")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: nothing is left that one process has to do alone at the end."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loggers_of_their_own() -> Iterator[None]:
+    """A logger that is kept after its first use would say nothing to the tests that come after."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        keep_none = {"cache_logger_on_first_use": False}
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | keep_none))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loader() -> Iterator[None]:
+    """The SDK's models are read once: that is most of what a client costs, and tests make many."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", once)
+        yield
 
 
 @pytest.fixture

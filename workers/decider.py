@@ -18,7 +18,7 @@ from workers.errors import (
     RunError,
     StoppedError,
 )
-from workers.events import Failed, Labelled, NotLabelled, say
+from workers.events import Failed, Known, Labelled, NotLabelled, say
 from workers.images.limits import unfit
 from workers.index_queue.sender import IndexSender
 from workers.model import Decision, Image, Picture
@@ -37,8 +37,6 @@ BACKLOG = 1000
 # set aside for another try; when so many fail it is not the images
 MOST_SET_ASIDE = 10_000
 
-Decided = tuple[Decision, Seen | None]
-
 
 class Decider:
     """Takes the images that a run has not decided, page by page, and keeps and sends what it finds.
@@ -55,7 +53,7 @@ class Decider:
         self._sender = sender
         self._stop = stop
         self._question = LabelQuestion.of(settings)
-        self._suspicion: Suspicion[Decided] = Suspicion(not suspects)
+        self._suspicion: Suspicion[Decision] = Suspicion(not suspects)
         self._flight: SingleFlight[Image] = SingleFlight()
         self._pool = BoundedPool(settings.slots, stop, BACKLOG)
         # with the number of the try that it waits for
@@ -73,12 +71,12 @@ class Decider:
     def _unknown(self, images: list[Image]) -> list[Image]:
         """Decides what can be known at once, and returns what is to be looked at, no copies."""
         began = time.monotonic()
-        decided: list[Decided] = []
+        decided: list[Decision] = []
         leading: dict[Picture, Image] = {}
         for image in images:
             picture = image.picture
             if broken := unfit(image):
-                decided.append((self._decision(image, failure=broken), None))
+                decided.append(self._decision(image, failure=broken))
             elif self._flight.join(picture, image):
                 leading[picture] = image
         answers = self._ledger.answers(LabelAnswer.KIND, [*leading])
@@ -129,7 +127,7 @@ class Decider:
             for copy in self._unknown(copies):
                 self._pool.submit(self._decide, copy, attempt)
 
-    def _look(self, image: Image, attempt: int) -> list[Decided] | None:
+    def _look(self, image: Image, attempt: int) -> list[Decision] | None:
         """Asks about an image; None when it is left for later, empty when that is kept back."""
         try:
             answer = self._recognizer.labels(image.index, image.etag, self._question.floor)
@@ -151,8 +149,8 @@ class Decider:
 
     def _failed(
         self, image: Image, failure: str, everybodys: RunError | OutageError | None = None
-    ) -> list[Decided]:
-        decided = self._decision(image, failure=failure), None
+    ) -> list[Decision]:
+        decided = self._decision(image, failure=failure)
         return self._suspicion.failure(decided, everybodys) if everybodys else [decided]
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
@@ -163,38 +161,37 @@ class Decider:
         if self._failures >= MOST_SET_ASIDE:
             raise OutageError(f"{MOST_SET_ASIDE} images failed; the last one: {error}")
 
-    def _seen(self, image: Image, seen: Seen, known: bool = False) -> Decided:
-        return self._decision(image, labels=seen.found, known=known), seen
+    def _seen(self, image: Image, seen: Seen, known: bool = False) -> Decision:
+        return self._decision(image, labels=seen.found, near=seen.near, known=known)
 
     def _decision(self, image: Image, **found: Any) -> Decision:
         run, shard = self._settings.run, self._settings.shard
         return Decision(run, shard, image.index, image.picture, **found)
 
-    def _keep(self, decided: list[Decided], began: float) -> None:
+    def _keep(self, decided: list[Decision], began: float) -> None:
         if not decided:
             return
         # kept before it is sent: the end counts what is kept, and B what was sent
-        self._ledger.decide([decision for decision, _ in decided]).result()
+        self._ledger.decide(decided).result()
         milliseconds = round((time.monotonic() - began) * 1000)
-        for decision, seen in decided:
+        for decision in decided:
             if decision.labels:
                 self._sender.send(decision)
             if not decision.known:
-                _log_decision(decision, seen, milliseconds)
+                self._log_decision(decision, milliseconds)
         # there may be a million of these: a line for all of a page
-        if known := [decision for decision, _ in decided if decision.known]:
-            log.info("known", images=len(known), labelled=sum(bool(d.labels) for d in known))
+        if known := [decision for decision in decided if decision.known]:
+            say(Known(len(known), sum(bool(decision.labels) for decision in known)))
 
-
-def _log_decision(decision: Decision, seen: Seen | None, milliseconds: int) -> None:
-    index = decision.index
-    if decision.failure:
-        say(Failed(index, decision.failure, milliseconds), "warning")
-    elif decision.labels:
-        name = ", ".join(label.name for label in decision.labels)
-        confidence = round(decision.labels[0].confidence, 2)
-        say(Labelled(index, name, confidence, milliseconds))
-    else:
-        near = seen.near if seen else None
-        said = f"{near.name} {near.confidence:.1f} %" if near else None
-        say(NotLabelled(index, milliseconds, said))
+    def _log_decision(self, decision: Decision, milliseconds: int) -> None:
+        index, near = decision.index, decision.near
+        if decision.failure:
+            say(Failed(index, decision.failure, milliseconds), "warning")
+        elif decision.labels:
+            name = ", ".join(label.name for label in decision.labels)
+            confidence = round(decision.labels[0].confidence, 2)
+            say(Labelled(index, name, confidence, milliseconds))
+        else:
+            below = f"below {self._settings.min_confidence:g}"
+            said = f"{near.name} {round(near.confidence, 2):g} %, {below}" if near else None
+            say(NotLabelled(index, milliseconds, said))

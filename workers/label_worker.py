@@ -7,12 +7,12 @@ import threading
 import structlog
 
 from workers.all_failed import refuse_decisions
+from workers.answer import Handed
 from workers.decider import Decider
-from workers.errors import (
-    OutageError,
-    RunError,
-)
+from workers.errors import OutageError, RunError
+from workers.estimate import Estimate
 from workers.events import (
+    AGAIN,
     ALREADY_FINISHED,
     PROGRESS,
     START,
@@ -20,11 +20,10 @@ from workers.events import (
     End,
     say,
 )
-from workers.images.limits import unfit
 from workers.index_queue.messages import END_MARK, end_entry
 from workers.index_queue.sender import IndexSender
 from workers.model import Decision, ShardEnd
-from workers.output.files import write_failures
+from workers.output.files import write_failures, write_near
 from workers.pace import Pace
 from workers.parts import Parts
 from workers.price import dollars, has_budget, refusal
@@ -58,7 +57,7 @@ class LabelWorker:
         run, shard = self._settings.run, self._settings.shard
         check(self._ledger, self._settings, OF_LABELS)
         if ended := self._ledger.shard_ended(run, shard):
-            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected)
+            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected, note=AGAIN)
             self._refuse_all_failed()
             return
         self._bucket.check()
@@ -93,9 +92,10 @@ class LabelWorker:
     def _check_budget(self) -> None:
         if not has_budget(self._settings):
             return
-        images = (image for page in self._bucket.pages(whole=True) for image in page)
-        fit = sum(not unfit(image) for image in images)
-        if reason := refusal(fit, self._settings):
+        estimate = Estimate(self._settings, self._ledger)
+        for page in self._bucket.pages(whole=True):
+            estimate.add(self._bucket.identified(page))
+        if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
             raise RunError(reason)
 
     def _resend(self) -> None:
@@ -107,12 +107,18 @@ class LabelWorker:
         for page in self._bucket.pages():
             listed += len(page)
             undecided = self._ledger.undecided(self._settings.run, [image.index for image in page])
-            self._decider.page([image for image in page if image.index in undecided])
+            images = [image for image in page if image.index in undecided]
+            self._decider.page(self._bucket.identified(images))
         self._of = listed
         self._decider.finish()
 
     def _acknowledged(self, decisions: list[Decision]) -> None:
         # not waited for: the next indexes go out while this is written
+        if not self._ledger.shared:
+            # before it is kept that they are sent: what is not is sent, and comes here, once more
+            for decision in decisions:
+                if decision.picture.is_known:
+                    self._ledger.keep(decision.picture, Handed())
         self._ledger.sent(decisions)
 
     def _end(self) -> None:
@@ -123,7 +129,9 @@ class LabelWorker:
             raise OutageError("not every index could be sent; start again to go on")
         expected = self._ledger.label_counts(run, shard).labelled
         end = ShardEnd(run, shard, self._settings.shards, expected)
-        write_failures(self._settings.run_dir, self._ledger.failures(run, shard))
+        folder, below = self._settings.run_dir, self._settings.min_confidence
+        write_failures(folder, self._ledger.failures(run, shard))
+        write_near(folder, self._ledger.near(run, shard), below)
         self._queue.send([end_entry(end)])
         self._ledger.end_shard(end).result()
         say(End(END_MARK, shard, expected))

@@ -33,11 +33,16 @@ NO_PICTURE = Picture("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An object of the bucket: its index is its key, `size` in bytes."""
+    """An object of the bucket: its index is its key, `size` in bytes.
+
+    Of a key from a list neither `size` nor `etag` is known at first; a `problem` is why it cannot
+    be had.
+    """
 
     index: str
     size: int
     etag: str
+    problem: str | None = None
 
     @property
     def picture(self) -> Picture:
@@ -99,8 +104,9 @@ class TextLine:
 class Decision:
     """What the label worker found out about an image.
 
-    `labels` are those of the question that it has with enough confidence, `failure` says why it can
-    never be looked at; `picture` is what was looked at. It is `known` when nothing was paid for it.
+    `labels` are those of the question that it has with enough confidence, `near` is the surest of
+    those that it has without, `failure` says why it can never be looked at; `picture` is what was
+    looked at. It is `known` when nothing was paid for it.
     """
 
     run: str
@@ -110,6 +116,7 @@ class Decision:
     labels: tuple[Label, ...] = ()
     failure: str | None = None
     known: bool = False
+    near: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,9 @@ class Reader:
         self, held: Held, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[tuple[Held, Result]]:
         failed = held, replace(self._result(held), failure=failure)
-        return self._suspicion.failure(failed, everybodys) if everybodys else [failed]
+        if not everybodys:
+            return [failed]
+        return self._suspicion.failure(failed, everybodys, held.message.by_hand)
 
     def _result(self, held: Held, answer: TextAnswer | None = None, known: bool = False) -> Result:
         message = held.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from workers.errors import RunError
 from workers.index_queue.messages import end_entry
@@ -28,7 +28,7 @@ def resend(settings: Settings, parts: Parts, stop: Stop) -> Resent:
     """Sends what the label workers of this ledger have found again, and then their ends.
 
     A pair's ledger knows of no results: everything goes, and the text worker deletes what it has
-    done. Raises RunError when the ledger knows nothing of the run.
+    done. Raises RunError when the ledger knows nothing of the run, or not all that it has found.
     """
     run, ledger, queue = settings.run, parts.ledger, parts.index_queue
     shards = range(int(ledger.settled(run).get("shards", 0)))
@@ -38,17 +38,24 @@ def resend(settings: Settings, parts: Parts, stop: Stop) -> Resent:
             "worker's --state-dir or --ledger"
         )
     sender = IndexSender(queue, ledger.sent, 0, stop)
-    indexes = 0
-    for shard in shards:
-        labelled = ledger.labelled(run, shard)
-        while chunk := list(islice(labelled, CHUNK)):
-            missing = ledger.not_done(run, [decision.index for decision in chunk])
-            again = [decision for decision in chunk if decision.index in missing]
-            sender.send_all(again)
-            indexes += len(again)
+    counted = sum(ledger.label_counts(run, shard).labelled for shard in shards)
+    labelled = chain.from_iterable(ledger.labelled(run, shard) for shard in shards)
+    named = indexes = 0
+    while chunk := list(islice(labelled, CHUNK)):
+        missing = ledger.not_done(run, [decision.index for decision in chunk])
+        again = [decision for decision in chunk if decision.index in missing]
+        sender.send_all(again)
+        named, indexes = named + len(chunk), indexes + len(again)
     # not before SQS has all of them
     stop.raise_error()
     ends = [end for shard in shards if (end := ledger.shard_ended(run, shard))]
     for end in ends:
         queue.send([end_entry(end)])
+    if named < counted:
+        # in a table of a version before this command a decision does not say what was found
+        raise RunError(
+            f"{counted:,} images of run {run!r} are labelled, but the ledger names {named:,} of "
+            f"them only, for an older version labelled the others; {indexes:,} were sent again. If "
+            "results are still missing then, begin another run with a new --run"
+        )
     return Resent(indexes, len(ends))

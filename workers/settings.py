@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 SLOW_CALL_SECONDS = 0.75
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 # a run's folder lies beside these
-NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock")
+NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock|run\.env")
 
 ImageSource = Literal["auto", "bytes", "s3"]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field("", description="only keys that begin with this")
+    keys: Path | None = Field(
+        None,
+        description="label worker: instead of a listing, a file of keys, one a line, or an S3 "
+        "Inventory's CSV with sizes and ETags; plain or gzip",
+    )
     expected_bucket_owner: str | None = Field(
         None,
         description="12 digits: the account that must own the bucket, else nothing is asked of it",
@@ -69,7 +74,8 @@ class Settings(BaseSettings):
     queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
     run: str = Field(
         "default",
-        description="name of the run: a finished run stays finished, a new name starts anew",
+        description="name of the run: a finished run stays finished, a new name asks again, and "
+        "pays for what is not known yet",
         pattern=RUN_NAME,
     )
     state_dir: Path = Field(
@@ -158,7 +164,15 @@ class Settings(BaseSettings):
         120, ge=3, le=43200, description="seconds a message stays hidden; renewed while worked on"
     )
     foreign_end_seconds: Seconds = Field(
-        60.0, description="text worker: after a bare -1, how long the queue must be empty"
+        60.0,
+        description="text worker: after a bare -1, or ends that contradict what is known, how long "
+        "the queue must be empty",
+    )
+    label_sender: str | None = Field(
+        None,
+        description="text worker: unique id (AROA…, AIDA…) of the label worker's role or user; if "
+        "given, what anybody else sends in its name is refused",
+        pattern=r"^\w{12,128}$",
     )
 
     progress_seconds: Seconds = Field(5.0, description="time between two progress lines")

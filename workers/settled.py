@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from workers.errors import RunError
+from workers.images.keys import digest
 from workers.ledger import Ledger
 from workers.settings import Settings
 
-OF_LABELS = ("shards", "label", "min_confidence", "prefix")
+OF_LABELS = ("shards", "label", "min_confidence", "prefix", "keys")
 OF_TEXT = ("text_confidence", "text_pattern", "text_on")
 
 
@@ -31,5 +34,17 @@ def check(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
 
 
 def _wanted(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
-    values = {name: getattr(settings, name) for name in names}
-    return {n: ",".join(v) if isinstance(v, tuple) else str(v) for n, v in values.items()}
+    return {name: _as_text(getattr(settings, name)) for name in names}
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case tuple():
+            return ",".join(value)
+        case Path():
+            # a file is what is in it
+            return digest(value)
+        case _:
+            return str(value)

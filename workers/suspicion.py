@@ -35,13 +35,16 @@ class Suspicion(Generic[T]):
             free, self._kept = [*self._kept, *items], []
             return free
 
-    def failure(self, item: T, everybodys: RunError | OutageError) -> list[T]:
+    def failure(
+        self, item: T, everybodys: RunError | OutageError, by_hand: bool = False
+    ) -> list[T]:
         """What may be kept now: this one, or nothing yet; raises when there are very many.
 
-        `everybodys` is what it is when it is not about the image.
+        `everybodys` is what it is when it is not about the image. One that somebody asked for
+        `by_hand` may be anything, and says nothing of the others.
         """
         with self._lock:
-            if self._cleared:
+            if self._cleared or by_hand:
                 return [item]
             self._kept.append(item)
             self._last = everybodys

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from workers.all_failed import refuse_results
-from workers.ending import Ending, ending, expected, finished, missing
-from workers.events import ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, say
+from workers.ending import ending, expected, finished, missing
+from workers.events import AGAIN, ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, say
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import END_MARK, Received
 from workers.model import RunProgress
@@ -47,7 +48,7 @@ class TextWorker:
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
         self._heard = time.monotonic()
         self._alone = True
-        self._empty_since: float | None = None
+        self._empty_since = math.inf
 
     def run(self) -> None:
         """Works until its own run is done; raises WorkerError when it ends before that."""
@@ -56,7 +57,7 @@ class TextWorker:
         self._output.has_news(self._settings.run)
         if finished(before):
             self._output.write()
-            log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text)
+            log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text, note=AGAIN)
             refuse_results(before, self._ledger.results(self._settings.run))
             return
         log.info(START, bucket=self._bucket.name, done_before=before.done)
@@ -113,7 +114,7 @@ class TextWorker:
         for message in messages:
             if message.problem:
                 # left for the dead-letter queue, where a person finds it
-                log.error("message not understood", problem=message.problem)
+                log.error("message refused", problem=message.problem)
             elif message.end or message.foreign_end:
                 self._record_end(message)
             else:
@@ -134,17 +135,13 @@ class TextWorker:
         return self._ledger.progress(self._settings.run)
 
     def _finished(self, progress: RunProgress) -> bool:
-        asks_queue = ending(progress) is Ending.UNCOUNTED and not self._reader.pool.held
+        asks_queue = ending(progress).asks_queue and not self._reader.pool.held
         return finished(progress, asks_queue and self._empty_long_enough())
 
     def _empty_long_enough(self) -> bool:
-        if not self._queue.is_empty():
-            self._empty_since = None
-            return False
-        now = time.monotonic()
-        if self._empty_since is None:
-            self._empty_since = now
-        return now - self._empty_since >= self._settings.foreign_end_seconds
+        empty, now = self._queue.is_empty(), time.monotonic()
+        self._empty_since = min(self._empty_since, now) if empty else math.inf
+        return now - max(self._empty_since, self._heard) >= self._settings.foreign_end_seconds
 
     def _write_last_output(self) -> None:
         try:
@@ -172,6 +169,8 @@ class TextWorker:
             self._alone = False
             note = "nothing came yet; start `cartext label` with the same bucket, queue and run"
             log.info("waiting for a label worker", note=note)
+        if (found := ending(progress)).asks_queue:
+            log.info("waiting for an empty queue", note=found.value)
         nowhere = (missing(progress) or 0) - len(self._reader.in_flight)
         if nowhere > 0 and silent >= MISSING_SECONDS:
             log.warning(
@@ -185,7 +184,7 @@ class TextWorker:
         progress = self._progress()
         log.info(
             SUMMARY,
-            finished=finished(progress) or not self._stop,
+            finished=not self._stop.error and (finished(progress) or not self._stop),
             done=progress.done,
             with_text=progress.with_text,
             failed=progress.failed,

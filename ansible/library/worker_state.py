@@ -36,7 +36,9 @@ waited:
   type: bool
   returned: always
 outcome:
-  description: "How it ended: finished, stopped (before the end), wrong (stays off) or none."
+  description:
+    - "How it ended: finished, failed (at its end, as every image had), stopped (before the end),"
+    - "wrong (before the end, and stays off) or none."
   type: str
   returned: always
 news:
@@ -80,12 +82,13 @@ def main() -> None:
         time.sleep(0.5)
         unit = _properties(module.params["unit"])
     lines = _log(unit)
-    event = _last_event(lines)
+    events = [event for event in map(_event, lines) if event]
+    event = _last_summary(events)
     module.exit_json(
         changed=False,
         at_work=_at_work(unit),
         waited=waited,
-        outcome="none" if _at_work(unit) else _outcome(unit),
+        outcome="none" if _at_work(unit) else _outcome(unit, events),
         longer=min(LONGEST, max(SHORTEST, module.params["seconds"] * 3 // 2)),
         news=event.get("event") != "already finished",
         said=_in_words(event) if event else (lines[-1] if lines else "has said nothing"),
@@ -104,11 +107,11 @@ def _at_work(unit: dict[str, str]) -> bool:
     return unit["ActiveState"] not in ("inactive", "failed")
 
 
-def _outcome(unit: dict[str, str]) -> str:
+def _outcome(unit: dict[str, str], events: list[dict[str, object]]) -> str:
     if not unit["InvocationID"] or not unit["ExecMainCode"].strip("0"):
         return "none"
     if unit["ActiveState"] == "failed":
-        return "wrong"
+        return "failed" if any(map(_says_the_end, events)) else "wrong"
     return "stopped" if int(unit["ExecMainStatus"]) == STOPPED_BEFORE_THE_END else "finished"
 
 
@@ -126,9 +129,12 @@ def _log(unit: dict[str, str]) -> list[str]:
     return [line for line in said.splitlines() if line.strip()]
 
 
-def _last_event(lines: list[str]) -> dict[str, object]:
+def _says_the_end(event: dict[str, object]) -> bool:
+    return event["event"] == "already finished" or event.get("finished") is True
+
+
+def _last_summary(events: list[dict[str, object]]) -> dict[str, object]:
     """The last event that sums up, or else just the last one."""
-    events = [event for event in map(_event, lines) if event]
     summaries = [event for event in events if event["event"] in SUMMARY_EVENTS]
     return (summaries or events or [{}])[-1]
 

@@ -21,9 +21,10 @@ from workers.threads.stop import Stop
 
 T = TypeVar("T")
 
-# a call is tried for so long; what has said nothing by the end is out of reach
+# a call is tried for so long; what has said nothing by the end is out of reach; a login may be
+# looked for over the network, too, before there are clients
 RETRY_SECONDS = 2.0
-LOGIN_SECONDS, LONGEST_SECONDS = 5.0, 14.0
+CLIENTS_SECONDS, LOGIN_SECONDS, LONGEST_SECONDS = 5.0, 5.0, 14.0
 SILENT = "no answer in time", "look for a firewall or a proxy in between"
 
 SERVICES = ("s3", "sqs", "sts", "dynamodb", "service-quotas")
@@ -31,7 +32,7 @@ NO_REGION = (NoRegionError, InvalidRegionError, UnknownRegionError)
 # the points that a wrong region leaves open, and those that need no login
 OF_REKOGNITION = {"label detection", "text detection", "quota", "answers"}
 OF_THE_BUCKET = {"image", "answers", "budget"}
-OF_THIS_MACHINE = {"disk"}
+OF_THIS_MACHINE = {"label", "disk", "open files"}
 
 
 def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Finding]:
@@ -48,10 +49,11 @@ def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Findin
 
 def _points(tools: Tools) -> list[Point]:
     settings = tools.settings
+    of_labels = {"label": images.label, "label detection": images.label_detection}
     checks: dict[str, Callable[[Tools], str]] = {
         "bucket": images.bucket,
         "image": images.image,
-        **({"label detection": images.label_detection} if settings.labels else {}),
+        **(of_labels if settings.labels else {}),
         **({"text detection": images.text_detection} if settings.reads else {}),
         "answers": images.answers,
         "quota": account.quotas,
@@ -59,7 +61,8 @@ def _points(tools: Tools) -> list[Point]:
         "messages": keeping.messages,
         "ledger": keeping.ledger,
         "disk": keeping.disk,
-        "budget": images.budget,
+        "open files": keeping.open_files,
+        **({"budget": images.budget} if settings.labels else {}),
     }
     return [Point(name, partial(check, tools), name == "quota") for name, check in checks.items()]
 
@@ -67,7 +70,7 @@ def _points(tools: Tools) -> list[Point]:
 def _login_and_region(tools: Tools) -> list[Finding]:
     """Makes the clients; what forbids that is about the one or the other."""
     try:
-        trouble = _begin(partial(_open, tools)).result(LOGIN_SECONDS)
+        trouble = _begin(partial(_open, tools)).result(CLIENTS_SECONDS)
     except TimeoutError:
         return [Finding("login", Verdict.WRONG, *SILENT)]
     no_region = trouble and isinstance(trouble.__cause__, NO_REGION)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from console.doctor.finding import unknown, wrong
 from console.doctor.tools import Tools, refused_as
+from console.open_files import allow_files
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import is_denied
@@ -156,6 +157,11 @@ def _table(tools: Tools, name: str) -> str:
     put["Put"]["ConditionExpression"] = "attribute_exists(pk)"
     table.transact([put])
     return f"the table {name!r} may be read and written"
+
+
+def open_files(tools: Tools) -> str:
+    """As many as the images in flight need."""
+    return f"{allow_files(tools.settings)} may be needed, and are allowed"
 
 
 def disk(tools: Tools) -> str:

@@ -38,8 +38,8 @@ def histogram(title: str, unit: str, confidences: Sequence[float]) -> Chart | No
     """A bar for every whole percent from the lowest of the confidences up to 100."""
     if not confidences:
         return None
-    # 100 % itself belongs to the last bar
-    bins = Counter(min(99, int(confidence)) for confidence in confidences)
+    # 100 % itself belongs to the last bar; and a message may say what no confidence is
+    bins = Counter(max(0, min(99, int(confidence))) for confidence in confidences)
     # few different values must not look like a wall
     first = min(*bins, 90)
     most = max(bins.values())

@@ -115,12 +115,14 @@ def read(ledger: Ledger, settings: Settings) -> Status:
         if counts.decided or ended:
             name = f"label {shard + 1} of {settings.shards}"
             done, of = counts.decided, counts.decided if ended else None
-            status.label[shard] = Work(name, done, of, counts.labelled, counts.failed, ended)
+            good, failed, known = counts.labelled, counts.failed, counts.known
+            status.label[shard] = Work(name, done, of, good, failed, known, ended)
     progress = ledger.progress(settings.run)
     if progress.done or progress.ends or progress.foreign_end:
         status.progress = progress
         done, good, failed = progress.done, progress.with_text, progress.failed
-        status.text = Work("text", done, expected(progress), good, failed, finished(progress))
+        of, known, ended = expected(progress), progress.known, finished(progress)
+        status.text = Work("text", done, of, good, failed, known, ended)
     return status
 
 

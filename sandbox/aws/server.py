@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCESS_KEY = "sandbox"
+# it keeps nothing but what it has learnt of moto's services, which takes it a while
+APPLICATION = DomainDispatcherApplication(create_backend_app)
 MAX_RECEIVES = 50
 # a botocore session's variable: its name in the file, its environment variable, its default, a cast
 NO_FILES_OF_THE_PERSON: dict[str, Any] = {
@@ -55,8 +57,7 @@ class Sandbox(Served):
             self._bundle.flush()
         moto_api_backend.reset()
         reset_counts()
-        app = DomainDispatcherApplication(create_backend_app)
-        super().__init__(self.faults.before(app), host, port, context)
+        super().__init__(self.faults.before(APPLICATION), host, port, context)
         self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
     @property

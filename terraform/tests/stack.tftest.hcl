@@ -47,6 +47,11 @@ run "pair" {
   }
 
   assert {
+    condition     = output.label_sender == aws_iam_role.worker["label"].unique_id
+    error_message = "the text workers know the label workers' role"
+  }
+
+  assert {
     condition     = output.instances["label-1"].shard == 0 && output.instances["text-1"].shard == null
     error_message = "label workers have a shard, text workers none"
   }

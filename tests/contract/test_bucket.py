@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import AccessError, RunError
 from workers.images.bucket import Bucket
+from workers.model import Image
 from workers.threads.stop import Stop
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def bucket_of(moto: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 CALLS: list[Callable[[Bucket], Any]] = [
     lambda bucket: list(bucket.pages()),
+    lambda bucket: bucket.identified([Image("1.png", 0, "")])[0].problem or True,
     lambda bucket: bucket.download("1.png"),
     lambda bucket: bucket.why_not_readable("1.png"),
 ]
@@ -73,6 +76,20 @@ def test_no_call_follows_a_bucket_into_another_region(
         call(bucket)
     with pytest.raises(RunError, match=r"is in eu-west-1, .* AWS_REGION=eu-west-1"):
         bucket.check()
+
+
+def test_of_a_key_s3_says_what_a_listing_says(
+    moto: Sandbox, bucket_of: Callable[[str], Bucket], tmp_path: Path
+) -> None:
+    moto.create_bucket("keyed", [("ü b+.png", png()), ("empty.png", b"")])
+    keys = tmp_path / "keys"
+    keys.write_text("ü b+.png\nempty.png\ngone.png\n")
+    listing, named = (open_bucket(settings(bucket="keyed", keys=k)) for k in (None, keys))
+    (page,) = named.pages()
+    image, empty, gone = named.identified(page)
+    assert [image] == [each for (page,) in [listing.pages()] for each in page if each.size]
+    assert (empty.problem or "").startswith("empty: ")
+    assert (gone.problem or "").startswith("gone: ")
 
 
 def test_the_report_says_it_too(bucket_of: Callable[[str], Bucket]) -> None:

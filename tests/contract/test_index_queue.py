@@ -120,6 +120,50 @@ def test_a_bare_message_is_somebody_elses(queue: IndexQueue, sandbox: Sandbox) -
     assert (image.index, image.run, image.labels) == ("2.jpg", RUN, ())
 
 
+def keys_of(sandbox: Sandbox) -> dict[str, tuple[str, dict[str, str]]]:
+    """A role and a user, by name: the unique id, and how a process is logged in as such."""
+    iam, sts = sandbox.client("iam"), sandbox.client("sts")
+    role = iam.create_role(RoleName="label", AssumeRolePolicyDocument="{}")["Role"]
+    session = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="i-0123")["Credentials"]
+    user = iam.create_user(UserName="somebody")["User"]
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
+    return {
+        "role": (role["RoleId"], {**_login(session), "AWS_SESSION_TOKEN": session["SessionToken"]}),
+        "user": (user["UserId"], _login(key)),
+    }
+
+
+def _login(key: dict[str, str]) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
+# ministack says of every message that the account's root has sent it
+@pytest.mark.parametrize("sandbox", ["moto"], indirect=True)
+@pytest.mark.parametrize("label_worker", ["role", "user"])
+def test_in_the_label_workers_name_nobody_else_sends(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch, label_worker: str
+) -> None:
+    principals = keys_of(sandbox)
+    believed, _ = principals[label_worker]
+    text = open_queue(settings.model_copy(update={"label_sender": believed}))
+    for name, (unique_id, login) in {"administrator": ("", {}), **principals}.items():
+        with monkeypatch.context() as patch:
+            for variable, value in login.items():
+                patch.setenv(variable, value)
+            queue = open_queue(settings)
+        queue.send([end_entry(ShardEnd(RUN, 0, 1, 0)), image_entry(decision("1.jpg"))])
+        queue.send([{"MessageBody": "-1"}, {"MessageBody": "2.jpg"}])
+        got = receive(text, 4)
+        text.delete([each.receipt for each in got])
+        problems = [each.problem for each in got if each.problem]
+        assert len(problems) == (0 if name == label_worker else 3), name
+        assert all(f"sent by {unique_id}" in problem for problem in problems)
+        assert "2.jpg" in {each.index for each in got if each.by_hand}
+
+
 def test_batches_of_ten_and_never_more(queue: IndexQueue) -> None:
     send(queue, *(f"{number}.jpg" for number in range(25)))
     assert queue.calls_made == 3

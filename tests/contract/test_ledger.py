@@ -21,7 +21,10 @@ from tests.contract.conftest import (
 from workers.ending import Ending, ending, expected, finished
 from workers.ledger import Ledger
 from workers.model import (
+    Box,
+    Label,
     LabelCounts,
+    Picture,
     RunProgress,
     ShardEnd,
     TextLine,
@@ -55,7 +58,7 @@ def test_an_empty_ledger_knows_nothing(ledger: Ledger) -> None:
 def test_what_is_decided_is_still_there_after_a_kill(open_again: Open) -> None:
     """Nothing is closed: whatever was acknowledged must be with the other one already."""
     before = open_again()
-    found = decision("1.jpg", etag='"e"', shard=2)
+    found = decision("1.jpg", picture=Picture('"e"', 7), shard=2)
     failed = decision("2.gif", None, failure="wrong format", shard=2)
     wait(before.decide([found]), before.decide([failed]), before.decide([decision("3.jpg", None)]))
     after = open_again()
@@ -75,22 +78,42 @@ def test_the_first_decision_stays(ledger: Ledger) -> None:
 
 
 def test_labelled_is_what_has_the_label_sent_or_not(ledger: Ledger) -> None:
-    cars = [decision(f"{n}.jpg", etag=f'"{n}"') for n in range(30)]
+    cars = [decision(f"{n}.jpg", picture=Picture(f'"{n}"', n)) for n in range(30)]
     others = [
         decision("s.jpg", shard=1),
         decision("n.jpg", None),
         decision("f.jpg", None, failure="x"),
     ]
-    wait(*map(ledger.decide, [*cars, *others]))
+    wait(ledger.decide([*cars, *others]))
     wait(ledger.sent(cars[:20]))
     assert sorted(ledger.labelled(RUN, 0), key=str) == sorted(cars, key=str)
     assert list(ledger.labelled(RUN, 1)) == [others[0]]
     assert list(ledger.labelled("another", 0)) == []
 
 
+def test_near_is_what_has_the_label_but_not_surely_enough(open_again: Open) -> None:
+    almost = Label("Car", 87.5, (Box(0.1, 0.2, 0.3, 0.4),))
+    near = [
+        decision(f"{n}.jpg", None, picture=Picture(f'"{n}"', n), near=almost) for n in range(1, 9)
+    ]
+    others = [
+        decision("car.jpg"),
+        decision("none.jpg", None),
+        decision("gone.jpg", None, failure="gone"),
+        decision("shard.jpg", None, shard=1, near=almost, known=True),
+    ]
+    wait(open_again().decide([*near, *others]))
+    ledger = open_again()
+    assert list(ledger.near(RUN, 0)) == near
+    assert list(ledger.near(RUN, 1)) == others[-1:]
+    assert list(ledger.near("another", 0)) == []
+    assert [d.index for d in ledger.labelled(RUN, 0)] == ["car.jpg"]
+    assert [d.index for d in ledger.unsent(RUN, 0)] == ["car.jpg"]
+
+
 def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
     decisions = [decision(f"{number}.jpg") for number in range(30)]
-    wait(*map(ledger.decide, decisions))
+    wait(ledger.decide(decisions))
     wait(ledger.decide([decision("none.jpg", None)]), ledger.decide([decision("s.jpg", shard=1)]))
     wait(ledger.sent(decisions[:10]), ledger.sent(decisions[10:20]), ledger.sent(decisions[5:15]))
     assert sorted(d.index for d in ledger.unsent(RUN, 0)) == sorted(d.index for d in decisions[20:])
@@ -133,7 +156,7 @@ def test_failures_come_in_the_order_of_their_names(ledger: Ledger) -> None:
 def test_shards_do_not_mix(ledger: Ledger) -> None:
     labelled = [decision(f"car-{shard}", shard=shard) for shard in range(2)]
     failed = [decision(f"gone-{shard}", None, failure="gone", shard=shard) for shard in range(2)]
-    wait(*map(ledger.decide, labelled + failed))
+    wait(ledger.decide(labelled + failed))
     for shard in range(2):
         assert list(ledger.unsent(RUN, shard)) == [labelled[shard]]
         assert [d.index for d in ledger.failures(RUN, shard)] == [failed[shard].index]
@@ -171,9 +194,9 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
     kept = [
         result("1.jpg", LINES, time="2026-01-01T00:00:00.000+00:00"),
         result("2.jpg"),
-        result("3.jpg", failure="gone: no more", label=None),
+        result("3.jpg", failure="gone: no more", labels=()),
     ]
-    wait(*map(open_again().complete, kept))
+    wait(open_again().complete(kept))
     after = open_again()
     assert list(after.results(RUN)) == list(map(result_row, kept))
     assert after.not_done(RUN, ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]) == {"4.jpg"}
@@ -257,7 +280,7 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
 
 def test_what_is_asked_for_by_hand_counts_for_no_end(ledger: Ledger) -> None:
     by_hand = [result(index, LINES, by_hand=True) for index in ("10.jpg", "9.jpg")]
-    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), *map(ledger.complete, by_hand))
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), ledger.complete(by_hand))
     end = ShardEnd(RUN, 0, 1, 1)
     assert ledger.progress(RUN) == RunProgress(2, 2, 0, (end,), by_hand=2)
     assert ledger.not_done(RUN, ["9.jpg", by_hand[1].filed]) == {"9.jpg"}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,13 +25,19 @@ from tests.contract.conftest import (
     settings,
     wait,
 )
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
 from workers.ending import expected, finished
 from workers.errors import OutageError, RunError
+from workers.index_queue.queue import IndexQueue
 from workers.ledger import SqliteLedger, open_ledger
+from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.model import Box, Label, Picture, RunProgress, ShardEnd, TextLine
 from workers.output.rows import result_row
+from workers.resend import resend
+from workers.threads.stop import Stop
 
 Open = Callable[..., DynamoDbLedger]
 
@@ -358,7 +365,7 @@ def test_results_come_in_the_same_order_as_from_sqlite(
 def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
     """The tables that people have stay readable."""
     car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
-    found = result("a1.jpg", label=car)
+    found = result("a1.jpg", labels=(car,))
     wait(
         ledger.settle(RUN, {"shards": "3"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
@@ -369,23 +376,24 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ledger.record_foreign_end(RUN),
     )
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
-    label = f'{{"name":"Car","confidence":97.25,"boxes":[{box}]}}'
+    labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
+    picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
     end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
     layout = {}
     for item in items(sandbox, ""):
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
-        ("/run", "shards"): {"shards": {"N": "3"}},
-        ("/decided/2", "a.jpg"): {
-            "etag": {"S": '"etag"'},
-            "label": {"S": label},
-            "shard": {"N": "0"},
-        },
-        ("/unsent/0", "a.jpg"): {"etag": {"S": '"etag"'}, "label": {"S": label}},
+        ("/run", "shards"): {"value": {"S": "3"}},
+        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "shard": {"N": "0"}},
+        ("/unsent/0", "a.jpg"): {**picture, "labels": {"S": labels}},
         ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
         ("/decided/3", "b.gif"): {},
-        ("/failed/2", "b.gif"): {"etag": {"S": ""}, "failure": {"S": "wrong format"}},
+        ("/failed/2", "b.gif"): {
+            "etag": {"S": ""},
+            "size": {"N": "0"},
+            "failure": {"S": "wrong format"},
+        },
         ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
         ("/label/2", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
@@ -396,6 +404,24 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ("/text", "end/2"): end,
         ("/text", "foreign-end"): {},
     }
+
+
+def test_what_an_older_version_has_labelled_is_refused_by_resend(
+    ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
+) -> None:
+    wait(ledger.settle_shards(RUN, 1), *(ledger.decide(decision(name)) for name in indexes(3)))
+    # it kept no more than that a decision is made
+    pk, sk = items_of.decided_key(decision(indexes(3)[0]))
+    client.put_item(TableName="ledger", Item={"pk": {"S": pk}, "sk": {"S": sk}})
+    own = settings(run=RUN, queue_url=sandbox.create_queue("index"))
+    (sqs,) = make_clients(own, "sqs")
+    queue = IndexQueue(sqs, Calls(own, Stop()), own)
+    # it asks for neither images nor labels
+    parts: Any = SimpleNamespace(ledger=ledger, index_queue=queue)
+    with pytest.raises(RunError, match=r"^3 images .* names 2 of .*; 2 were sent .* new --run$"):
+        resend(own, parts, Stop())
+    sent = {message.index for message in queue.receive(10, 1)}
+    assert sent == set(indexes(3)[1:])
 
 
 def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, client: Any) -> None:

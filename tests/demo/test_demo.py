@@ -240,6 +240,25 @@ def test_one_long_name_takes_no_room_from_the_others() -> None:
     assert "…n Italy.jpg" in printed
 
 
+def test_the_board_shows_what_is_not_sure_enough_and_counts_the_copies() -> None:
+    board = Board(5)
+    labelled, near = {"index": "1.jpg", "label": "Car", "confidence": 97.2}, "Car 87 %, below 90"
+    for event, fields in (
+        ("labelled", labelled),
+        ("not labelled", {"index": "2.jpg", "near": near}),
+        ("not labelled", {"index": "3.jpg", "near": None}),
+        ("known", {"images": 2, "labelled": 1}),
+    ):
+        board.hear("label", json.dumps({"event": event, "ms": 1, **fields}))
+    assert [verdict.said for verdict in board.seen.values()] == [
+        *("car 97.2 %", "car 87 %, below 90", "no car")
+    ]
+    assert (board.counts("label"), board.counts("text")) == (
+        "5 of 5 · 2 cars",
+        "0 of 2 · 0 with text",
+    )
+
+
 # --- the demo with a person's own folder -------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -98,3 +99,40 @@ def test_ctrl_c_while_it_installs_leaves_no_traceback(
     )
     assert done.returncode != 0
     assert ("Traceback" in done.stderr) is shown
+
+
+# an install that goes on when a line is in the pipe `go`
+SLOW = """\
+.venv/sandbox: requirements/sandbox.txt
+	echo installing
+	read line < go
+	echo once >> installed
+	mkdir -p .venv/bin && ln -s /bin/echo .venv/bin/python
+	touch $@
+"""
+
+
+def test_two_that_install_at_once_install_once(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(REQUIREMENTS, tmp_path / "requirements")
+    (tmp_path / "requirements/install.mk").write_text(SLOW)
+    os.mkfifo(tmp_path / "go")
+
+    def make() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["make", "sandbox"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+
+    def line(process: subprocess.Popen[str]) -> str:
+        assert process.stdout
+        return process.stdout.readline()
+
+    # open for both, so that no make is waited for that has failed
+    with (tmp_path / "go").open("r+b", buffering=0) as go, make() as first, make() as second:
+        said = {line(first), line(second)}
+        go.write(b"\n\n")
+        first.communicate()
+        second.communicate()
+    assert said == {"installing\n", "another make is installing into .venv: waiting for its end\n"}
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "installed").read_text() == "once\n"

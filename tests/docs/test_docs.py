@@ -75,10 +75,13 @@ def test_commands_and_flags_are_understood(
     if not words or words[0] in {"COMMAND", "CMD"}:
         return
     known = COMMANDS[words[0]].settings.model_fields
-    flags = {f"--{(field.alias or name).replace('_', '-')}" for name, field in known.items()}
+    flags = {
+        f"--{str(field.validation_alias or name).replace('_', '-')}"
+        for name, field in known.items()
+    }
     for word in words[1:]:
         if word.startswith("--"):
-            assert word in flags | {"--help", "--json"}, line
+            assert word in flags | {"--help"}, line
 
 
 @pytest.mark.parametrize(("document", "line"), _commands("ansible-playbook"))
@@ -101,12 +104,17 @@ def test_terraform_lines_name_real_files_variables_and_outputs(document: Path, l
 def test_jq_programs_run(document: Path, line: str, tmp_path: Path) -> None:
     if subprocess.run(["sh", "-c", "command -v jq"], check=False, capture_output=True).returncode:
         pytest.skip("jq is not installed")
-    row = {"index": "5.jpg", "confidence": 95.0, "lines": [{"text": "RTY 377", "confidence": 99}]}
-    rows = [{**row, "failure": None}, {"index": "6.jpg", "lines": [], "failure": "gone: it is"}]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "failed.jsonl").write_text(
-        '{"index": "7.jpg", "failure": "empty: it has no bytes"}\n'
-    )
+    car, text = {"name": "Car", "confidence": 95.0}, {"text": "RTY 377", "confidence": 99}
+    files = {
+        "results": [
+            {"index": "5.jpg", "labels": [car], "lines": [text], "failure": None, "known": False},
+            {"index": "6.jpg", "labels": [], "lines": [], "failure": "gone: it is", "known": False},
+        ],
+        "failed": [{"index": "7.jpg", "failure": "empty: it has no bytes"}],
+        "near": [{"index": "8.jpg", "near": {**car, "confidence": 87.0}, "below": 90}],
+    }
+    for name, rows in files.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     done = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -134,7 +142,9 @@ def test_what_is_to_be_pasted_is_a_whole_script(block: str) -> None:
 def test_no_address_of_nobodys_is_to_be_pasted() -> None:
     """Those of RFC 5737: they look like one's own, and let nobody in."""
     example = re.compile(r"\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d")
-    files = [*DOCUMENTS, ROOT / "terraform" / "terraform.tfvars.example"]
+    terraform = ROOT / "terraform"
+    kinds = ("*.tf", "*.example", "profiles/*")
+    files = [*DOCUMENTS, *(file for kind in kinds for file in terraform.glob(kind))]
     assert [file.name for file in files if example.search(file.read_text(encoding="utf-8"))] == []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +146,47 @@ def test_finished_run_shows_its_plan_says_so_and_changes_nothing(pair: Pair) -> 
     assert not any(paid().values())
 
 
+def answers_of(pair: Pair, run: str) -> Counter[tuple[str, str]]:
+    """How many answers of each kind each role's file has that was brought home with the run."""
+    files = {role: pair.runs / run / f"answers-{role}.jsonl.gz" for role in ("label", "text")}
+    return Counter(
+        (role, json.loads(line)["kind"])
+        for role, file in files.items()
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    )
+
+
+def test_answers_are_brought_home(pair: Pair) -> None:
+    played = pair.play("fetch.yml", "-e", "run=first", "-e", "answers=true")
+    assert played.status == 0, played.output
+    cars = sum(bool(sample.truth.car) for sample in pair.samples)
+    assert answers_of(pair, "first") == {("label", "labels"): IMAGES, ("text", "text"): cars}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
+
+
+@pytest.mark.slow
+def test_answers_that_are_taken_along_are_not_paid_for_again(pair: Pair) -> None:
+    """Both workers are as new, but for the answers."""
+    there, aside = "/var/lib/cartext/ledger.sqlite3*", "/var/lib/cartext/aside"
+    for key in KEYS:
+        pair.ssh(key, f"sudo sh -c 'mkdir {aside} && mv {there} {aside}'")
+    reset_counts()
+    try:
+        pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        again = pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        owners = {pair.ssh(key, f"stat --format %U {there}").split()[0] for key in KEYS}
+    finally:
+        for key in KEYS:
+            pair.ssh(key, f"sudo sh -c 'rm {there}; mv {aside}/* /var/lib/cartext; rmdir {aside}'")
+    assert not any(paid().values())
+    assert pair.output("carried") == pair.output("first")
+    assert again.changed == 0
+    assert owners == {"cartext"}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_login_user_reads_the_log_over_ssh(pair: Pair, key: str) -> None:
     command = pair.outputs["log_commands"][key]
@@ -209,6 +252,7 @@ def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
     assert repeated_calls() <= len(KEYS) * IN_FLIGHT
 
 
+@pytest.mark.slow
 def test_replaced_instance_keeps_its_volume_and_goes_on(pair: Pair) -> None:
     before = pair.outputs["instances"]["text-1"]
     with under_way(pair, "replaced", latency_seconds=2):
@@ -231,6 +275,7 @@ def edited_checkout(pair: Pair, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     pair: Pair, edited_checkout: Path
 ) -> None:
@@ -245,6 +290,7 @@ def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     assert repeated_calls() == 0
 
 
+@pytest.mark.slow
 def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     with under_way(pair, "stopped", latency_seconds=4):
         assert pair.play("stop.yml").status == 0
@@ -255,12 +301,14 @@ def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     assert repeated_calls() == 0
 
 
+@pytest.mark.slow
 def test_half_done_install_is_done_again(pair: Pair) -> None:
     pair.ssh("text-1", "sudo rm -r /opt/cartext/current/installed /opt/cartext/current/lib")
     pair.site(*FEW_IN_FLIGHT, "--limit", "localhost,cartext-text-1")
     assert "usage" in pair.ssh("text-1", "/opt/cartext/current/bin/cartext --help")
 
 
+@pytest.mark.slow
 def test_update_drains_boots_and_goes_on(pair: Pair) -> None:
     boots = {key: pair.ssh(key, "systemctl show --value -p UserspaceTimestamp") for key in KEYS}
     update = Path(__file__).with_name("update_nothing.yml")
@@ -286,6 +334,7 @@ def has_capability(number: int) -> bool:
     not has_capability(CAP_SYS_RESOURCE),
     reason="without CAP_SYS_RESOURCE no mounted file system grows on this machine",
 )
+@pytest.mark.slow
 def test_enlarged_volume_grows_its_file_system(pair: Pair) -> None:
     pair.apply(data_volume_size_gib=2)
     assert pair.site(*FEW_IN_FLIGHT).changed == len(KEYS)
@@ -295,6 +344,7 @@ def test_enlarged_volume_grows_its_file_system(pair: Pair) -> None:
     assert pair.output_on_volume("first") == pair.output("first")
 
 
+@pytest.mark.slow
 def test_changed_key_gets_to_the_hosts_and_the_old_one_goes(pair: Pair, tmp_path: Path) -> None:
     old = pair.stack.variables["public_key"]
     new_key, new = new_ssh_key(tmp_path)
@@ -343,6 +393,7 @@ def test_run_over_the_budget(pair: Pair) -> None:
     assert all(pair.is_idle(key) for key in KEYS)
 
 
+@pytest.mark.slow
 def test_missing_queue_permission(pair: Pair) -> None:
     pair.hosts.sandbox.faults.append(Fault(r"SQS\.SendMessage", "AccessDenied", 403))
     try:
@@ -354,6 +405,20 @@ def test_missing_queue_permission(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+def test_every_image_fails(pair: Pair) -> None:
+    refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)
+    pair.hosts.sandbox.faults.append(refused)
+    try:
+        complaint = wrong(pair, "run.yml", "-e", "run=in-vain")
+    finally:
+        pair.hosts.sandbox.faults.clear()
+    assert "every image failed" in complaint
+    failed = (pair.runs / "in-vain" / "failed.jsonl").read_text().splitlines()
+    assert len(failed) == IMAGES
+    assert pair.output("in-vain") == ""
+
+
+@pytest.mark.slow
 def test_full_data_volume(pair: Pair) -> None:
     filler = "/var/lib/cartext/filler"
     free = "$(($(df --output=avail -B1 /var/lib/cartext | tail -n 1) - 4194304))"

@@ -7,7 +7,6 @@ of the other services the actions are proven here, and not the resources.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
@@ -23,12 +22,7 @@ from sandbox.aws.server import Sandbox
 from sandbox.terraform import Terraform, TerraformError, new_ssh_key
 from tests.infra.conftest import SSH_CIDR
 
-pytestmark = [
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(
-        "CARTEXT_LONG_TESTS" not in os.environ, reason="`make apply-policy` takes long"
-    ),
-]
+pytestmark = [pytest.mark.timeout(3600), pytest.mark.slow]
 
 POLICY = json.loads((ROOT / "docs/apply-policy.json").read_text())
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}

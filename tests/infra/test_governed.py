@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,8 +15,9 @@ from moto.core.authorization import enable_iam_authentication
 
 from sandbox.aws.server import Sandbox
 from sandbox.terraform import Terraform, new_ssh_key
+from tests.infra.session import asked_for, session_to
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 PROJECT, BUCKET = "governed", "governed-photos"
 ACCOUNT, ANOTHER = "123456789012", "210987654321"
@@ -117,6 +119,14 @@ def test_the_roles_are_bounded_and_let_session_manager_in(
             "ssmmessages:OpenControlChannel",
             "ssmmessages:OpenDataChannel",
         ]
+
+
+def test_the_commands_in_the_outputs_go_through_session_manager(
+    governed: Terraform, tmp_path: Path
+) -> None:
+    outputs = governed.outputs()
+    command, instance = outputs["log_commands"]["text-1"], outputs["instances"]["text-1"]["id"]
+    assert asked_for(tmp_path, ["sh", "-c", command]) == session_to(instance)
 
 
 def test_a_bucket_of_another_account_is_not_read(governed: Terraform, sandbox: Sandbox) -> None:

@@ -167,9 +167,13 @@ def fill_queue(stack: Stack, run: str, *indexes: str) -> None:
 def test_the_pair_completes_a_run(
     stack: Stack, worker: Callable[[str], Worker], samples: list[Sample]
 ) -> None:
-    pair = [worker(role).start("whole") for role in ("label", "text")]
+    # somebody else's end of nothing
+    fill_queue(stack, "whole")
+    sender = stack.outputs["label_sender"]
+    pair = [worker(role).start("whole", label_sender=sender) for role in ("label", "text")]
     with enable_iam_authentication():
         assert [each.process.wait(120) for each in pair] == [0, 0], [each.lines for each in pair]
+    assert "message refused" in {event["event"] for event in pair[1].events}
     output = (worker("text").folder / "text/whole/output.txt").read_text()
     cars = [s for s in samples if s.truth.car and s.truth.text]
     for sample in cars:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import ROOT
+from tests.infra.session import asked_for, session_to
 
 HOST, INSTANCE = "cartext-label-1", "i-0123456789abcdef0"
 PROXY = (
@@ -29,8 +30,8 @@ def inventory(tmp_path: Path) -> Path:
     return hosts
 
 
-def ssh_settings(inventory: Path, **outputs: str) -> dict[str, str]:
-    """What ssh makes of the options that Ansible gives it, by name."""
+def ssh_options(inventory: Path, **outputs: str) -> list[str]:
+    """The options that Ansible gives to ssh."""
     instance = {"name": HOST, "address": INSTANCE}
     deployment = {"ssh_proxy": "", "instances": {"label-1": instance}, **outputs}
     shown = subprocess.run(
@@ -44,20 +45,24 @@ def ssh_settings(inventory: Path, **outputs: str) -> dict[str, str]:
         text=True,
         check=True,
     ).stdout
-    options = shlex.split(json.loads(shown.partition("=>")[2])["ansible_ssh_common_args"])
+    return shlex.split(json.loads(shown.partition("=>")[2])["ansible_ssh_common_args"])
+
+
+def ssh_settings(options: list[str]) -> dict[str, str]:
+    """What ssh makes of them, by name."""
     settings = subprocess.run(
         ["ssh", "-G", *options, INSTANCE], capture_output=True, text=True, check=True
     ).stdout
     return dict(line.split(" ", 1) for line in settings.splitlines() if " " in line)
 
 
-def test_session_manager_is_what_ssh_goes_through(inventory: Path) -> None:
-    settings = ssh_settings(inventory, ssh_proxy=PROXY)
-    assert settings["proxycommand"] == PROXY
-    assert settings["hostkeyalias"] == INSTANCE
+def test_session_manager_is_what_ssh_goes_through(inventory: Path, tmp_path: Path) -> None:
+    options = ssh_options(inventory, ssh_proxy=PROXY)
+    assert ssh_settings(options)["hostkeyalias"] == INSTANCE
+    assert asked_for(tmp_path, ["ssh", *options, INSTANCE]) == session_to(INSTANCE)
 
 
 def test_without_it_nothing_is_between(inventory: Path) -> None:
-    settings = ssh_settings(inventory)
+    settings = ssh_settings(ssh_options(inventory))
     assert "proxycommand" not in settings
     assert settings["hostkeyalias"] == INSTANCE

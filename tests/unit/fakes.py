@@ -100,7 +100,14 @@ class FakeS3:
         found = self.etag(request["Key"])
         if request.get("IfMatch", found) != found:
             raise client_error("PreconditionFailed", 412)
-        return {"ContentLength": len(data), "ETag": found, "Body": io.BytesIO(data)}
+        reply: Json = {"ETag": found}
+        if "Range" in request:
+            if not data:
+                raise client_error("InvalidRange", 416)
+            first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            whole, data = len(data), data[first : last + 1]
+            reply["ContentRange"] = f"bytes {first}-{first + len(data) - 1}/{whole}"
+        return {**reply, "ContentLength": len(data), "Body": io.BytesIO(data)}
 
     def etag(self, key: str) -> str:
         """The object's own in `etags`, as those of parts and of keys are; else its MD5."""

@@ -14,7 +14,7 @@ from tenacity import wait_none
 
 from console.parts import parts_on
 from tests.unit.fakes import FakeS3, client, png
-from tests.unit.unruly_queue import UnrulyQueue, written_by_hand
+from tests.unit.unruly_queue import SOMEBODY_ELSE, UnrulyQueue, written_by_hand
 from workers.aws.calls import Calls
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
@@ -72,6 +72,12 @@ class Scene:
 
     def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
         self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
+        return self
+
+    def forged(self, *entries: dict[str, Any]) -> Scene:
+        """Somebody else has sent these."""
+        for entry in entries:
+            self.queue.add(entry, SOMEBODY_ELSE)
         return self
 
     def bare_end(self) -> Scene:

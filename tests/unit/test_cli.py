@@ -54,6 +54,20 @@ def test_exit_status(
     assert command(error) == status
 
 
+def test_a_setting_that_proves_wrong_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_: Settings) -> None:
+        raise RunError("there is no bucket 'photos'; check CARTEXT_BUCKET, and CARTEXT_QUEUE_URL")
+
+    monkeypatch.setenv("CARTEXT_QUEUE_URL", NEEDED[-1])
+    monkeypatch.setattr(cli.worker_log, "configure", lambda *_: None)
+    monkeypatch.setitem(cli.COMMANDS, "plan", replace(cli.COMMANDS["plan"], run=work))
+    assert main(["plan", "--bucket=photos"]) == 78
+    said = capsys.readouterr().err
+    assert said.endswith("there is no bucket 'photos'; check --bucket, and CARTEXT_QUEUE_URL\n")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
 def test_the_help_names_both_commands_and_every_exit_status(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -125,24 +139,3 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
         b"cartext text: queue_url is missing; set --queue-url or CARTEXT_QUEUE_URL\n",
     )
     assert process.returncode == 78
-
-
-@pytest.mark.parametrize(
-    ("limits", "raised"), [((256, 4096), 1000), ((4096, 4096), None), ((256, -1), 1000)]
-)
-def test_as_many_files_as_the_images_in_flight_need(
-    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: int | None
-) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(cli.resource, "getrlimit", lambda _: limits)
-    monkeypatch.setattr(cli.resource, "setrlimit", lambda _, new: asked.append(new))
-    cli._allow_files(1000)
-    assert asked == ([(raised, limits[1])] if raised else [])
-
-
-def test_too_few_files_are_said_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.resource, "getrlimit", lambda _: (256, 256))
-    with pytest.raises(
-        RunError, match=r"256 open files .* may need 1000; raise .* or lower CARTEXT_"
-    ):
-        cli._allow_files(1000)

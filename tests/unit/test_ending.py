@@ -23,14 +23,19 @@ def run(
         (run(0, (0, 1, 0)), Ending.FINISHED, 0, 0),
         (run(2, (0, 1, 3)), Ending.IMAGES_MISSING, 3, 1),
         (run(3, (0, 1, 3)), Ending.FINISHED, 3, 0),
-        (run(4, (0, 1, 3)), Ending.FINISHED, 3, 0),
+        (run(4, (0, 1, 3)), Ending.CONTRADICTED, None, None),
+        (run(4, (0, 1, 3), bare=True), Ending.CONTRADICTED, None, None),
+        (run(5, (0, 1, 3), by_hand=1), Ending.CONTRADICTED, None, None),
         (run(3, (0, 1, 3), by_hand=1), Ending.IMAGES_MISSING, 3, 1),
         (run(4, (0, 1, 3), by_hand=1), Ending.FINISHED, 3, 0),
         (run(3, (0, 2, 3)), Ending.ENDS_MISSING, None, None),
         (run(3, (1, 2, 3)), Ending.ENDS_MISSING, None, None),
         (run(3, (0, 2, 3), (1, 2, 4)), Ending.IMAGES_MISSING, 7, 4),
         (run(7, (0, 2, 3), (1, 2, 4)), Ending.FINISHED, 7, 0),
-        (run(9, (0, 3, 3), (1, 2, 4)), Ending.ENDS_MISSING, None, None),
+        (run(9, (0, 2, 3)), Ending.ENDS_MISSING, None, None),
+        (run(8, (0, 2, 3), (1, 2, 4)), Ending.CONTRADICTED, None, None),
+        (run(3, (0, 1, 3), (7, 10_000, 0)), Ending.CONTRADICTED, None, None),
+        (run(7, (0, 3, 3), (1, 2, 4)), Ending.CONTRADICTED, None, None),
         (run(0, bare=True), Ending.UNCOUNTED, None, None),
         (run(9, bare=True), Ending.UNCOUNTED, None, None),
     ],
@@ -41,7 +46,7 @@ def test_what_follows_from_what_is_known(
     assert (ending(progress), expected(progress), missing(progress)) == (is_, of, left)
     assert finished(progress) == (is_ is Ending.FINISHED)
     assert finished(progress, queue_stays_empty=True) == (
-        is_ in {Ending.FINISHED, Ending.UNCOUNTED}
+        is_ in {Ending.FINISHED, Ending.UNCOUNTED, Ending.CONTRADICTED}
     )
 
 

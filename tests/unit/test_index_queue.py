@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
+from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE
 from workers.errors import OutageError, PassingError, RunError, StoppedError, WorkerError
 from workers.index_queue.batcher import BATCH, BATCH_BYTES, Batcher
 from workers.index_queue.messages import end_entry, image_entry, parse, unsendable
@@ -27,7 +28,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 boxes = st.builds(Box, numbers, numbers, numbers, numbers)
 labels = st.builds(Label, st.text(min_size=1), numbers, st.lists(boxes, max_size=3).map(tuple))
 runs = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", fullmatch=True)
-indexes = st.text(min_size=1).filter(lambda index: not unsendable(index))
+indexes = st.text(min_size=1, max_size=256).filter(lambda index: not unsendable(index))
 
 
 def arrived(entry: dict[str, Any], receipt: str = "r", receives: int = 1) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def arrived(entry: dict[str, Any], receipt: str = "r", receives: int = 1) -> dic
         "MessageId": "m",
         "ReceiptHandle": receipt,
         "Body": entry["MessageBody"],
-        "Attributes": {"ApproximateReceiveCount": str(receives)},
+        "Attributes": {"ApproximateReceiveCount": str(receives), "SenderId": LABEL_WORKER},
         "MessageAttributes": entry.get("MessageAttributes", {}),
     }
 
@@ -91,6 +92,43 @@ def test_a_bare_message_belongs_to_the_own_run() -> None:
     assert (got.run, got.foreign_end, got.end) == ("mine", True, None)
 
 
+def test_an_index_is_as_long_as_a_key_of_s3() -> None:
+    assert parse(message("ä" * 512), "mine").index == "ä" * 512
+
+
+IN_ITS_NAME = [
+    end_entry(ShardEnd("monday", 0, 1, 0)),
+    end_entry(ShardEnd("monday", 0, 1, 10**12)),
+    end_entry(ShardEnd("monday", 7, 10_000, 0)),
+    {"MessageBody": "-1"},
+    image_entry(Decision("monday", 0, "2.jpg", Picture('"etag"', 7), (Label("Car", 91.0),))),
+    image_entry(Decision("monday", 0, "2.jpg")),
+]
+
+
+@pytest.mark.parametrize("entry", IN_ITS_NAME, ids=repr)
+def test_in_the_label_workers_name_nobody_else_sends(entry: dict[str, Any]) -> None:
+    label_worker, session, _ = LABEL_WORKER.partition(":")
+    assert session
+    came = arrived(entry)
+    assert not parse(came, "monday", label_worker).problem
+    for sender in (SOMEBODY_ELSE, "AROA0SOMEBODY0ELSE:i-0123", f"{label_worker}2:i-0123", ""):
+        came["Attributes"]["SenderId"] = sender
+        got = parse(came, "monday", label_worker)
+        assert got.problem
+        assert f"sent by {sender.partition(':')[0]}, " in got.problem
+        assert "cartext resend" in got.problem
+        assert not (got.index or got.end or got.foreign_end)
+        assert not parse(came, "monday").problem
+
+
+def test_a_persons_own_index_may_come_from_anybody() -> None:
+    came = message("2.jpg", run="monday")
+    came["Attributes"]["SenderId"] = SOMEBODY_ELSE
+    got = parse(came, "mine", LABEL_WORKER.partition(":")[0])
+    assert (got.run, got.index, got.by_hand, got.problem) == ("monday", "2.jpg", True, None)
+
+
 BIG = "9" * 40
 
 
@@ -120,6 +158,9 @@ BIG = "9" * 40
         message("2.jpg", found=json.dumps({"etag": '"\ud800"'})),
         message("2.jpg", run="ledger.sqlite3"),
         message("2.jpg", run="ledger.sqlite3-wal"),
+        message("2.jpg", run="run.env"),
+        message("ä" * 513),
+        message("2.jpg", found=json.dumps({"label": {"name": "x" * 200_000, "confidence": 1}})),
         message("-1", run="text.lock"),
         message("-1", expected=str(2**63 - 1), shard="0", shards="1"),
         message("-1", expected="3", shard="0", shards=str(10**18)),
@@ -169,8 +210,10 @@ def test_no_message_raises(body: str, attributes: dict[str, str]) -> None:
 
 @pytest.fixture
 def queue_of(make_calls: MakeCalls, make_settings: MakeSettings):
-    def make(**operations: Any) -> IndexQueue:
-        settings = make_settings(retry_seconds=0.1, visibility_timeout=77, poll_seconds=3)
+    def make(label_sender: str | None = None, **operations: Any) -> IndexQueue:
+        settings = make_settings(
+            retry_seconds=0.1, visibility_timeout=77, poll_seconds=3, label_sender=label_sender
+        )
         return IndexQueue(SimpleNamespace(**operations), make_calls(settings), settings)
 
     return make
@@ -258,7 +301,7 @@ def test_a_receive_asks_for_what_it_needs(queue_of) -> None:
     asked = call.requests[0]
     assert (asked["MaxNumberOfMessages"], call.requests[1]["MaxNumberOfMessages"]) == (10, 3)
     assert (asked["WaitTimeSeconds"], asked["VisibilityTimeout"]) == (3, 77)
-    assert asked["MessageSystemAttributeNames"] == ["ApproximateReceiveCount"]
+    assert asked["MessageSystemAttributeNames"] == ["ApproximateReceiveCount", "SenderId"]
     assert asked["MessageAttributeNames"] == ["All"]
 
 
@@ -281,6 +324,17 @@ def test_a_receive_asks_for_what_it_needs(queue_of) -> None:
 def test_a_receive_that_is_malformed_is_made_again(queue_of, answer: Any) -> None:
     queue = queue_of(receive_message=Scripted(answer, {"Messages": [message("2.jpg")]}))
     assert [got.index for got in queue.receive(10)] == ["2.jpg"]
+
+
+def test_who_has_sent_it_is_asked_again_where_it_matters(queue_of) -> None:
+    whole, without = message("-1"), message("-1")
+    del without["Attributes"]["SenderId"]
+    answers = Scripted({"Messages": [without]}, {"Messages": [whole]}, {"Messages": [without]})
+    sender = LABEL_WORKER.partition(":")[0]
+    believing = queue_of(receive_message=answers, label_sender=sender)
+    assert [got.foreign_end for got in believing.receive(10)] == [True]
+    assert answers.calls == 2
+    assert [got.foreign_end for got in queue_of(receive_message=answers).receive(10)] == [True]
 
 
 def test_max_receives(queue_of) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
 from workers.model import Box, Decision, Label, Result, TextLine
-from workers.output.files import Output, write_failures, write_results
+from workers.output.files import Output, write_failures, write_near, write_results
 from workers.output.rows import ResultRow, result_row
 
 LABELS = (Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),)),)
@@ -198,6 +199,22 @@ def test_failures_are_one_line_each(tmp_path: Path) -> None:
     (line,) = (tmp_path / "failed.jsonl").read_text().splitlines()
     row = json.loads(line)
     assert (row["run"], row["index"], row["failure"]) == ("r", "a\nb.gif", "wrong format")
+
+
+def test_what_is_not_sure_enough_is_one_line_each_with_what_was_asked_for(tmp_path: Path) -> None:
+    near = Decision("r", 0, "1.jpg", near=Label("Car", 87.123456, (Box(0.1, 0.2, 0.3, 0.4),)))
+    write_near(tmp_path, [near, replace(near, index="2.jpg", known=True)], 90.0)
+    first, second = map(json.loads, (tmp_path / "near.jsonl").read_text().splitlines())
+    box = {"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}
+    assert first == {
+        "schema": 2,
+        "run": "r",
+        "index": "1.jpg",
+        "near": {"name": "Car", "confidence": 87.12, "boxes": [box]},
+        "below": 90.0,
+        "known": False,
+    }
+    assert second == {**first, "index": "2.jpg", "known": True}
 
 
 class Clock:

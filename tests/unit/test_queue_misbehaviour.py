@@ -26,7 +26,14 @@ from tenacity import wait_none
 
 from console.parts import parts_on
 from tests.unit.fakes import FakeS3, client, client_error, png
-from tests.unit.unruly_queue import MALFORMED, Message, UnrulyQueue, written_by_hand
+from tests.unit.unruly_queue import (
+    LABEL_WORKER,
+    MALFORMED,
+    SOMEBODY_ELSE,
+    Message,
+    UnrulyQueue,
+    written_by_hand,
+)
 from workers import reader
 from workers.aws.calls import Calls
 from workers.ending import expected
@@ -34,7 +41,7 @@ from workers.errors import WorkerError
 from workers.index_queue.messages import end_entry, image_entry, parse
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.model import NO_PICTURE, Decision, Label, ShardEnd, natural_key
+from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd, natural_key
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -42,9 +49,18 @@ from workers.threads.stop import Stop
 PATIENCE_SECONDS = 15
 RUN = "today"
 OTHER_RUN = "yesterday"
-
+BELIEVED = LABEL_WORKER.partition(":")[0]
 
 ODD = [entry["MessageAttributes"] for entry in MALFORMED]
+FORGED = (
+    end_entry(ShardEnd(RUN, 0, 1, 0)),
+    end_entry(ShardEnd(RUN, 0, 1, 3)),
+    end_entry(ShardEnd(RUN, 0, 1, 10**12)),
+    end_entry(ShardEnd(RUN, 7, 10_000, 0)),
+    written_by_hand("-1"),
+    image_entry(Decision(RUN, 0, "in/1.jpg", Picture('"other"', 7), (Label("Car", 95.0),))),
+    image_entry(Decision(RUN, 0, "in/none.jpg", NO_PICTURE, (Label("Car", 95.0),))),
+)
 
 
 class Killed(Exception):  # noqa: N818 - it is an end, not an error
@@ -151,8 +167,8 @@ class World:
         return client(detect_text=detect_text, detect_labels=detect_labels)
 
     def _is_kept(self, message: Message, ledger: SqliteLedger) -> None:
-        got = parse(message.as_received(), RUN)
-        assert not got.problem, "a message that nobody understood is deleted"
+        got = parse(message.as_received(), RUN, BELIEVED)
+        assert not got.problem, "a message that was refused is deleted"
         if got.end:
             assert expected(ledger.progress(got.run)) is not None
         elif got.foreign_end:
@@ -291,11 +307,12 @@ def settings_of(folder: Path, in_flight: int) -> Settings:
         in_flight=in_flight,
         quota=1e6,
         foreign_end_seconds=600,
+        label_sender=BELIEVED,
     )
 
 
 def crowd(world: World) -> None:
-    """What else is on the queue: another run, strangers, a bare end mark."""
+    """What else is on the queue: another run, strangers, a bare end mark, and what is forged."""
     for key in sorted(world.others):
         world.queue.add(image_entry(Decision(OTHER_RUN, 0, key, NO_PICTURE, (Label("Car", 95.0),))))
     if world.others:
@@ -304,6 +321,10 @@ def crowd(world: World) -> None:
         if world.random.random() < 0.5:
             world.queue.add(entry)
             world.strange += [entry["MessageBody"]] if entry in MALFORMED else []
+    for entry in FORGED:
+        if world.random.random() < 0.5:
+            world.queue.add(entry, SOMEBODY_ELSE)
+            world.strange.append(entry["MessageBody"])
 
 
 def judge_results(world: World, settings: Settings) -> None:
@@ -325,7 +346,7 @@ def judge_queue(world: World) -> None:
     with closing(SqliteLedger(world.folder / "TextWorker.sqlite3")) as ledger:
         not_done = ledger.not_done(OTHER_RUN, sorted(world.others))
     assert not_done <= {message.body for message in left}
-    strange = [message.body for message in left if message.attributes in ODD]
+    strange = [m.body for m in left if m.attributes in ODD or m.sender == SOMEBODY_ELSE]
     assert Counter(strange) == Counter(world.strange)
 
 

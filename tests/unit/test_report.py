@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
         ("{", "line 1, is not a result"),
         ("[]", "line 1, is not a result"),
         ('{"schema": 1}', "line 1, is not a result"),
+        ('{"schema": 2, "run": "a", "index": "1.jpg", "near": {}}', "line 1, is not a result"),
         ('{"schema": 3, "run": "a", "index": "1.jpg", "failure": null}', "has schema 3"),
     ],
 )
@@ -185,6 +186,13 @@ def test_every_confidence_is_in_the_histogram() -> None:
         "99 to 100 %: 2 of 4 images",
     ]
     assert histogram("Car confidence", "images", []) is None
+
+
+def test_what_is_no_confidence_does_not_burst_the_histogram() -> None:
+    chart = histogram("Car confidence", "images", [-1e300, 50.0, 1e300])
+    assert chart
+    assert len(chart.bars) == 100
+    assert [bool(bar.parts) for bar in chart.bars].count(True) == 3
 
 
 def test_every_result_is_in_the_time_line() -> None:

@@ -87,6 +87,25 @@ def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Loo
         assert part in shown
 
 
+def test_what_is_known_is_counted_and_not_paid_for(
+    ledger: Ledger, looker: Looker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decide(ledger, "1.jpg", "2.jpg", labels=CAR)
+    decide(ledger, "3.jpg", labels=CAR, known=True)
+    complete(ledger, "1.jpg")
+    complete(ledger, "2.jpg", "3.jpg", known=True)
+    looked = looker.look()
+    assert looked.dollars == pytest.approx(0.003)
+    shown = as_text(looked)
+    assert "3 answers paid for" in shown
+    label, text = shown.splitlines()[2:4]
+    assert label.endswith("3 with the label, 0 failed, 1 known")
+    assert text.endswith("0 with text, 0 failed, 2 known")
+    assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["label"][0]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
+
+
 def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, looker: Looker) -> None:
     ledger.record_end(ShardEnd("default", 0, 1, 10)).result()
     first = looker.look()
@@ -219,6 +238,18 @@ def test_a_bare_end_is_finished_with_the_queue(
     ledger.record_foreign_end("default").result()
     assert not looker.look().finished
     assert not with_queue().look().finished
+    assert with_queue(EMPTY).look().finished
+
+
+def test_ends_that_contradict_what_is_done_are_finished_with_the_queue(
+    ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    for index in ("1.jpg", "2.jpg"):
+        complete(ledger, index)
+    ledger.record_end(ShardEnd("default", 0, 1, 1)).result()
+    looked = with_queue().look()
+    assert not looked.finished
+    assert "2 of ?" in as_text(looked)
     assert with_queue(EMPTY).look().finished
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,17 +14,20 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import client_error
+from tests.unit.fakes import Scripted, client_error
 from tests.unit.scene import CAR, Scene, about_images, alongside, at_last, soon
-from tests.unit.unruly_queue import written_by_hand
+from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
 from workers import decider, label_worker, reader, text_worker
-from workers.ending import finished
+from workers.answer import Handed
+from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
+from workers.events import AGAIN
 from workers.images.bucket import shard_of
-from workers.index_queue.messages import image_entry
+from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.model import NO_PICTURE, Decision, Picture
+from workers.model import NO_PICTURE, Decision, Picture, ShardEnd
 from workers.pace import Pace
+from workers.suspicion import MOST
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
 
@@ -50,7 +54,24 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
-    assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
+    finished = {"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}
+    assert said == [{**finished, "note": AGAIN}]
+
+
+def test_what_is_not_sure_enough_is_said_and_written(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg").label = {"1.jpg": 95.0, "2.jpg": None, "3.jpg": 87}.get
+    scene.start(LabelWorker)
+    (near,) = (line for line in said if line.get("near"))
+    assert (near["index"], near["near"]) == ("3.jpg", "Car 87 %, below 90")
+    scene.start(LabelWorker, run="again")
+    asked, known = (
+        [json.loads(row) for row in (scene.settings.state_dir / run / "near.jsonl").open()]
+        for run in ("default", "again")
+    )
+    assert [(row["index"], row["below"], row["known"]) for row in asked] == [("3.jpg", 90, False)]
+    assert known == [{**asked[0], "run": "again", "known": True}]
 
 
 @pytest.mark.parametrize("start", ["the first", "a later one"])
@@ -429,6 +450,60 @@ def test_no_index_is_on_the_queue_of_which_the_ledger_does_not_know(scene: Scene
     assert unknown == []
 
 
+def handed(scene: Scene) -> list[Picture]:
+    return [kept for kind, kept, _ in scene.ledger.all_answers() if kind == Handed.KIND]
+
+
+def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> None:
+    scene.images("1.jpg", "2.jpg").label = {"1.jpg": 95.0, "2.jpg": None}.get
+    send = scene.queue.send_message_batch
+    scene.queue.send_message_batch = Scripted(client_error("AccessDenied", 403))
+    with pytest.raises(RunError):
+        scene.start(LabelWorker)
+    assert handed(scene) == []
+    scene.queue.send_message_batch = send
+    scene.start(LabelWorker)
+    assert handed(scene) == [scene.picture("1.jpg")]
+
+
+def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.ledger, "shared", True)
+    scene.images("1.jpg").start(LabelWorker)
+    assert handed(scene) == []
+
+
+def test_a_run_over_keys_is_a_run_over_these(scene: Scene, tmp_path: Path) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg", "4.jpg").start(LabelWorker, run="before", prefix="1")
+    (tmp_path / "keys").write_text("3.jpg\ngone.jpg\n1.jpg\n3.jpg\n")
+    scene.asked.clear()
+    scene.queue.messages.clear()
+    scene.start(LabelWorker, keys=tmp_path / "keys")
+    assert scene.asked == ["3.jpg"], "what is known costs nothing here either"
+    assert sorted(set(scene.left)) == ["-1", "1.jpg", "3.jpg"]
+    assert scene.sent("-1")[0]["expected"] == "2"
+    (failure,) = (scene.settings.run_dir / "failed.jsonl").read_text().splitlines()
+    assert json.loads(failure)["index"] == "gone.jpg"
+    assert json.loads(failure)["failure"].startswith("gone: ")
+
+
+def test_of_a_key_that_is_decided_s3_is_not_asked_again(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text("1.jpg\n2.jpg\n")
+    asked = Scripted(scene.s3.get_object)
+    monkeypatch.setattr(scene.s3, "get_object", asked)
+    failed: Future[None] = Future()
+    failed.set_exception(OutageError("just before the end"))
+    monkeypatch.setattr(scene.ledger, "end_shard", lambda _: failed)
+    for _ in range(2):
+        with pytest.raises(OutageError, match="just before the end"):
+            scene.images("1.jpg", "2.jpg").start(LabelWorker, keys=tmp_path / "keys")
+    # once for its picture, once for whether it is still that one
+    assert asked.calls == 4
+
+
 def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
     """The first car is on the queue while the second image is still being looked at."""
     go = threading.Event()
@@ -461,7 +536,8 @@ def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
     said.clear()
     scene.start(TextWorker)
     assert scene.asked == asked
-    assert said == [{"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}]
+    finished = {"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}
+    assert said == [{**finished, "note": AGAIN}]
 
 
 def test_b_waits_for_every_shard(scene: Scene) -> None:
@@ -528,6 +604,103 @@ def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
     scene.found("2.jpg")
     worker.join(10)
     assert set(scene.results()) == {"1.jpg", "2.jpg"}
+
+
+BELIEVED = LABEL_WORKER.partition(":")[0]
+FORGED_ENDS = {
+    "nothing": end_entry(ShardEnd("default", 0, 1, 0)),
+    "one": end_entry(ShardEnd("default", 0, 1, 1)),
+    "very many": end_entry(ShardEnd("default", 0, 1, 10**12)),
+    "of many shards": end_entry(ShardEnd("default", 7, 10_000, 0)),
+    "bare": written_by_hand("-1"),
+}
+
+
+@pytest.mark.parametrize("end", FORGED_ENDS)
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+def test_a_forged_end_neither_ends_a_run_nor_keeps_it_from_its_end(
+    scene: Scene, said: list[dict[str, Any]], end: str, when: str
+) -> None:
+    forged = FORGED_ENDS[end]
+    if when == "before":
+        scene.forged(forged)
+    with alongside(scene, TextWorker, label_sender=BELIEVED, foreign_end_seconds=0.01) as worker:
+        scene.found("1.jpg")
+        soon(scene.results)
+        if when == "between":
+            scene.forged(forged)
+            at_last(said, "message refused")
+        assert worker.is_alive()
+        scene.found("2.jpg").end(3)
+        soon(lambda: len(scene.results()) == 2)
+        if when == "after":
+            scene.forged(forged)
+            at_last(said, "message refused")
+        assert worker.is_alive()
+        scene.found("3.jpg")
+    assert set(scene.results()) == {"1.jpg", "2.jpg", "3.jpg"}
+    assert scene.left == ["-1"]
+    assert f"sent by {SOMEBODY_ELSE}, " in at_last(said, "message refused")["problem"]
+
+
+def test_what_is_forged_takes_no_images_place(scene: Scene, said: list[dict[str, Any]]) -> None:
+    """Neither one that the bucket does not have, nor another state of one that it has."""
+    strange = (Decision("default", 0, key, Picture('"other"', 7), CAR) for key in ("1", "2.jpg"))
+    scene.forged(*map(image_entry, strange)).found("1.jpg", "2.jpg").end(2)
+    scene.start(TextWorker, label_sender=BELIEVED)
+    assert {key: row["failure"] for key, row in scene.results().items()} == {
+        "1.jpg": None,
+        "2.jpg": None,
+    }
+    assert sorted(scene.left) == ["1", "2.jpg"]
+    at_last(said, "message refused")
+
+
+def test_ends_that_count_less_than_is_done_end_nothing_at_once(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    slow = {"foreign_end_seconds": 600, "progress_seconds": 0.02}
+    with alongside(scene, TextWorker, **slow) as worker:
+        scene.found("1.jpg", "2.jpg")
+        soon(lambda: len(scene.results()) == 2)
+        scene.end(1)
+        at_last(said, "waiting for an empty queue", note=Ending.CONTRADICTED.value)
+        scene.found("3.jpg")
+        soon(lambda: len(scene.results()) == 3)
+        assert worker.is_alive()
+        scene.end(3)
+    assert finished(scene.ledger.progress("default"))
+
+
+@pytest.mark.parametrize("end", [(1, 0, 1), (0, 7, 10_000)], ids=["too few", "other shards"])
+def test_after_ends_that_contradict_b_ends_when_the_queue_stays_empty(
+    scene: Scene, end: tuple[int, int, int]
+) -> None:
+    scene.found("1.jpg", "2.jpg").end(2).start(TextWorker)
+    scene.ledger.record_end(ShardEnd("default", end[1], end[2], end[0])).result()
+    scene.found("3.jpg").start(TextWorker)
+    assert set(scene.results()) == {"1.jpg", "2.jpg", "3.jpg"}
+    assert scene.left == []
+
+
+def test_what_somebody_may_not_have_by_hand_says_nothing_of_the_others(scene: Scene) -> None:
+    """Before the first success; and there are more of them than the run has images."""
+
+    def get(**request: Any) -> Any:
+        if request["Key"] in forbidden:
+            raise client_error("AccessDenied", 403)
+        return get_object(**request)
+
+    forbidden = [f"not-ours/{number}.jpg" for number in range(MOST)]
+    get_object, scene.s3.get_object = scene.s3.get_object, get
+    scene.forged(*map(written_by_hand, forbidden)).end(2)
+    with alongside(scene, TextWorker) as worker:
+        soon(lambda: len(scene.results()) == MOST)
+        assert worker.is_alive()
+        scene.found("1.jpg", "2.jpg")
+    failed = [row for row in scene.results().values() if row["failure"]]
+    assert len(failed) == MOST
+    assert all("no access" in row["failure"] for row in failed)
 
 
 def test_an_image_that_cannot_be_read_counts_as_done(scene: Scene) -> None:
@@ -770,6 +943,29 @@ def test_the_time_that_the_queue_must_be_empty_begins_anew_when_it_was_not(
     assert len(looks) == 10
 
 
+def test_the_time_that_the_queue_must_be_empty_begins_anew_with_each_message(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same clock; the counters are approximate, and do not show what comes."""
+    looks, counters = [], scene.queue.get_queue_attributes
+
+    def always_empty(**request: Any) -> Any:
+        answer = counters(**request)["Attributes"]
+        if "RedrivePolicy" not in answer:
+            looks.append(1)
+            answer = dict.fromkeys(answer, "0")
+            if len(looks) == 3:
+                scene.images("1.jpg").queue.add(written_by_hand("1.jpg"))
+        return {"Attributes": answer}
+
+    monkeypatch.setattr(text_worker, "time", SimpleNamespace(monotonic=lambda: len(looks)))
+    scene.queue.get_queue_attributes = always_empty
+    scene.bare_end().start(TextWorker, foreign_end_seconds=5)
+    assert set(scene.results()) == {"1.jpg"}
+    # from the third to the eighth, and one more
+    assert len(looks) == 9
+
+
 def test_b_says_what_it_has_read_and_how_long_that_took(
     scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -905,6 +1101,15 @@ def test_b_that_stops_before_the_end_says_that_it_has_not_finished(
     scene.found("1.jpg").end(2).text = read
     with pytest.raises(StoppedError):
         scene.start(TextWorker)
+    assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
+
+
+def test_b_that_cannot_write_its_output_says_that_it_has_not_finished(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    scene.settings.run_dir.write_text("a file where the run's folder must be")
+    with pytest.raises(RunError, match=r"cannot write .*File exists"):
+        scene.found("1.jpg").end(1).start(TextWorker)
     assert [line["finished"] for line in said if line["event"] == "summary"] == [False]
 
 

@@ -14,6 +14,9 @@ from tests.unit.fakes import client_error
 
 Json = dict[str, Any]
 
+# SenderIds, as SQS tells them of a role's session and of a user
+LABEL_WORKER, SOMEBODY_ELSE = "AROA0LABEL0WORKER:i-0123", "AIDA0SOMEBODY0ELSE"
+
 
 def written_by_hand(body: str, **attributes: str) -> Json:
     """An entry whose attributes are texts."""
@@ -35,6 +38,7 @@ MALFORMED = (
 class Message:
     body: str
     attributes: Json
+    sender: str = LABEL_WORKER
     visible_from: float = 0.0
     receives: int = 0
     receipt: str | None = None
@@ -46,7 +50,10 @@ class Message:
             "ReceiptHandle": self.receipt,
             "Body": self.body,
             "MessageAttributes": self.attributes,
-            "Attributes": {"ApproximateReceiveCount": str(self.receives)},
+            "Attributes": {
+                "ApproximateReceiveCount": str(self.receives),
+                "SenderId": self.sender,
+            },
         }
 
 
@@ -76,10 +83,11 @@ class UnrulyQueue:
     def _does(self, probability: float) -> bool:
         return self.random.random() < probability * self.chance
 
-    def add(self, entry: Json) -> None:
+    def add(self, entry: Json, sender: str = LABEL_WORKER) -> None:
         """Puts a message there without any mischief."""
+        attributes = entry.get("MessageAttributes", {})
         with self._lock:
-            self.messages.append(Message(entry["MessageBody"], entry.get("MessageAttributes", {})))
+            self.messages.append(Message(entry["MessageBody"], attributes, sender))
 
     def _perhaps_fail(self) -> None:
         self.calls += 1

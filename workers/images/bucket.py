@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
-from workers.aws.codes import MalformedError
+from workers.aws.codes import MalformedError, code_of
 from workers.errors import AccessError, ImageError, RunError, WorkerError
+from workers.images.keys import key_pages
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.model import Image
 from workers.settings import Settings
@@ -21,9 +26,13 @@ from workers.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+T = TypeVar("T")
+
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
 HEAD_BYTES = 64 * 1024
 MD5_ETAG = re.compile('"([0-9a-f]{32})"')
+# what S3 says of an object that has none
+NO_FIRST_BYTE = "InvalidRange"
 # with these the ETag is the content's MD5
 PLAIN_ENCRYPTION = (None, "AES256")
 
@@ -80,14 +89,44 @@ class Bucket:
         return True
 
     def pages(self, whole: bool = False) -> Iterator[list[Image]]:
-        """Lists this shard's images, or those of all shards, up to 1,000 a page, by key."""
+        """This shard's images, or those of all shards, up to 1,000 a page.
+
+        They are listed by key, or come from the list of keys: then `identified` says what they are.
+        """
+        keys, prefix = self._settings.keys, self._settings.prefix
+        for page in key_pages(keys, self.name, prefix) if keys else self._listed():
+            yield [
+                image
+                for image in page
+                if not image.index.endswith("/") and (whole or self._in_shard(image.index))
+            ]
+
+    def identified(self, images: list[Image]) -> list[Image]:
+        """The images, each with its picture, or the problem why that cannot be had.
+
+        Of what came as a key alone S3 is asked, many at a time.
+        """
+        if all(image.etag for image in images):
+            return images
+        with ThreadPoolExecutor(self._settings.slots) as pool:
+            return list(pool.map(self._identified, images))
+
+    def _identified(self, image: Image) -> Image:
+        if image.etag:
+            return image
+        try:
+            size, etag = self._look(image.index, _size_and_etag)
+        except ImageError as error:
+            return replace(image, problem=str(error))
+        return Image(image.index, size, etag)
+
+    def _listed(self) -> Iterator[list[Image]]:
         token: str | None = None
         while True:
             page = self._page(token)
             yield [
                 Image(entry["Key"], entry["Size"], entry["ETag"])
                 for entry in page.get("Contents", [])
-                if not entry["Key"].endswith("/") and (whole or self._in_shard(entry["Key"]))
             ]
             if not page["IsTruncated"]:
                 return
@@ -134,7 +173,7 @@ class Bucket:
 
     def check_unchanged(self, index: str, etag: str) -> None:
         """Raises ImageError when the image is gone, or was replaced since `etag`."""
-        self._look(index, IfMatch=etag)
+        self._look(index, _let_go, IfMatch=etag)
 
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
@@ -142,7 +181,7 @@ class Bucket:
         Raises what `Calls.call` raises when the object cannot be asked for.
         """
         try:
-            self._look(index)
+            self._look(index, _let_go)
         except ImageError as error:
             return error
         return AccessError(
@@ -150,16 +189,19 @@ class Bucket:
             "that may not be used"
         )
 
-    def _look(self, index: str, **condition: Any) -> None:
+    def _look(self, index: str, read: Callable[[Any], T], **condition: Any) -> T:
         """Asks for an image's first byte."""
-        self._calls.call(
-            "S3 GetObject",
-            # not HeadObject, whose errors have no body to tell them apart
-            lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0", **condition),
-            # one that is not read to its end costs the connection
-            lambda reply: reply["Body"].read(),
-            about_image=True,
-        )
+
+        def ask() -> Any:
+            try:
+                # not HeadObject, whose errors have no body to tell them apart
+                return self._s3.get_object(**self._where, Key=index, Range="bytes=0-0", **condition)
+            except ClientError as error:
+                if code_of(error) == NO_FIRST_BYTE:
+                    raise ImageError(broken_size(0)) from error
+                raise
+
+        return self._calls.call("S3 GetObject", ask, read, about_image=True)
 
 
 def _content(most: int, reply: Any) -> tuple[int, bytes]:
@@ -183,6 +225,19 @@ def _content(most: int, reply: Any) -> tuple[int, bytes]:
     ):
         raise MalformedError(f"{len(data)} bytes whose MD5 is not the ETag {etag}")
     return size, data
+
+
+def _let_go(reply: Any) -> None:
+    # one that is not read to its end costs the connection
+    reply["Body"].read()
+
+
+def _size_and_etag(reply: Any) -> tuple[int, str]:
+    with closing(reply["Body"]) as body:
+        # bytes 0-0/12345
+        size, etag = int(reply["ContentRange"].rpartition("/")[2]), str(reply["ETag"])
+        body.read()
+    return size, etag
 
 
 def where(settings: Settings) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from workers.settings import run_name_problem
 END_MARK = "-1"
 # bigger numbers are nobody's counts: a run that believed them could never end
 MOST_IMAGES, MOST_SHARDS, MOST_BYTES = 10**12, 10_000, 10**14
+# in UTF-8, of S3's keys and of what is said of an image: no ledger need take more
+MOST_INDEX_BYTES, MOST_FOUND_BYTES = 1024, 200_000
 # it goes into the header of a request
 ETAG = re.compile(r'(W/)?"?[\x21\x23-\x7e]{0,200}"?')
 # SQS carries what XML 1.0 does
@@ -76,22 +78,35 @@ def end_entry(end: ShardEnd) -> dict[str, Any]:
     }
 
 
-def parse(message: MessageAnswer, own_run: str) -> Received:
-    """Reads a message; one without a run belongs to `own_run`."""
+def parse(message: MessageAnswer, own_run: str, label_sender: str | None = None) -> Received:
+    """Reads a message; one without a run belongs to `own_run`.
+
+    Where a `label_sender` is given, nobody else may send an end, or say what was found.
+    """
     attributes = {
         name: value.get("StringValue", "")
         for name, value in message.get("MessageAttributes", {}).items()
     }
     body, receipt = message["Body"], message["ReceiptHandle"]
     receives = int(message["Attributes"]["ApproximateReceiveCount"])
+    # of a role, a session's name follows
+    sender = message["Attributes"]["SenderId"].partition(":")[0] if label_sender else None
     run = attributes.get("run", own_run)
     try:
         if problem := run_name_problem(run):
             raise ValueError(problem)
+        if sender != label_sender and (body == END_MARK or "found" in attributes):
+            raise ValueError(
+                f"sent by {sender}, in the name of the label worker, which is {label_sender}; if "
+                "that is wrong, correct CARTEXT_LABEL_SENDER, then let the label worker send it "
+                "again: cartext resend"
+            )
         if body == END_MARK and "expected" not in attributes:
             return Received(receipt, receives, run, foreign_end=True)
         if body == END_MARK:
             return Received(receipt, receives, run, end=_end(run, attributes))
+        _within(body, MOST_INDEX_BYTES, "an index")
+        _within(attributes.get("found", ""), MOST_FOUND_BYTES, "what was found")
         found = load(Found, attributes.get("found", "{}"))
         if not ETAG.fullmatch(found.etag):
             raise ValueError(f"{found.etag!r} is no ETag")
@@ -110,6 +125,11 @@ def parse(message: MessageAnswer, own_run: str) -> Received:
     except (ValueError, KeyError, RecursionError) as error:
         problem = f"{body[:80]!r}: {' '.join(str(error).split())[:300]}"
         return Received(receipt, receives, own_run, problem=problem)
+
+
+def _within(text: str, most: int, what: str) -> None:
+    if len(text.encode()) > most:
+        raise ValueError(f"{what} has {most:,} bytes at most")
 
 
 def _end(run: str, attributes: dict[str, str]) -> ShardEnd:

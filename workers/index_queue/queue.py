@@ -76,19 +76,20 @@ class IndexQueue:
 
     def receive(self, most: int, seconds: int | None = None) -> list[Received]:
         """Waits up to `seconds` (or `poll_seconds`) for up to `most` (10 at most) messages."""
+        settings = self._settings
 
         def read(reply: Any) -> list[Received]:
             messages = read_messages(reply).get("Messages", [])
-            return [parse(message, self._settings.run) for message in messages]
+            return [parse(message, settings.run, settings.label_sender) for message in messages]
 
         return self._call(
             "SQS ReceiveMessage",
             lambda: self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(BATCH, most),
-                WaitTimeSeconds=self._settings.poll_seconds if seconds is None else seconds,
-                VisibilityTimeout=self._settings.visibility_timeout,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                WaitTimeSeconds=settings.poll_seconds if seconds is None else seconds,
+                VisibilityTimeout=settings.visibility_timeout,
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SenderId"],
                 MessageAttributeNames=["All"],
             ),
             read,

@@ -9,6 +9,7 @@ DROP INDEX unsent;
 ALTER TABLE decision RENAME COLUMN label TO labels;
 ALTER TABLE decision ADD COLUMN size INTEGER DEFAULT 0;
 ALTER TABLE decision ADD COLUMN known INTEGER DEFAULT 0;
+ALTER TABLE decision ADD COLUMN near TEXT;
 UPDATE decision SET labels = '[' || labels || ']' WHERE labels IS NOT NULL;
 ALTER TABLE label_tally ADD COLUMN known INTEGER DEFAULT 0;
 

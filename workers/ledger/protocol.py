@@ -59,6 +59,9 @@ class LabelLedger(AnswerLedger, Protocol):
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         """The label worker's failed images, in the order of their names."""
 
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        """Images that have a label, but not surely enough, in the order of their names."""
+
     def end_shard(self, end: ShardEnd) -> Future[None]:
         """Keeps that the shard is done and its end is sent."""
 

@@ -29,8 +29,8 @@ SELECT idx FROM decision WHERE run = :run AND idx IN (SELECT value FROM json_eac
 
 -- decide --
 -- Keep a decision, unless there is one about the image
-INSERT OR IGNORE INTO decision (run, shard, idx, etag, size, labels, failure, known, sent)
-VALUES (:run, :shard, :index, :etag, :size, :labels, :failure, :known, 0);
+INSERT OR IGNORE INTO decision (run, shard, idx, etag, size, labels, failure, known, near, sent)
+VALUES (:run, :shard, :index, :etag, :size, :labels, :failure, :known, :near, 0);
 
 -- sent --
 -- Keep that SQS has the index
@@ -38,18 +38,23 @@ UPDATE decision SET sent = 1 WHERE run = :run AND idx = :index;
 
 -- unsent --
 -- A shard's decisions with a label of which it is not known that SQS has them
-SELECT idx, etag, size, labels, failure, known FROM decision
+SELECT idx, etag, size, labels, failure, known, near FROM decision
 WHERE run = :run AND shard = :shard AND labels IS NOT NULL AND sent = 0;
 
 -- labelled --
 -- A shard's decisions with a label
-SELECT idx, etag, size, labels, failure, known FROM decision
+SELECT idx, etag, size, labels, failure, known, near FROM decision
 WHERE run = :run AND shard = :shard AND labels IS NOT NULL;
 
 -- failures --
 -- A shard's decisions about images that can never be looked at
-SELECT idx, etag, size, labels, failure, known FROM decision
+SELECT idx, etag, size, labels, failure, known, near FROM decision
 WHERE run = :run AND shard = :shard AND failure IS NOT NULL ORDER BY idx;
+
+-- near --
+-- A shard's decisions about images that have a label, but not surely enough
+SELECT idx, etag, size, labels, failure, known, near FROM decision
+WHERE run = :run AND shard = :shard AND near IS NOT NULL ORDER BY idx;
 
 -- label_counts --
 -- How many images of a shard are decided, and how

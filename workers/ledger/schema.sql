@@ -10,13 +10,14 @@ CREATE TABLE IF NOT EXISTS settled (
   run TEXT, name TEXT, value TEXT, PRIMARY KEY (run, name)
 ) WITHOUT ROWID;
 
--- `labels` is a JSON list, NULL where there are none
+-- `labels` is a JSON list, `near` a label; NULL where there is none
 CREATE TABLE IF NOT EXISTS decision (
   run TEXT, shard INTEGER, idx TEXT, etag TEXT, size INTEGER, labels TEXT, failure TEXT,
-  known INTEGER, sent INTEGER, PRIMARY KEY (run, idx)
+  known INTEGER, near TEXT, sent INTEGER, PRIMARY KEY (run, idx)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unsent ON decision (run, shard) WHERE labels IS NOT NULL AND sent = 0;
 CREATE INDEX IF NOT EXISTS failed ON decision (run, shard) WHERE failure IS NOT NULL;
+CREATE INDEX IF NOT EXISTS near ON decision (run, shard) WHERE near IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS ended_shard (
   run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)

@@ -11,6 +11,7 @@ from workers.answer import Answer
 from workers.ledger.sqlite_file import ReadOnlyFile, Row, SqliteFile
 from workers.model import (
     Decision,
+    Label,
     LabelCounts,
     Labels,
     Picture,
@@ -83,6 +84,9 @@ class SqliteLedger:
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         return self._decisions("failures", run, shard)
 
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        return self._decisions("near", run, shard)
+
     def label_counts(self, run: str, shard: int) -> LabelCounts:
         rows = self._file.read("label_counts", run=run, shard=shard)
         return LabelCounts(*rows[0]) if rows else LabelCounts(0, 0, 0)
@@ -95,9 +99,19 @@ class SqliteLedger:
         return ShardEnd(*rows[0]) if rows else None
 
     def _decisions(self, name: str, run: str, shard: int) -> Iterator[Decision]:
-        for index, etag, size, labels, *rest in self._file.stream(name, run=run, shard=shard):
-            found = load(Labels, labels) if labels else ()
-            yield Decision(run, shard, index, Picture(etag, size), found, *rest)
+        for index, etag, size, labels, failure, known, near in self._file.stream(
+            name, run=run, shard=shard
+        ):
+            yield Decision(
+                run,
+                shard,
+                index,
+                Picture(etag, size),
+                load(Labels, labels) if labels else (),
+                failure,
+                bool(known),
+                load(Label, near) if near else None,
+            )
 
     # --- the text worker's side ----------------------------------------------------------------
 
@@ -135,6 +149,7 @@ def _decision_row(decision: Decision) -> Row:
         "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
         "known": decision.known,
+        "near": dump(decision.near) if decision.near else None,
     }
 
 

@@ -45,5 +45,14 @@ def _row_of(found: Label | TextLine) -> dict[str, Any]:
 
 def failure_row(decision: Decision) -> str:
     """A row of `failed.jsonl`, without the character that ends it."""
-    row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
-    return json_line({**row, "failure": decision.failure})
+    return json_line({**_head(decision), "failure": decision.failure})
+
+
+def near_row(decision: Decision, near: Label, below: float) -> str:
+    """The same of `near.jsonl`, as docs/near.schema.json has it."""
+    row = {**_head(decision), "near": _row_of(near), "below": below, "known": decision.known}
+    return json_line(row)
+
+
+def _head(decision: Decision) -> dict[str, Any]:
+    return {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}

@@ -1,11 +1,15 @@
-"""SQS: a queue's policies."""
+"""SQS: a queue's policies, and who has sent a message."""
 
 from __future__ import annotations
 
 import json
+from contextvars import ContextVar
 from typing import Any
 
-from moto.sqs.models import Queue
+from moto.sqs.models import DEFAULT_SENDER_ID, Message, Queue
+from moto.sqs.responses import SQSResponse
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
 
 from sandbox.aws.moto.patch import Before, replaces
 
@@ -30,3 +34,25 @@ def _show_policies_as_aws_does(queue: Queue, attributes: Before) -> dict[str, An
     if queue.redrive_policy:
         shown["RedrivePolicy"] = json.dumps(queue.redrive_policy, separators=(",", ":"))
     return {name: value for name, value in shown.items() if value != ""}
+
+
+_sender: ContextVar[str] = ContextVar("_sender", default=DEFAULT_SENDER_ID)
+
+
+# Whoever sends it, SenderId is that of one and the same user.
+@replaces(SQSResponse, "send_message")
+@replaces(SQSResponse, "send_message_batch")
+def _know_who_sends(response: SQSResponse, send: Before) -> Any:
+    sts = sts_backends[response.current_account][get_partition(response.region)]
+    user_id, _, _ = sts.get_caller_identity(response.access_key, response.region)
+    token = _sender.set(user_id)
+    try:
+        return send(response)
+    finally:
+        _sender.reset(token)
+
+
+@replaces(Message, "__init__")
+def _keep_who_sent(message: Message, init: Before, *args: Any, **kwargs: Any) -> None:
+    init(message, *args, **kwargs)
+    message.sender_id = _sender.get()

@@ -13,6 +13,11 @@ run "learner_lab" {
   command = plan
 
   assert {
+    condition     = output.label_sender == ""
+    error_message = "one role for both kinds does not tell them apart"
+  }
+
+  assert {
     condition     = length(aws_iam_role.worker) == 0 && length(aws_iam_role_policy.worker) == 0 && length(aws_iam_instance_profile.worker) == 0
     error_message = "no IAM resource"
   }

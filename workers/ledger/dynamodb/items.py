@@ -30,6 +30,7 @@ from typing import Any
 from workers.model import (
     BY_HAND,
     Decision,
+    Label,
     Labels,
     Picture,
     Result,
@@ -97,11 +98,13 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
         **decision.picture._asdict(),
         "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
-        "known": int(decision.known),
+        "known": 1 if decision.known else None,
+        "near": dump(decision.near) if decision.near else None,
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
-    if decision.labels:
+    if decision.labels or decision.near:
         puts[decided_key(decision)] = {**values, "shard": decision.shard}
+    if decision.labels:
         puts[unsent_key(decision)] = values
     if decision.failure is not None:
         puts[f"{decision.run}/failed/{decision.shard}", decision.index] = values
@@ -119,7 +122,7 @@ def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
     """The decision that an unsent, decided or failed item holds."""
     # the version before kept one label, and no size
     old = f"[{values['label']}]" if "label" in values else None
-    labels = values.get("labels", old)
+    labels, near = values.get("labels", old), values.get("near")
     return Decision(
         run,
         shard,
@@ -128,6 +131,7 @@ def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
         load(Labels, labels) if labels else (),
         values.get("failure"),
         bool(values.get("known")),
+        load(Label, near) if near else None,
     )
 
 

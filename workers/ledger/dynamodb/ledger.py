@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
@@ -135,14 +136,21 @@ class DynamoDbLedger:
             yield items.decision_of(run, shard, index, values)
 
     def labelled(self, run: str, shard: int) -> Iterator[Decision]:
-        for partition in range(items.PARTITIONS):
-            for index, values in self._table.query(f"{run}/decided/{partition}"):
-                if values.get("shard") == shard:
-                    yield items.decision_of(run, shard, index, values)
+        return (decision for decision in self._seen_ones(run, shard) if decision.labels)
 
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         for index, values in self._table.query(f"{run}/failed/{shard}"):
             yield items.decision_of(run, shard, index, values)
+
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run, shard) if decision.near)
+
+    def _seen_ones(self, run: str, shard: int) -> Iterator[Decision]:
+        """Decisions about images in which a label was seen, surely enough or not."""
+        pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
+        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
+            if values.get("shard") == shard:
+                yield items.decision_of(run, shard, index, values)
 
     def label_counts(self, run: str, shard: int) -> LabelCounts:
         counts: Counter[str] = Counter()
