@@ -153,7 +153,12 @@ def alongside(
     """A worker that runs beside the test, which then has it end."""
     worker = threading.Thread(target=scene.start, args=[kind], kwargs=fields, daemon=True)
     worker.start()
-    yield worker
+    try:
+        yield worker
+    except BaseException:
+        # else it would outlive a test that fails
+        scene.stop.ask()
+        raise
     worker.join(10)
     assert not worker.is_alive()
 

@@ -149,7 +149,7 @@ def test_a_stopped_b_keeps_or_gives_back_the_copies_too(scene: Scene, outcome: s
 def test_what_hangs_holds_up_none_of_its_copies(scene: Scene) -> None:
     def hang_once(_: str) -> str:
         if len(scene.asked) == 1:
-            go.wait(10)
+            go.wait(30)
         return "AB 123"
 
     go = threading.Event()
