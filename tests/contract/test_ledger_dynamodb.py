@@ -409,7 +409,10 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
 def test_what_an_older_version_has_labelled_is_refused_by_resend(
     ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
 ) -> None:
-    wait(ledger.settle_shards(RUN, 1), *(ledger.decide(decision(name)) for name in indexes(3)))
+    wait(
+        ledger.settle(RUN, {"shards": "1"}),
+        ledger.decide([decision(name) for name in indexes(3)]),
+    )
     # it kept no more than that a decision is made
     pk, sk = items_of.decided_key(decision(indexes(3)[0]))
     client.put_item(TableName="ledger", Item={"pk": {"S": pk}, "sk": {"S": sk}})
