@@ -80,7 +80,7 @@ resource "aws_cloudwatch_metric_alarm" "idle" {
   period              = 300
   evaluation_periods  = var.idle_stop_minutes / 5
   comparison_operator = "LessThanThreshold"
-  threshold           = 50000          # bytes in a period; a worker that only waits sends more
+  threshold           = 40000          # bytes in a period; a worker that only waits sends more
   treat_missing_data  = "notBreaching" # a machine that was just started has all its time
   alarm_actions       = ["arn:${local.partition}:automate:${var.region}:ec2:stop"]
 }

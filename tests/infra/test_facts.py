@@ -67,13 +67,13 @@ def number_of_idle_alarm(name: str) -> int:
     return int(found[1])
 
 
-class Measured(Exception):
+class MeasuredError(Exception):
     """Ends a request before it is sent, with its bytes."""
 
 
 def measure(request: AWSPreparedRequest, **_: object) -> None:
     headers = sum(len(f"{name}: {value}") for name, value in request.headers.items())
-    raise Measured(headers + len(request.body))
+    raise MeasuredError(headers + len(request.body))
 
 
 def test_a_worker_that_only_waits_sends_too_much_to_be_idle(
@@ -87,7 +87,7 @@ def test_a_worker_that_only_waits_sends_too_much_to_be_idle(
     settings = Settings(bucket="photos", queue_url=queue_url)
     (sqs,) = make_clients(settings, "sqs")
     sqs.meta.events.register("before-send.sqs.ReceiveMessage", measure)
-    with pytest.raises(Measured) as request:
+    with pytest.raises(MeasuredError) as request:
         IndexQueue(sqs, Calls(settings, Stop()), settings).receive(10)
     requests = number_of_idle_alarm("period") / settings.poll_seconds
     assert requests * request.value.args[0] > number_of_idle_alarm("threshold")

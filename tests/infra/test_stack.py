@@ -286,7 +286,7 @@ def test_alarms_watch_queue_dead_letters_and_machines(stack: Stack) -> None:
                 "AWS/EC2",
                 "NetworkOut",
                 stack.instance(name)["InstanceId"],
-                50000,
+                40000,
             )
             for name in PAIR
         },
