@@ -439,7 +439,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
 
 @pytest.mark.parametrize(
     ("small_disk", "file"),
-    [("100k", r"images/\d+\.jpg"), ("500k", r"(label|text)\.log")],
+    [("100k", r"images/\d+\.jpg"), ("700k", r"(label|text)\.log")],
     indirect=["small_disk"],
 )
 def test_a_full_disk_ends_the_demo_with_one_line(run: Run, small_disk: Path, file: str) -> None:

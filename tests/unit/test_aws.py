@@ -81,9 +81,11 @@ def impatient(
 
 
 @named(THROTTLED + FAILING + UNREACHABLE)
-def test_what_may_pass_is_tried_again(impatient: Calls, error: Exception) -> None:
+def test_what_may_pass_is_tried_again(
+    make_settings: MakeSettings, make_calls: MakeCalls, error: Exception
+) -> None:
     call = Scripted(error, error, "answer")
-    assert impatient.call("Some Call", call, str) == "answer"
+    assert make_calls(make_settings()).call("Some Call", call, str) == "answer"
     assert call.calls == 3
 
 
