@@ -19,8 +19,8 @@ from workers.aws.answers import Listing
 from workers.index_queue.messages import MOST_INDEX_BYTES
 from workers.model import Image
 
-# calls under way: the SDK keeps 16 connections beside those of the images
-WIDTH = 16
+# calls under way: the SDK keeps 16 connections beside those of the images, and A needs one more
+WIDTH = 15
 # pages that a stretch has before it is divided: a small bucket costs no call more
 LONG = 4
 SURROGATES = range(0xD800, 0xE000)
