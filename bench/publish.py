@@ -37,7 +37,7 @@ SUMMARY = {
     "dollars 1,000": "dollars for 1,000 images, all of them cars",
     "dollars 1,000,000": "dollars for 1,000,000",
 }
-ACROSS = {"costs", "listing", "machine", "parts"}
+ACROSS = {"costs", "listing", "machine", "parts", "planning"}
 
 
 def page_with(text: str, results: dict[str, list[Row]]) -> str:

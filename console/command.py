@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
         return DO_NOT_START_AGAIN
     worker_log.configure(settings, given[0])
+    # little of what an image leaves is in cycles, and looking for them takes all threads' time
+    gc.set_threshold(20_000)
     try:
         command.run(settings)
     except WorkerError as error:
@@ -222,8 +224,6 @@ COMMANDS = {
 def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     stop = Stop()
     stop.on_signals()
-    # little of what an image leaves is in cycles, and looking for them takes all threads' time
-    gc.set_threshold(20_000)
     allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop

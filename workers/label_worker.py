@@ -73,7 +73,8 @@ class LabelWorker:
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
         )
-        threading.Thread(target=self._count, name="count", daemon=True).start()
+        if self._of is None:
+            threading.Thread(target=self._count, name="count", daemon=True).start()
         try:
             self._resend()
             self._decide_all()
@@ -92,11 +93,14 @@ class LabelWorker:
     def _check_budget(self) -> None:
         if not has_budget(self._settings):
             return
-        estimate = Estimate(self._settings, self._ledger)
-        for page in self._bucket.pages(whole=True):
+        estimate, ours = Estimate(self._settings, self._ledger), 0
+        for page in self._bucket.pages_in_any_order(whole=True):
             estimate.add(self._bucket.identified(page))
+            ours += sum(map(self._bucket.is_ours, page))
         if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
             raise RunError(reason)
+        # all that `_count` would find out by another listing
+        self._of = ours
 
     def _resend(self) -> None:
         """Sends again what an earlier start had decided and may not have sent."""
@@ -151,7 +155,7 @@ class LabelWorker:
         self._decider.busy.wait()
         try:
             listed = 0
-            for page in self._bucket.pages():
+            for page in self._bucket.pages_in_any_order():
                 listed += len(page)
                 if self._stop or self._of is not None:
                     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from bisect import bisect_right
 from time import time
 
 from PIL import Image
@@ -67,7 +68,7 @@ class S3:
             self._get(key.removesuffix("/"), request, respond, after)
         else:
             self._count("ListObjectsV2")
-            respond(self._page(int(request.query.get("continuation-token", 0))), after=after)
+            respond(self._page(request.query), after=after)
 
     def _count(self, operation: str) -> None:
         self._counts[f"S3 {operation}"] += 1
@@ -84,8 +85,11 @@ class S3:
             headers = f"{HEADERS}ETag: {etag}\r\n"
             respond(self._images.data(key), after=after, headers=headers)
 
-    def _page(self, first: int) -> bytes:
-        size = self._scenario.page
+    def _page(self, query: dict[str, str]) -> bytes:
+        numbers = range(self._scenario.images)
+        after = bisect_right(numbers, query.get("start-after", ""), key=key_of)
+        first = int(query.get("continuation-token", after))
+        size = min(self._scenario.page, int(query.get("max-keys", self._scenario.page)))
         past = min(first + size, self._scenario.images)
         more = past < self._scenario.images
         entries = "".join(

@@ -148,7 +148,7 @@ def budget(tools: Tools) -> str:
     settings, ends, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, True
     with ledger_if_any(settings) as ledger:
         estimate = Estimate(settings, ledger)
-        for page in tools.bucket.pages(whole=True):
+        for page in tools.bucket.pages_in_any_order(whole=True):
             estimate.add(tools.bucket.identified(page))
             if time.monotonic() > ends:
                 all_listed = False

@@ -95,6 +95,6 @@ def text_traffic(size: int, source: ImageSource) -> float:
 def make_plan(settings: Settings, bucket: Bucket, ledger: Ledger | None) -> Plan:
     """Goes through the run's images, a page at a time in memory."""
     plan = Plan(Estimate(settings, ledger))
-    for page in bucket.pages(whole=True):
+    for page in bucket.pages_in_any_order(whole=True):
         plan.add(bucket.identified(page))
     return plan

@@ -92,6 +92,28 @@ def test_of_a_key_s3_says_what_a_listing_says(
     assert (gone.problem or "").startswith("gone: ")
 
 
+def test_stretches_side_by_side_are_the_whole_listing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sandbox.aws_environment.items():
+        monkeypatch.setenv(name, value)
+    names = ("{:03d}.jpg", "2024/{:02d}/ü +%&.jpg", "{:x}😀\uffff.png", "あ/{}")
+    keys = [name.format(number) for name in names for number in range(60)]
+    sandbox.create_bucket("photos", [(key, b"x") for key in keys])
+    (s3,) = make_clients(settings(), "s3")
+    small = []
+
+    def list_less(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        small.append(params)
+        return {"MaxKeys": 3, **params}
+
+    s3.meta.events.register("provide-client-params.s3.ListObjectsV2", list_less)
+    bucket = Bucket(s3, Calls(settings(), Stop()), settings(prefix=""))
+    found = [image.index for page in bucket.pages_in_any_order() for image in page]
+    assert any("StartAfter" in params for params in small), "it was divided"
+    assert sorted(found) == sorted(keys)
+
+
 def test_the_report_says_it_too(bucket_of: Callable[[str], Bucket]) -> None:
     bucket_of(OURS)
     for owner, fetched in ((OURS, png()), (SOMEBODY_ELSES, None)):

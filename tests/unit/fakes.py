@@ -78,12 +78,13 @@ class FakeS3:
 
     def list_objects_v2(self, **request: Any) -> Json:
         self.listings.append(request)
-        after = request.get("ContinuationToken", "")
+        assert len(request.get("StartAfter", "").encode()) <= 1024, "no key is as long"
+        after = request.get("ContinuationToken") or request.get("StartAfter", "")
         keys = sorted(
             (k for k in self.objects if k.startswith(request["Prefix"]) and k > after),
             key=lambda key: key.encode(),
         )
-        page = keys[: self.page_size]
+        page = keys[: min(self.page_size, request.get("MaxKeys", 1000))]
         if not page:
             return {"IsTruncated": False}
         contents = [

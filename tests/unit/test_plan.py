@@ -143,7 +143,7 @@ def test_the_memory_does_not_grow_with_the_bucket(make_settings: MakeSettings) -
         def identified(self, page: list[Image]) -> list[Image]:
             return page
 
-        def pages(self, **_: Any) -> Iterator[list[Image]]:
+        def pages_in_any_order(self, **_: Any) -> Iterator[list[Image]]:
             for page in range(300):
                 yield [Image(f"album/{page}/{n}.jpg", n % 7, "etag") for n in range(1000)]
 

@@ -389,6 +389,26 @@ def test_a_says_what_it_has_seen_and_how_long_that_took(
     ]
 
 
+def test_with_a_budget_a_has_counted_its_shard_before_it_begins(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    """One listing for both; those of the other shard are not its own."""
+    list_page, go = scene.s3.list_objects_v2, threading.Event()
+
+    def list_slowly(**request: Any) -> Any:
+        again = request in scene.s3.listings and "MaxKeys" not in request
+        assert not again or go.wait(10)
+        return list_page(**request)
+
+    scene.images("1.jpg", "10.jpg", "a.jpg", "ü.png").s3.list_objects_v2 = list_slowly
+    with alongside(scene, LabelWorker, budget_dollars=1, shards=3, progress_seconds=0.02):
+        at_last(said, "progress", done=0, of=2)
+        go.set()
+    assert [request for request in scene.s3.listings if "MaxKeys" not in request] == [
+        {"Bucket": "photos", "Prefix": ""}
+    ] * 2
+
+
 def test_a_says_how_far_it_is(scene: Scene, said: list[dict[str, Any]]) -> None:
     """Of how many, as soon as all are listed."""
     list_page, listed, go = scene.s3.list_objects_v2, threading.Event(), threading.Event()

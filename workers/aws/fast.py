@@ -15,6 +15,7 @@ from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any
 from weakref import WeakSet
+from xml.etree import ElementTree
 
 import botocore
 from botocore.awsrequest import AWSHTTPSConnectionPool
@@ -46,9 +47,9 @@ def speed_up(sdk: Session) -> None:
 
 
 def parse_time(value: Any) -> datetime:
-    """A time in an answer, as botocore parses it, but the usual forms ten times as fast.
+    """A time in an answer, as botocore parses it, but the usual forms six times as fast.
 
-    A page of a listing has a thousand times that nobody reads: half of what listing costs.
+    An image that is downloaded comes with one, which nobody reads.
     """
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         with suppress(AttributeError, TypeError, ValueError):
@@ -77,18 +78,51 @@ def _replace_mark(**event: Any) -> None:
         event["params"]["body"] = b"".join((before, b64encode(image), after))
 
 
-# botocore goes through an answer by the service's model, field by field: 25 labels take it as long
-# as the rest of a call. What it makes of Rekognition's JSON is that JSON, but for members that are
-# null, which it leaves out.
+# botocore goes through an answer by the service's model, field by field. What follows goes through
+# the two that are long, and leaves it the rest.
 
 
 def _parse(**event: Any) -> None:
-    if event["operation_model"].service_model.service_name != "rekognition":
+    model, answer = event["operation_model"], event["response_dict"]
+    if answer["status_code"] != HTTPStatus.OK:
         return
-    answer: dict[str, Any] = event["response_dict"]
-    if answer["status_code"] == HTTPStatus.OK and b"null" not in answer["body"]:
-        event["customized_response_dict"].update(json.loads(answer["body"]))
-        answer["body"] = b"{}"
+    if model.service_model.service_name == "rekognition":
+        event["customized_response_dict"].update(_json(answer))
+    elif model.name == "ListObjectsV2":
+        event["customized_response_dict"].update(_entries(answer))
+
+
+def _json(answer: dict[str, Any]) -> dict[str, Any]:
+    """Takes Rekognition's answer, whose 25 labels cost botocore as much as the rest of a call.
+
+    What it makes of that JSON is that JSON, but for members that are null, which it leaves out.
+    """
+    if b"null" in answer["body"]:
+        return {}
+    body, answer["body"] = answer["body"], b"{}"
+    taken: dict[str, Any] = json.loads(body)
+    return taken
+
+
+def _entries(answer: dict[str, Any]) -> dict[str, Any]:
+    """Takes a page's keys out of a listing: with their times and all, two thirds of its cost."""
+    try:
+        page = ElementTree.fromstring(answer["body"])  # noqa: S314 - as botocore reads it
+    except ElementTree.ParseError:
+        return {}
+    space = page.tag.removesuffix("ListBucketResult")
+    entries = page.findall(f"{space}Contents")
+    if not entries:
+        return {}
+    page[:] = [each for each in page if each.tag != f"{space}Contents"]
+    answer["body"] = ElementTree.tostring(page)
+    key, size, etag = (f"{space}{name}" for name in ("Key", "Size", "ETag"))
+    return {
+        "Contents": [
+            {"Key": of.findtext(key), "Size": int(of.findtext(size, "")), "ETag": of.findtext(etag)}
+            for of in entries
+        ]
+    }
 
 
 # urllib3 has a client's SSL context read the file of authorities anew for every connection: 25 ms,
