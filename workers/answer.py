@@ -11,7 +11,9 @@ import zlib
 from collections.abc import Container
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
 
 from workers.model import Box, Label, TextLine, dump, load
 
@@ -37,13 +39,17 @@ _HEAD, _BOX = struct.Struct("<IHH"), struct.Struct("<4h")
 
 @dataclass(frozen=True, slots=True)
 class LabelAnswer:
-    """All labels of a picture with at least `floor` percent, the surest first; `model` saw them."""
+    """All labels of a picture with at least `floor` percent, the surest first; `model` saw them.
+
+    One that is `doubtful` may be another picture's: it is for this run, and nobody keeps it.
+    """
 
     KIND: ClassVar[str] = "labels"
 
     floor: float
     model: str
     labels: tuple[Label, ...]
+    doubtful: bool = False
 
     def pack(self) -> bytes:
         """As few bytes."""
@@ -93,12 +99,13 @@ class LabelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """Every line of text in a picture, from top to bottom."""
+    """Every line of text in a picture, from top to bottom; `doubtful` as of labels."""
 
     KIND: ClassVar[str] = "text"
     floor: ClassVar[float] = 0.0
 
     lines: tuple[TextLine, ...]
+    doubtful: Annotated[bool, Field(exclude=True)] = False
 
     def pack(self) -> bytes:
         """As few bytes."""

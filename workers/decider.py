@@ -143,8 +143,9 @@ class Decider:
                 return None
             failure = f"failed {attempt} times: {error}"
             return self._failed(image, failure, OutageError(failure))
-        # durable before the decision is: else that would be all that is left of it
-        self._ledger.keep(image.picture, answer)
+        if not answer.doubtful:
+            # durable before the decision is: else that would be all that is left of it
+            self._ledger.keep(image.picture, answer)
         return self._suspicion.success(self._seen(image, self._question.seen(answer)))
 
     def _failed(

@@ -197,7 +197,7 @@ class Reader:
                 return None
             failure = f"failed {tries} times: {error}"
             return self._failed(held, failure, OutageError(failure))
-        if message.picture.is_known:
+        if message.picture.is_known and not answer.doubtful:
             self._ledger.keep(message.picture, answer)
         return self._suspicion.success((held, self._result(held, answer)))
 

@@ -112,6 +112,16 @@ def test_what_is_replaced_while_it_is_looked_at_by_reference_has_no_answer(
         calls[kind]()
 
 
+def test_what_is_paid_for_is_had_though_nobody_knows_whether_it_was_replaced(recognizer) -> None:
+    """But it is not kept for other runs."""
+    s3 = client(get_object=Scripted(client_error("InternalError", 500)))
+    answer = Scripted({"Labels": [label(95.0)]})
+    seeing = recognizer(s3, detect_labels=answer)
+    seen = seeing.labels("1.jpg", etag(png()), 55.0)
+    assert seen == LabelAnswer(55.0, "", (Label("Car", 95.0),), doubtful=True)
+    assert (answer.calls, seeing.paid_calls) == (1, 1)
+
+
 def test_text_is_asked_for_by_bytes(recognizer) -> None:
     answer = Scripted({"TextDetections": []})
     recognizer(detect_text=answer).text("1.jpg", etag(png()))

@@ -13,6 +13,7 @@ from workers.aws.answers import FoundLabel, FoundText, LabelsAnswer, TextsAnswer
 from workers.aws.calls import Calls
 from workers.aws.codes import code_of, is_throttled
 from workers.aws.quota import Quota
+from workers.errors import WorkerError
 from workers.images.bucket import Bucket
 from workers.images.limits import MAX_LABEL_SIDE, most_inline
 from workers.model import Box, Label, TextLine
@@ -60,9 +61,9 @@ class Rekognition:
             ),
             _labels,
         )
-        self._check_picture(image, index, etag)
+        doubtful = self._may_be_another_picture(image, index, etag)
         found = sorted(map(_label, reply["Labels"]), key=lambda label: -label.confidence)
-        return LabelAnswer(floor, reply.get("LabelModelVersion", ""), tuple(found))
+        return LabelAnswer(floor, reply.get("LabelModelVersion", ""), tuple(found), doubtful)
 
     def text(self, index: str, etag: str) -> TextAnswer:
         """Every line of text in an image, from top to bottom.
@@ -76,15 +77,24 @@ class Rekognition:
             lambda: self._client.detect_text(Image=image),
             _texts,
         )
-        self._check_picture(image, index, etag)
+        doubtful = self._may_be_another_picture(image, index, etag)
         # each WORD repeats a part of a LINE
         lines = (_line(found) for found in reply["TextDetections"] if found["Type"] == "LINE")
-        return TextAnswer(tuple(lines))
+        return TextAnswer(tuple(lines), doubtful)
 
-    def _check_picture(self, image: Any, index: str, etag: str) -> None:
-        """What went by reference was looked at as it was by then: else its answer is another's."""
-        if etag and "S3Object" in image:
+    def _may_be_another_picture(self, image: Any, index: str, etag: str) -> bool:
+        """Whether nobody knows that what went by reference was looked at as it was at `etag`.
+
+        Raises ImageError when it was replaced.
+        """
+        if not etag or "S3Object" not in image:
+            return False
+        try:
             self._bucket.check_unchanged(index, etag)
+        except WorkerError:
+            # it is paid for by now: whatever keeps S3 from telling, this run may have it
+            return True
+        return False
 
     def _image(self, index: str, etag: str, source: ImageSource, max_side: int | None) -> Any:
         """The image as a request has it: its bytes, or where it lies when it is too large."""
