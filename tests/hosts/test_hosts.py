@@ -221,6 +221,7 @@ def events(pair: Pair, key: str, run: str, name: str) -> list[dict[str, Any]]:
 @contextmanager
 def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
     """A run is in its middle, and nobody follows it; after the block its end is waited for."""
+    pair.forget()
     reset_counts()
     knobs.latency_seconds = latency_seconds
     follower = pair.start(run)
@@ -383,6 +384,7 @@ def test_wrong_bucket(pair: Pair) -> None:
 
 
 def test_run_over_the_budget(pair: Pair) -> None:
+    pair.forget()
     pair.apply(budget_dollars=0.001)
     try:
         complaint = wrong(pair, "run.yml", "-e", "run=dear")
@@ -406,6 +408,7 @@ def test_missing_queue_permission(pair: Pair) -> None:
 
 
 def test_every_image_fails(pair: Pair) -> None:
+    pair.forget()
     refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)
     pair.hosts.sandbox.faults.append(refused)
     try:
