@@ -81,8 +81,8 @@ hosts-down: .venv/dev ## takes it down
 	@$(BIN)/python -m sandbox.hosts down
 
 .PHONY: bench
-bench: .venv/dev ## speed and cost, measured side by side with the sequential way
-	@$(BIN)/python -m bench
+bench: .venv/dev ## speed and cost, measured side by side with the sequential way; ONLY="quotas parts"
+	@$(BIN)/python -m bench$(if $(ONLY), --only $(ONLY))
 
 .PHONY: mutants
 mutants: .venv/mutation ## breaks the rules of the run, one by one: some test must fail; ONLY="workers.ending*"

@@ -1,4 +1,4 @@
-"""`python -m bench`: what the workers can do on this machine, in twenty minutes."""
+"""`python -m bench`: what the workers can do on this machine, in half an hour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import measures
+from bench.answers import answers
 from bench.fleet import PATIENCE
+from bench.planning import planning
 from bench.provisioning import provisioning
 from bench.report import Row, as_json, chart, print_table
 from bench.stub import ROOT
@@ -20,6 +22,8 @@ MEASURES = {
     "sequential": (measures.sequential, "Side by side, 50 calls/s, calls of 500 ms"),
     "sizes": (measures.sizes, "CPU time and memory, no quota, calls of 250 ms"),
     "listing": (measures.listing, "A over a bucket that it has done before, all but 1,000 images"),
+    "planning": (planning, "`cartext plan` for ten million keys, 250 ms a page"),
+    "answers": (answers, "A over a bucket that it knows, and over one that it does not"),
     "parts": (measures.parts, "Where an image's CPU time goes"),
     "scale": (measures.scale, "Workers of each kind, 20 calls/s each, one queue and one table"),
     "provisioning": (provisioning, "Two hosts of this machine made workers by Ansible"),

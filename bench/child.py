@@ -34,11 +34,13 @@ def _memory_of(process: int) -> float | None:
 class Child(processes.Worker):
     """A worker, measured by the kernel from its start to its end."""
 
-    def __init__(self, role: str, environment: dict[str, str], folder: Path, **how: Any) -> None:
+    def __init__(
+        self, role: str, environment: dict[str, str], folder: Path, *flags: str, **how: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._began = time.monotonic()
-        super().__init__(role, environment, folder / "log", cwd=folder, **how)
+        super().__init__(role, environment, folder / "log", *flags, cwd=folder, **how)
         if hasattr(os, "SCHED_BATCH"):  # as the systemd unit has it
             os.sched_setscheduler(self.process.pid, os.SCHED_BATCH, os.sched_param(0))
         self._thread = threading.Thread(target=self._wait)

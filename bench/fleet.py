@@ -114,13 +114,14 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
     shared: bool | None = None,
     late_texts: float = 0.0,
     prepare: Callable[[Path], None] | None = None,
+    label_module: str = "console",
     **settings: object,
 ) -> Run:
     """Runs so many workers to their end.
 
     They share a table when they are more than a pair (or as `shared` says), else each has its own
     SQLite file. The text workers start `late_texts` seconds later; `prepare` gets the state folder
-    of the first label worker before that starts.
+    of the first label worker before that starts, and `label_module` is what a label worker runs.
     """
     shared = labels > 1 or texts > 1 if shared is None else shared
     common = {
@@ -141,7 +142,10 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             for worker in range(number):
                 shard = {"shard": worker, "shards": number} if role == "label" else {}
                 environment = stub.environment(**{**common, **shard, "quota_workers": number})
-                children.append(Child(role, environment, folder / f"{role}-{worker}"))
+                module = label_module if role == "label" else "console"
+                children.append(
+                    Child(role, environment, folder / f"{role}-{worker}", module=module)
+                )
         usages = [child.wait() for child in children]
         run = Run(
             scenario,

@@ -17,15 +17,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.stub.scenario import key_of
 from console.parts import make_parts
 from workers import log
+from workers.answer import LabelAnswer, TextAnswer
 from workers.events import Labelled, TextRead, say
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import image_entry
 from workers.ledger import SqliteLedger
-from workers.model import Decision, Result, TextLine
+from workers.model import Decision, Result
 from workers.output.files import write_results
+from workers.question import LabelQuestion
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -34,7 +35,7 @@ PARTS = (
     ("signing", ("botocore/auth", "hmac.py")),
     ("request body", ("botocore/serialize", "json/encoder", "base64.py")),
     ("answer", ("botocore/parsers", "json/decoder", "imagesize")),
-    ("sockets", ("/socket.py", "http/client", "urllib3/util/wait")),
+    ("sockets", ("/socket.py", "/ssl.py", "http/client", "urllib3/util/wait")),
     ("HTTP", ("urllib3/", "/email/", "botocore/httpsession", "botocore/awsrequest")),
     ("rest of botocore", ("/botocore/",)),
     ("ours", ("/workers/", "/tenacity/")),
@@ -51,21 +52,38 @@ class Bench:
         self.recognizer, self.queue = parts.recognizer, parts.index_queue
         self.folder = folder
         self.pages = parts.bucket.pages()
-        label = self.recognizer.label(key_of(0))
         self.images = next(parts.bucket.pages())
-        lines = self.read(0)
-        etag = self.images[0].etag
+        self.question = LabelQuestion.of(settings)
+        self.answers = self.look(0), self.read(0)
+        labels = self.question.seen(self.answers[0]).found
+        lines = self.answers[1].lines
         self.decisions = [
-            Decision("bench", 0, key_of(number), etag, label) for number in range(10_000)
+            Decision("bench", 0, image.index, image.picture, labels) for image in self.images
         ]
-        self.results = [Result("bench", d.index, label, lines) for d in self.decisions]
+        self.results = [Result("bench", d.index, labels, lines) for d in self.decisions]
         self.receipts: list[str] = []
         log.configure(settings, "bench")
 
-    def read(self, number: int) -> tuple[TextLine, ...]:
+    def look(self, number: int) -> LabelAnswer:
+        """Asks for an image's labels."""
+        image = self.images[number % len(self.images)]
+        return self.recognizer.labels(image.index, image.etag, self.question.floor)
+
+    def read(self, number: int) -> TextAnswer:
         """Downloads an image and reads it."""
         image = self.images[number % len(self.images)]
-        return self.recognizer.lines(image.index, image.etag)
+        return self.recognizer.text(image.index, image.etag)
+
+    def decide(self, number: int) -> None:
+        """Keeps an answer and the decision by it."""
+        decision = self.decisions[number]
+        self.ledger.keep(decision.picture, self.answers[0])
+        self.ledger.decide([decision]).result()
+
+    def complete(self, number: int) -> None:
+        """Keeps an answer and the result by it."""
+        self.ledger.keep(self.decisions[number].picture, self.answers[1])
+        self.ledger.complete([self.results[number]]).result()
 
     def receive(self, _: int) -> None:
         """Ten messages, of which the receipts are kept."""
@@ -78,13 +96,13 @@ class Bench:
         read = [TextRead(d.index, "AB 123", 250) for d in self.decisions]
         return {
             "A listing": (lambda _: next(self.pages), 1000),
-            "A DetectLabels": (lambda n: self.recognizer.label(key_of(n)), 1),
-            "A ledger": (lambda n: self.ledger.decide(self.decisions[n]).result(), 1),
+            "A DetectLabels": (self.look, 1),
+            "A ledger": (self.decide, 1),
             "A send": (lambda _: self.queue.send(entries), BATCH),
             "A log": (lambda n: say(labelled[n]), 1),
             "B receive": (self.receive, BATCH),
             "B GetObject, DetectText": (self.read, 1),
-            "B ledger": (lambda n: self.ledger.complete(self.results[n]).result(), 1),
+            "B ledger": (self.complete, 1),
             "B delete": (lambda n: self.queue.delete(self.receipts[n * 10 : n * 10 + 10]), BATCH),
             "B log": (lambda n: say(read[n]), 1),
             "B output, each time": (lambda _: self.write(), 500),
@@ -111,7 +129,7 @@ def main() -> None:
                 function(number)
             found[name] = (time.process_time() - before) / rounds / images * 1000
         calls = {
-            "DetectLabels": lambda n: bench.recognizer.label(key_of(n)),
+            "DetectLabels": bench.look,
             "GetObject, DetectText": bench.read,
         }
         shares = {name: _shares(function, times) for name, function in calls.items()}

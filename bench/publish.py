@@ -37,7 +37,7 @@ SUMMARY = {
     "dollars 1,000": "dollars for 1,000 images, all of them cars",
     "dollars 1,000,000": "dollars for 1,000,000",
 }
-ACROSS = {"costs", "listing", "machine", "parts"}
+ACROSS = {"costs", "listing", "machine", "parts", "planning"}
 
 
 def page_with(text: str, results: dict[str, list[Row]]) -> str:
@@ -46,7 +46,9 @@ def page_with(text: str, results: dict[str, list[Row]]) -> str:
 
 
 def _table(name: str, results: dict[str, list[Row]]) -> str:
-    rows = _summary(results) if name == "summary" else results[name]
+    rows = _summary(results) if name == "summary" else results.get(name)
+    if not rows:
+        return "Not measured yet.\n"
     grid = grid_of(rows, name in ACROSS)
     rule = ["---", *["---:"] * (len(grid[0]) - 1)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (grid[0], rule, *grid[1:]))

@@ -18,10 +18,11 @@ import structlog
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
-from console import plan
+from console.answers import command as answers
 from console.doctor import command as doctor
 from console.open_files import allow_files
 from console.parts import make_parts
+from console.plan import command as plan
 from console.report import command as report
 from console.status import command as status
 from workers import log as worker_log
@@ -48,6 +49,7 @@ commands:
   status  in the middle: how far, how fast, what failed
   resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
+  answers what is paid for: how many answers are kept, and carrying them elsewhere
 
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
         return DO_NOT_START_AGAIN
     worker_log.configure(settings, given[0])
+    # little of what an image leaves is in cycles, and looking for them takes all threads' time
+    gc.set_threshold(20_000)
     try:
         command.run(settings)
     except WorkerError as error:
@@ -212,6 +216,7 @@ COMMANDS = {
     "status": Command(status.StatusSettings, status.run),
     "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
+    "answers": Command(answers.AnswersSettings, answers.run),
 }
 
 
@@ -219,8 +224,6 @@ COMMANDS = {
 def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
     stop = Stop()
     stop.on_signals()
-    # little of what an image leaves is in cycles, and looking for them takes all threads' time
-    gc.set_threshold(20_000)
     allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield make_parts(settings, ledger, stop), stop

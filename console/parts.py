@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from workers.aws.calls import Calls
@@ -9,7 +12,7 @@ from workers.aws.clients import make_clients
 from workers.aws.quota import Quota
 from workers.images.bucket import Bucket
 from workers.index_queue.queue import IndexQueue
-from workers.ledger import Ledger
+from workers.ledger import Ledger, open_ledger
 from workers.parts import Parts
 from workers.recognition.rekognition import Rekognition
 from workers.settings import Settings
@@ -20,6 +23,17 @@ def open_bucket(settings: Settings) -> Bucket:
     """The bucket that the settings name; RunError without a region or a login."""
     (s3,) = make_clients(settings, "s3")
     return Bucket(s3, Calls(settings, Stop()), settings)
+
+
+@contextmanager
+def ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
+    """The ledger that the settings name, read only; None where that is a file not made yet."""
+    kind, _, where = settings.ledger_url.partition(":///")
+    if kind == "sqlite" and not Path(where).exists():
+        yield None
+        return
+    with closing(open_ledger(settings, read_only=True)) as ledger:
+        yield ledger
 
 
 def make_parts(settings: Settings, ledger: Ledger, stop: Stop) -> Parts:

@@ -65,6 +65,26 @@ resource "aws_cloudwatch_metric_alarm" "instance_status" {
   alarm_actions       = local.alarm_topics
 }
 
+# A machine without a worker stops itself. What it sends tells it from one whose worker waits: that one asks
+# SQS every few seconds, while the processors of both rest. An alarm that stops a machine has one metric,
+# and that of this machine: the queue cannot be asked beside it.
+resource "aws_cloudwatch_metric_alarm" "idle" {
+  for_each = var.idle_stop_minutes == 0 ? {} : local.workers
+
+  alarm_name          = "${var.project}-${each.key}-idle"
+  alarm_description   = "${each.key} has had no worker for ${var.idle_stop_minutes} minutes and is stopped; its disks stay. Nothing is to be done: the next playbook starts it."
+  namespace           = "AWS/EC2"
+  metric_name         = "NetworkOut"
+  dimensions          = { InstanceId = aws_instance.worker[each.key].id }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = var.idle_stop_minutes / 5
+  comparison_operator = "LessThanThreshold"
+  threshold           = 40000          # bytes in a period; a worker that only waits sends more
+  treat_missing_data  = "notBreaching" # a machine that was just started has all its time
+  alarm_actions       = ["arn:${local.partition}:automate:${var.region}:ec2:stop"]
+}
+
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.project
 

@@ -9,7 +9,6 @@ output "instances" {
       shard             = local.workers[key].shard # label workers: their number from 0; text workers: null
       private_ip        = instance.private_ip
       public_ip         = instance.public_ip
-      address           = local.address[key] # the one that ssh_address chose
       availability_zone = instance.availability_zone
       data_volume_id    = aws_ebs_volume.data[key].id
     }
@@ -89,6 +88,11 @@ output "login_user" {
 output "public_key" {
   description = "Key that the login user lets in, when Terraform registered it; else empty."
   value       = var.public_key == null ? "" : trimspace(var.public_key)
+}
+
+output "ssh_address" {
+  description = "What the instances are reached by: public, private or session."
+  value       = var.ssh_address
 }
 
 output "ssh_proxy" {

@@ -198,6 +198,18 @@ variable "alarm_email" {
   }
 }
 
+variable "idle_stop_minutes" {
+  description = "A machine that has had no worker at work for so long is stopped, and costs its disks only; the playbooks start it again. 0: never."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = contains(concat([0], range(15, 1441, 5)), var.idle_stop_minutes)
+    error_message = "idle_stop_minutes is a multiple of 5 from 15 to 1440 (an alarm looks back a day at most), or 0 for never."
+  }
+}
+
 # What a governed account asks for.
 
 variable "subnet_id" {

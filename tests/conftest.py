@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import botocore.session
+import hypothesis
 import pytest
 import structlog
 
 if TYPE_CHECKING:
     from sandbox.aws.server import Sandbox
+
+# what takes long here says nothing of the code
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # they wait more than they work, so that the others go on beside them
 LONGEST = ("hosts", "infra")

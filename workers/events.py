@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 START, PROGRESS, SUMMARY = "start", "progress", "summary"
 ALREADY_FINISHED, STOPPED_BY_BUG = "already finished", "stopped by a bug"
+# beside the first of these
+AGAIN = "a new CARTEXT_RUN asks again, and what is known by now costs nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,19 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class NotLabelled:
-    """A has looked at an image that has not the label, or not surely enough."""
+    """A has looked at an image that has no such label, or not surely enough, which `near` says."""
 
     index: str
     ms: int
+    near: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A has decided about so many images from answers; `labelled` of them have the label."""
+
+    images: int
+    labelled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +82,12 @@ class Stopped:
     status: int
 
 
-Event = Labelled | NotLabelled | TextRead | Failed | End | Stopped
+Event = Labelled | NotLabelled | Known | TextRead | Failed | End | Stopped
 
 KINDS: dict[str, type[Event]] = {
     "labelled": Labelled,
     "not labelled": NotLabelled,
+    "known": Known,
     "read": TextRead,
     "failed": Failed,
     "end": End,

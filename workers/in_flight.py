@@ -35,7 +35,7 @@ class InFlight:
 
     An image is hidden from others for `visibility_timeout` seconds from its receive, and again from
     each renewal. One that is held longer than `longest` seconds is let go: whatever hangs there,
-    the image comes again to whoever is free.
+    the image comes again to whoever is free. `let_go` hears of it.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class InFlight:
         visibility_timeout: int,
         longest: float,
         clock: Callable[[], float] = time.monotonic,
+        let_go: Callable[[Held], object] = lambda _: None,
     ) -> None:
         self._queue = index_queue
         self._timeout = visibility_timeout
         self._longest = longest
         self._clock = clock
+        self._let_go = let_go
         self._held: dict[tuple[str, str], Held] = {}
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
@@ -113,3 +115,4 @@ class InFlight:
                 seconds=round(now - held.since),
                 note="it hangs in this worker, and comes again to whoever is free",
             )
+            self._let_go(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -16,13 +16,38 @@ R = TypeVar("R")
 FINITE = ConfigDict(allow_inf_nan=False)
 
 
+class Picture(NamedTuple):
+    """What an image shows, wherever it lies: `etag` and `size` in bytes tell it from all others."""
+
+    etag: str
+    size: int
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it can be told from others."""
+        return bool(self.etag and self.size)
+
+
+NO_PICTURE = Picture("", 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An object of the bucket: its index is its key, `size` in bytes."""
+    """An object of the bucket: its index is its key, `size` in bytes.
+
+    Of a key from a list neither `size` nor `etag` is known at first; a `problem` is why it cannot
+    be had.
+    """
 
     index: str
     size: int
     etag: str
+    problem: str | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """What it shows."""
+        return Picture(self.etag, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +73,20 @@ class Label:
     boxes: tuple[Box, ...] = ()
 
 
+Labels = tuple[Label, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a message says of its image: the object's ETag, and the label that was seen."""
+    """What a message says of its image: the object's ETag and size, and the labels that were seen.
+
+    The version before sent no size, and one `label`.
+    """
 
     etag: str = ""
     label: Label | None = None
+    size: int | None = None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +104,19 @@ class TextLine:
 class Decision:
     """What the label worker found out about an image.
 
-    `label` is set when the image has it with enough confidence, `failure` when it can never be
-    looked at; `etag` is that of the object that was looked at.
+    `labels` are those of the question that it has with enough confidence, `near` is the surest of
+    those that it has without, `failure` says why it can never be looked at; `picture` is what was
+    looked at. It is `known` when nothing was paid for it.
     """
 
     run: str
     shard: int
     index: str
-    etag: str = ""
-    label: Label | None = None
+    picture: Picture = NO_PICTURE
+    labels: tuple[Label, ...] = ()
     failure: str | None = None
+    known: bool = False
+    near: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +124,17 @@ class Result:
     """What the text worker found out about an image with the label.
 
     `time` is when, in ISO 8601 and UTC; empty where nobody noted it. What was asked for `by_hand`
-    counts for no end.
+    counts for no end. It is `known` when nothing was paid for it.
     """
 
     run: str
     index: str
-    label: Label | None = None
+    labels: tuple[Label, ...] = ()
     lines: tuple[TextLine, ...] = ()
     failure: str | None = None
     time: str = ""
     by_hand: bool = False
+    known: bool = False
 
     @property
     def filed(self) -> str:
@@ -120,7 +157,8 @@ class RunProgress:
     """What the text workers know of a run; `workers.ending` says what follows from it.
 
     `ends` are those that have come, one a shard; `foreign_end` says that an end mark without a
-    count has come. `done` has `by_hand` in it: images that no end counts.
+    count has come. `done` has `by_hand` in it, images that no end counts, and the `known` ones, for
+    which nothing was paid.
     """
 
     done: int
@@ -129,15 +167,17 @@ class RunProgress:
     ends: tuple[ShardEnd, ...] = ()
     foreign_end: bool = False
     by_hand: int = 0
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How many images of a shard are decided, how many have the label, how many failed."""
+    """How many images of a shard are decided, have a label, failed, were known without paying."""
 
     decided: int
     labelled: int
     failed: int
+    known: int = 0
 
 
 BY_HAND = "\x01"
@@ -179,16 +219,22 @@ def as_plain(record: Any) -> Any:
     return _adapters[type(record)].dump_python(record)
 
 
-def dump(record: Any) -> str:
-    """The record as compact JSON, in ASCII."""
+def dump(record: Any, kind: Any = None) -> str:
+    """The record as compact JSON, in ASCII; of what has no class of its own, say the `kind`."""
+    adapter = _adapters[kind or type(record)]
     try:
-        return _adapters[type(record)].dump_json(record, ensure_ascii=True).decode()
+        return adapter.dump_json(record, ensure_ascii=True).decode()
     except PydanticSerializationError:
         # half a surrogate pair has no UTF-8
-        return _compact(as_plain(record))
+        return _compact(adapter.dump_python(record))
 
 
 def load(kind: type[R], text: str) -> R:
     """The record that `dump` made into JSON; raises ValueError when it is none."""
-    record: R = _adapters[kind].validate_json(text)
+    adapter = _adapters[kind]
+    try:
+        record: R = adapter.validate_json(text)
+    except ValueError:
+        # half a surrogate pair is no JSON to everybody
+        record = adapter.validate_python(json.loads(text))
     return record

@@ -35,16 +35,6 @@ def dollars(calls: int) -> float:
     return cost
 
 
-def least_dollars(images: int) -> float:
-    """What a run costs when no image has the label: each is looked at, none is read."""
-    return dollars(images)
-
-
-def most_dollars(images: int) -> float:
-    """What a run costs when every image has the label: each is looked at and read."""
-    return dollars(2 * images)
-
-
 def machine_for(bytes_per_second: float) -> tuple[str, float] | None:
     """The smallest type that moves so much for long, and what it moves; None where none does."""
     moves = ((name, gigabits * 1e9 / 8) for name, gigabits in BASELINES)
@@ -61,13 +51,13 @@ def has_budget(settings: Settings) -> bool:
     return settings.budget_dollars is not None and not settings.over_budget
 
 
-def refusal(images: int, settings: Settings) -> str | None:
-    """Why a run over so many images does not start, if its budget forbids it."""
-    budget, cost = settings.budget_dollars, most_dollars(images)
+def refusal(label_calls: int, text_calls: int, settings: Settings) -> str | None:
+    """Why a run that makes so many calls does not start, if its budget forbids it."""
+    budget, cost = settings.budget_dollars, dollars(label_calls + text_calls)
     if budget is None or settings.over_budget or cost <= budget:
         return None
     return (
-        f"run {settings.run!r} may cost {dollars_text(cost)} ({images:,} images, each looked at "
-        f"and read), more than the budget of {dollars_text(budget)}; raise "
+        f"run {settings.run!r} may cost {dollars_text(cost)} ({label_calls:,} images to look at, "
+        f"{text_calls:,} to read), more than the budget of {dollars_text(budget)}; raise "
         "CARTEXT_BUDGET_DOLLARS, narrow CARTEXT_PREFIX, or start with --over-budget"
     )

@@ -31,7 +31,7 @@ def resend(settings: Settings, parts: Parts, stop: Stop) -> Resent:
     done. Raises RunError when the ledger knows nothing of the run, or not all that it has found.
     """
     run, ledger, queue = settings.run, parts.ledger, parts.index_queue
-    shards = range(ledger.shards(run) or 0)
+    shards = range(int(ledger.settled(run).get("shards", 0)))
     if not shards:
         raise RunError(
             f"no label worker has begun run {run!r} in this ledger; give --run, and the label "

@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # a text detection takes half a second and more
 SLOW_CALL_SECONDS = 0.75
@@ -19,6 +19,20 @@ NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock|run\.env"
 
 ImageSource = Literal["auto", "bytes", "s3"]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+def _names(given: object) -> object:
+    """Names from a text with commas or from a list of such, each once."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, (list, tuple)):
+        return given
+    names = [name.strip() for text in texts for name in str(text).split(",")]
+    if not all(names):
+        raise ValueError("a name is empty")
+    return tuple(dict.fromkeys(names))
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
 
@@ -47,6 +61,11 @@ class Settings(BaseSettings):
         description="S3 bucket with the images", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     )
     prefix: str = Field("", description="only keys that begin with this")
+    keys: Path | None = Field(
+        None,
+        description="label worker: instead of a listing, a file of keys, one a line, or an S3 "
+        "Inventory's CSV with sizes and ETags; plain or gzip",
+    )
     expected_bucket_owner: str | None = Field(
         None,
         description="12 digits: the account that must own the bucket, else nothing is asked of it",
@@ -55,7 +74,8 @@ class Settings(BaseSettings):
     queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
     run: str = Field(
         "default",
-        description="name of the run: a finished run stays finished, a new name starts anew",
+        description="name of the run: a finished run stays finished, a new name asks again, and "
+        "pays for what is not known yet",
         pattern=RUN_NAME,
     )
     state_dir: Path = Field(
@@ -71,12 +91,21 @@ class Settings(BaseSettings):
         default_factory=socket.gethostname, description="this worker's name in the log"
     )
 
-    label: str = Field("Car", description="label that an image must have", min_length=1)
+    label: Names = Field(
+        ("Car",), description="labels of which an image must have one, with commas in between"
+    )
     min_confidence: Percent = Field(
         90.0, description="percent; the label's confidence must be higher than this"
     )
     text_confidence: Percent = Field(
         80.0, description="percent; text lines below this are left out"
+    )
+    text_on: Literal["image", "label"] = Field(
+        "image",
+        description="where text counts: on the whole image, or only on the label's own boxes",
+    )
+    text_pattern: str = Field(
+        "", description="a regular expression: only text lines in which it is found"
     )
     label_source: ImageSource = Field(
         "s3", description="how label detection gets an image: s3 (by reference), bytes or auto"
@@ -157,6 +186,15 @@ class Settings(BaseSettings):
         if problem := run_name_problem(run):
             raise ValueError(problem)
         return run
+
+    @field_validator("text_pattern")
+    @classmethod
+    def _pattern_is_one(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return pattern
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -28,11 +28,11 @@ class Suspicion(Generic[T]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    def success(self, item: T) -> list[T]:
-        """What may be kept now that an image has succeeded: this one, and all before it."""
+    def success(self, *items: T) -> list[T]:
+        """What may be kept now that images have succeeded: these, and all before them."""
         with self._lock:
             self._cleared = True
-            free, self._kept = [*self._kept, item], []
+            free, self._kept = [*self._kept, *items], []
             return free
 
     def failure(

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from botocore.httpsession import DEFAULT_CA_BUNDLE
+from urllib3 import PoolManager
 
 from bench.stub.scenario import BUCKET, QUEUE, TABLE, Scenario
 
@@ -35,7 +38,12 @@ class Stub:
             text=True,
         )
         assert self._process.stdout  # noqa: S101 - for the type checker
-        self.endpoint = self._process.stdout.readline().strip()
+        said = json.loads(self._process.stdout.readline())
+        self.endpoint: str = said["endpoint"]
+        self._bundle = tempfile.NamedTemporaryFile(suffix=".pem")
+        # beside the SDK's own authorities: it reads all of them for every connection
+        self._bundle.write(Path(DEFAULT_CA_BUNDLE).read_bytes() + said["authority"].encode())
+        self._bundle.flush()
         return self
 
     def __exit__(
@@ -46,6 +54,7 @@ class Stub:
     ) -> None:
         # it leaves when its input ends, so that it never outlives us
         self._process.communicate()
+        self._bundle.close()
 
     @property
     def queue_url(self) -> str:
@@ -64,6 +73,7 @@ class Stub:
             **ours,
             "PYTHONPATH": str(ROOT),
             "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": self._bundle.name,
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "nobody",
@@ -74,6 +84,6 @@ class Stub:
 
     def record(self) -> dict[str, Any]:
         """What was called so far; `Server.record` says what is in it."""
-        with urllib.request.urlopen(self.endpoint + RECORD) as reply:  # noqa: S310 - loopback
-            record: dict[str, Any] = json.load(reply)
+        with PoolManager(ca_certs=self._bundle.name) as http:
+            record: dict[str, Any] = http.request("GET", self.endpoint + RECORD).json()
             return record

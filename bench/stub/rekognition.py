@@ -6,6 +6,8 @@ import base64
 import json
 import zlib
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache
 from time import time
 from typing import Any
 
@@ -23,6 +25,7 @@ REFUSAL = json.dumps(
     }
 ).encode()
 HEADERS = "Content-Type: application/x-amz-json-1.1\r\n" + TRACE
+FILTER = b'"LabelInclusionFilters"'
 
 
 class Operation:
@@ -74,16 +77,24 @@ class Rekognition:
         key = _key(request.body)
         operation.paid[key] += 1
         operation.answered[key] = time() + after
-        reply = self._labels(key) if name == "DetectLabels" else _text(key)
+        if name == "DetectText":
+            reply = _text(key)
+        else:
+            reply = labels_reply(has_car(key, self._scenario.cars), _wanted(request.body))
         respond(reply, after=after, headers=HEADERS)
-
-    def _labels(self, key: str) -> bytes:
-        return CAR if has_car(key, self._scenario.cars) else NO_CAR
 
 
 def has_car(key: str, share: float) -> bool:
     """Whether an image is one of the share that has a car."""
     return zlib.crc32(b"car" + key.encode()) < share * 2**32
+
+
+def _wanted(body: bytes) -> tuple[str, ...]:
+    """The labels that a request has a filter for."""
+    if FILTER not in body:
+        return ()
+    filters = json.loads(body)["Settings"]["GeneralLabels"]
+    return tuple(filters["LabelInclusionFilters"])
 
 
 def _key(body: bytes) -> str:
@@ -96,29 +107,43 @@ def _key(body: bytes) -> str:
     return name
 
 
-def _labels_reply(labels: list[dict[str, Any]]) -> bytes:
-    return json.dumps({"Labels": labels, "LabelModelVersion": "3.0"}).encode()
+def _label(name: str, number: int, parents: Sequence[str], instances: int) -> dict[str, Any]:
+    """A label as the service sends it, the `number`-th surest."""
+    confidence = 98.7654321 - number * 1.7283951
+    return {
+        "Name": name,
+        "Confidence": confidence,
+        "Instances": [
+            {
+                "BoundingBox": {"Width": 0.5, "Height": 0.25, "Left": left, "Top": 0.4},
+                "Confidence": confidence,
+            }
+            for left in (0.1234567, 0.2345678, 0.3456789)[:instances]
+        ],
+        "Parents": [{"Name": parent} for parent in parents],
+        "Aliases": [{"Name": f"{name} as Others Call It"}] if number % 3 == 0 else [],
+        "Categories": [{"Name": "Vehicles and Automotive"}],
+    }
 
 
-NO_CAR = _labels_reply([])
-CAR = _labels_reply(
-    [
-        {
-            "Name": "Car",
-            "Confidence": 98.7654321,
-            "Instances": [
-                {
-                    "BoundingBox": {"Width": 0.5, "Height": 0.25, "Left": left, "Top": 0.4},
-                    "Confidence": 98.7654321,
-                }
-                for left in (0.1234567, 0.2345678, 0.3456789)
-            ],
-            "Parents": [{"Name": "Transportation"}, {"Name": "Vehicle"}],
-            "Aliases": [{"Name": "Automobile"}],
-            "Categories": [{"Name": "Vehicles and Automotive"}],
-        }
-    ]
+# what a street gets: with a car, 25 labels
+ON_A_STREET = (
+    *("Vehicle", "Transportation", "Machine", "Wheel", "License Plate", "Tire", "Road", "Street"),
+    *("City", "Urban", "Person", "Building", "Town", "Car Wheel", "Tree", "Alloy Wheel", "Sedan"),
+    *("Spoke", "Plant", "Neighborhood", "Architecture", "Asphalt", "Outdoors", "Parking Lot"),
 )
+STREET = [
+    _label(name, number, ON_A_STREET[: number % 3], number % 2)
+    for number, name in enumerate(ON_A_STREET, start=1)
+]
+CAR = _label("Car", 0, ("Transportation", "Vehicle"), 3)
+
+
+@cache
+def labels_reply(has_car: bool, wanted: tuple[str, ...] = ()) -> bytes:
+    """The answer; of no label that is not `wanted`, where some are."""
+    found = [label for label in [CAR] * has_car + STREET if not wanted or label["Name"] in wanted]
+    return json.dumps({"Labels": found, "LabelModelVersion": "3.0"}).encode()
 
 
 def _detection(number: int, kind: str, text: str) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
+from bisect import bisect_right
 from time import time
 
 from PIL import Image
 
 from bench.stub.http import Request, Respond
 from bench.stub.scenario import BUCKET, Scenario, key_of, vary
+from workers.model import Picture
 
 JPEG_END = b"\xff\xd9"
 MODIFIED = "2024-01-01T00:00:00.000Z"
@@ -23,14 +26,31 @@ HEADERS = (
 )
 
 
+class Images:
+    """A JPEG of noise, behind whose end stands the key; in every process the same."""
+
+    def __init__(self, size: int) -> None:
+        self._jpeg = _jpeg(size)
+        self._hash = hashlib.md5(self._jpeg, usedforsecurity=False)
+
+    def data(self, key: str) -> bytes:
+        """The bytes."""
+        return self._jpeg + key.encode()
+
+    def picture(self, key: str) -> Picture:
+        """ETag and size; the JPEG's part of the MD5 is made once."""
+        whole = self._hash.copy()
+        whole.update(key.encode())
+        return Picture(f'"{whole.hexdigest()}"', len(self._jpeg) + len(key))
+
+
 class S3:
     """HeadBucket, ListObjectsV2, GetObject."""
 
     def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
         self._scenario = scenario
         self._counts = counts
-        self._jpeg = _jpeg(scenario.image_bytes)
-        self._hash = hashlib.md5(self._jpeg, usedforsecurity=False)
+        self._images = Images(scenario.image_bytes)
         self.downloads: dict[str, float] = {}
         """When each image was first asked for."""
 
@@ -48,35 +68,36 @@ class S3:
             self._get(key.removesuffix("/"), request, respond, after)
         else:
             self._count("ListObjectsV2")
-            respond(self._page(int(request.query.get("continuation-token", 0))), after=after)
+            respond(self._page(request.query), after=after)
 
     def _count(self, operation: str) -> None:
         self._counts[f"S3 {operation}"] += 1
 
     def _get(self, key: str, request: Request, respond: Respond, after: float) -> None:
-        self.downloads.setdefault(key, time())
-        etag = self._etag(key)
-        if request.header("if-match") not in {"", f'"{etag}"'}:
+        etag = self._images.picture(key).etag
+        if request.header("if-match") not in {"", etag}:
             respond(status=412, after=after)
+        elif request.header("range"):
+            headers = f"{HEADERS}ETag: {etag}\r\nContent-Range: bytes 0-0/*\r\n"
+            respond(b"\xff", 206, after=after, headers=headers)
         else:
-            headers = f'{HEADERS}ETag: "{etag}"\r\n'
-            respond(self._jpeg + key.encode(), after=after, headers=headers)
+            self.downloads.setdefault(key, time())
+            headers = f"{HEADERS}ETag: {etag}\r\n"
+            respond(self._images.data(key), after=after, headers=headers)
 
-    def _etag(self, key: str) -> str:
-        """An image's MD5; its key stands behind the JPEG's end, so that the rest is hashed once."""
-        whole = self._hash.copy()
-        whole.update(key.encode())
-        return whole.hexdigest()
-
-    def _page(self, first: int) -> bytes:
-        size = self._scenario.page
+    def _page(self, query: dict[str, str]) -> bytes:
+        numbers = range(self._scenario.images)
+        after = bisect_right(numbers, query.get("start-after", ""), key=key_of)
+        first = int(query.get("continuation-token", after))
+        size = min(self._scenario.page, int(query.get("max-keys", self._scenario.page)))
         past = min(first + size, self._scenario.images)
         more = past < self._scenario.images
         entries = "".join(
             f"<Contents><Key>{key}</Key><LastModified>{MODIFIED}</LastModified>"
-            f"<ETag>&quot;{self._etag(key)}&quot;</ETag><Size>{len(self._jpeg) + len(key)}</Size>"
+            f"<ETag>{etag}</ETag><Size>{size}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
             for key in map(key_of, range(first, past))
+            for etag, size in [self._images.picture(key)]
         )
         token = f"<NextContinuationToken>{past}</NextContinuationToken>" if more else ""
         return (
@@ -95,10 +116,11 @@ def key_in(end: bytes) -> str:
 
 def _jpeg(size: int) -> bytes:
     """A JPEG of about so many bytes: noise, made larger until it is."""
-    side = 80
+    side, noise = 80, random.Random(0)
     while True:
         file = io.BytesIO()
-        Image.effect_noise((side, side), 80).save(file, "JPEG", quality=90)
+        pixels = noise.randbytes(side * side)
+        Image.frombytes("L", (side, side), pixels).save(file, "JPEG", quality=90)
         if file.tell() >= size:
             return file.getvalue()
         side = side * 5 // 4

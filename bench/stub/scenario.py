@@ -25,6 +25,8 @@ class Scenario:
     s3_seconds: float = 0.03
     sqs_seconds: float = 0.01
     dynamodb_seconds: float = 0.005
+    tls: bool = True
+    """Whether a stub's process speaks it, as AWS does."""
 
 
 # 5 % of the calls take more than 1.5 times the median, 1 % more than 1.8 times

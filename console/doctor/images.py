@@ -9,14 +9,16 @@ from typing import Any
 
 from console.doctor.finding import unknown, unproven, wrong
 from console.doctor.tools import Tools, refused_as
-from console.parts import recognizer_on
-from console.plan import IMAGE_NAMES
+from console.parts import ledger_if_any, recognizer_on
+from console.plan.model import IMAGE_NAMES
 from console.words import bytes_text
 from workers import price
 from workers.errors import RunError
+from workers.estimate import Estimate
 from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
 from workers.model import Image
+from workers.question import LabelQuestion
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -68,7 +70,7 @@ def image(tools: Tools) -> str:
 
 def first_image(tools: Tools) -> Image:
     """The first one of the listing that fits, best one that is named like an image."""
-    page = next(tools.bucket.pages(whole=True))
+    page = tools.bucket.identified(next(tools.bucket.pages(whole=True)))
     fitting = [each for each in page if not unfit(each)]
     named = [each for each in fitting if each.index.lower().endswith(IMAGE_NAMES)]
     if not fitting:
@@ -81,16 +83,23 @@ def first_image(tools: Tools) -> Image:
 
 def label(tools: Tools) -> str:
     """Spelled as Rekognition spells its labels: the label worker takes no other spelling."""
-    name = tools.settings.label
-    spelled = " ".join(word[:1].upper() + word[1:] for word in name.split())
-    if name[:1] != spelled[:1] or name != name.strip():
-        raise wrong(
-            f"{name!r} is none of Rekognition's labels: a capital first, a letter last",
-            f"set CARTEXT_LABEL={shlex.quote(spelled)}",
-        )
-    if name != Settings.model_fields["label"].default:
-        raise unknown(f"whether Rekognition has the label {name!r}", f"look for it in {LABELS}")
-    return f"{name}, letter by letter"
+    names = tools.settings.label
+    spelled = ",".join(_spelled(name) for name in names)
+    for name in names:
+        if name[:1] != _spelled(name)[:1]:
+            raise wrong(
+                f"{name!r} is none of Rekognition's labels: they begin with a capital",
+                f"set CARTEXT_LABEL={shlex.quote(spelled)}",
+            )
+    known = Settings.model_fields["label"].default
+    if strange := [name for name in names if name not in known]:
+        told = " and ".join(map(repr, strange))
+        raise unknown(f"whether Rekognition has the label {told}", f"look for it in {LABELS}")
+    return f"{spelled}, letter by letter"
+
+
+def _spelled(name: str) -> str:
+    return " ".join(word[:1].upper() + word[1:] for word in name.split())
 
 
 def label_detection(tools: Tools) -> str:
@@ -118,35 +127,40 @@ def answers(tools: Tools) -> str:
             "whether Rekognition looks at the bucket's images",
             f"--paid asks about one of them ({price.dollars_text(price.dollars(calls))})",
         )
-    index = first_image(tools).index
+    image = first_image(tools)
     recognizer = recognizer_on(
         settings, Stop(), tools.calls, tools.bucket, tools.clients["rekognition"]
     )
     told = []
     if settings.labels:
-        label = recognizer.label(index)
-        told.append(f"{label.confidence:.1f} % {label.name}" if label else f"no {settings.label}")
+        question = LabelQuestion.of(settings)
+        seen = question.seen(recognizer.labels(image.index, image.etag, question.floor))
+        told += [f"{label.confidence:.1f} % {label.name}" for label in seen.found]
+        told += [] if seen.found else [f"no {' or '.join(settings.label)}"]
     if settings.reads:
-        told.append(f"{len(recognizer.lines(index, ''))} lines of text")
+        told.append(f"{len(recognizer.text(image.index, image.etag).lines)} lines of text")
     cost = price.dollars_text(price.dollars(recognizer.paid_calls))
-    return f"{index}: {', '.join(told)}; {recognizer.paid_calls} calls were paid for ({cost})"
+    return f"{image.index}: {', '.join(told)}; {recognizer.paid_calls} calls were paid for ({cost})"
 
 
 def budget(tools: Tools) -> str:
-    """What a run over all images may cost, as far as they are soon listed."""
-    settings, ends, fit, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, 0, True
-    for page in tools.bucket.pages(whole=True):
-        fit += sum(not unfit(each) for each in page)
-        if time.monotonic() > ends:
-            all_listed = False
-            break
-    if refusal := price.refusal(fit, settings):
+    """What a run may still cost, as far as its images are soon listed."""
+    settings, ends, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, True
+    with ledger_if_any(settings) as ledger:
+        estimate = Estimate(settings, ledger)
+        for page in tools.bucket.pages_in_any_order(whole=True):
+            estimate.add(tools.bucket.identified(page))
+            if time.monotonic() > ends:
+                all_listed = False
+                break
+    if refusal := price.refusal(estimate.label_calls, estimate.text_calls, settings):
         text, _, remedy = refusal.partition("; ")
         raise wrong(text, remedy)
-    cost = price.dollars_text(price.most_dollars(fit))
+    cost = price.dollars_text(estimate.dollars_at_most)
+    images = f"{estimate.images:,} images, {estimate.answered:,} of them answered,"
     if not all_listed:
-        raise unknown(f"more than {fit:,} images, {cost} at most so far", "cartext plan lists all")
-    told = f"{fit:,} images may cost {cost}"
+        raise unknown(f"more than {images} {cost} at most so far", "cartext plan lists all")
+    told = f"{images} may cost {cost}"
     if not price.has_budget(settings):
         raise unknown(f"{told}, and no budget holds it", "set CARTEXT_BUDGET_DOLLARS")
     return f"{told}, the budget is {price.dollars_text(settings.budget_dollars or 0)}"

@@ -20,7 +20,8 @@ from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import is_denied
 from workers.errors import RunError
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.sqlite import ReadOnlyLedger
+from workers.ledger.sqlite import SqliteLedger
+from workers.ledger.sqlite_file import VersionBeforeError
 from workers.output.files import advice
 
 FIFO = ".fifo"
@@ -139,15 +140,18 @@ def ledger(tools: Tools) -> str:
         return f"{path} will be made"
     if not os.access(path, os.W_OK):
         raise wrong(f"{path} may not be written by this user", "give it to the workers' user")
-    with closing(ReadOnlyLedger(path)) as opened:
-        opened.progress(settings.run)
+    try:
+        with closing(SqliteLedger(path, read_only=True)) as opened:
+            opened.progress(settings.run)
+    except VersionBeforeError:
+        return f"{path} is of the version before, and will be taken along"
     return str(path)
 
 
 def _table(tools: Tools, name: str) -> str:
     table = Table(name, tools.clients["dynamodb"], tools.calls)
+    table.check_version()
     nowhere = "doctor/nothing", "nothing"
-    list(table.query(*nowhere, "o"))
     # a write on a condition that does not hold
     put = table.put(nowhere, {})
     put["Put"]["ConditionExpression"] = "attribute_exists(pk)"

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
-from console.report.rows import MOST_SHOWN
+from console.report.rows import MOST_SHOWN, run_files
 from console.words import bytes_text
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
@@ -18,14 +18,14 @@ from workers.threads.stop import Stop
 
 
 class ReportSettings(Settings):
-    """Makes one self-contained HTML page from results.jsonl and the pictures.
+    """Makes one self-contained HTML page from the files of a run and the pictures.
 
     The pictures come from the bucket, or from a folder that has them by their keys. It needs
     Pillow and Jinja2: pip install 'cartext[report]'.
 
     example:
       cartext report --bucket my-photos --run holidays
-      cartext report --results home/results.jsonl --images ~/Pictures/cars
+      cartext report --state-dir state/b --of-label state/a/holidays --images ~/Pictures/cars
     """
 
     model_config = SettingsConfigDict(env_prefix_target="all")
@@ -34,6 +34,11 @@ class ReportSettings(Settings):
     queue_url: str = Field("", description="not needed here")
     images: Path | None = Field(None, description="folder with the images, instead of the bucket")
     results: Path | None = Field(None, description="results.jsonl, if not that of the run")
+    of_label: tuple[Path, ...] = Field(
+        (),
+        description="folder with the run's failed.jsonl and near.jsonl, one for each label worker, "
+        "if they are not beside results.jsonl",
+    )
     output: Path | None = Field(None, description="page to write, if not report.html beside it")
     most: int = Field(
         MOST_SHOWN, ge=1, description="pictures that are loaded and shown; the summary counts all"
@@ -52,7 +57,8 @@ def run(settings: ReportSettings) -> None:
         ) from error
     results = settings.results or settings.run_dir / "results.jsonl"
     output = settings.output or results.with_name("report.html")
-    written = write_report(results, output, pictures, settings.most, settings.thumbnail)
+    files = run_files(results, settings.of_label)
+    written = write_report(files, output, pictures, settings.most, settings.thumbnail)
     size = bytes_text(output.stat().st_size)
     told = f"{output}: {written.shown:,} pictures, {size}"
     if left := written.of - written.shown:

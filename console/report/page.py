@@ -39,17 +39,17 @@ class Written:
 
 
 def write_report(
-    results: Path, output: Path, pictures: Pictures, most: int = MOST_SHOWN, side: int = 320
+    files: list[Path], output: Path, pictures: Pictures, most: int = MOST_SHOWN, side: int = 320
 ) -> Written:
-    """Writes the page of `results` and of the failed.jsonl beside it.
+    """Writes the page of a run's files, as `run_files` has them.
 
     `most` limits the pictures, not what the summary counts; `side` is a thumbnail's longer one, in
     pixels. Raises RunError when a file is not as it must be.
     """
-    rows, summary = read(results, most)
+    rows, summary = read(files, most)
     written = Written(len(rows), summary.counts["all"])
     label = summary.label or "label"
-    images = "images" if summary.counts["all"] != 1 else "image"
+    images = "images" if len(summary.label_confidences) != 1 else "image"
     charts = (
         histogram(f"{label} confidence", images, summary.label_confidences),
         histogram("Text confidence", "lines", summary.text_confidences),

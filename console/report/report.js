@@ -28,9 +28,11 @@
   const filters = {
     all: () => true,
     text: (row) => row.l.length > 0,
-    without: (row) => !row.l.length && row.f === null,
+    without: (row) => !row.l.length && row.f === null && row.u === null,
+    near: (row) => row.u !== null,
     failed: (row) => row.f !== null,
-    low: (row) => row.least !== null && row.least < threshold(),
+    low: (row) => row.u === null && row.least !== null && row.least < threshold(),
+    new: (row) => row.p,
   };
   // where there is no confidence it comes last, either way
   const orders = {
@@ -131,14 +133,15 @@
     const about = element("div", { class: "about" }, element("h2", {}, marked(row.i, wanted)));
     if (row.n !== null) {
       const label = element("p", { class: "label" }, element("span", {}, row.n));
-      if (row.c !== null) label.append(percent(row.c));
+      if (row.u !== null) label.append(element("span", { class: "percent" }, `${row.c} %, below ${row.u}`));
+      else if (row.c !== null) label.append(percent(row.c));
       about.append(label);
     }
     if (row.l.length) {
       const lines = row.l.map(([text, confidence], line) =>
         element("li", { "data-line": line }, marked(text, wanted), percent(confidence)));
       about.append(element("ul", {}, ...lines));
-    } else if (row.f === null) {
+    } else if (filters.without(row)) {
       about.append(element("p", { class: "none" }, "no text"));
     }
     if (row.f !== null) about.append(element("p", { class: "failure" }, "Failed: " + row.f));

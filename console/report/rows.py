@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +23,9 @@ MOST_SHOWN = 1000
 class Summary:
     """What a run found, added up over all of its rows.
 
-    `counts` has how many images there are in `all`, with `text`, `without` and `failed`, and how
-    many `lines`; `times` are seconds since 1970, each with what became of the image.
+    `counts` has how many images there are in `all`, with `text`, `without`, `near` (their label is
+    not sure enough) and `failed`, how many of them are `new`, and how many `lines`; `times` are
+    seconds since 1970, each with what became of the image.
     """
 
     run: str = ""
@@ -37,23 +38,29 @@ class Summary:
     def add(self, row: Row) -> None:
         """Counts a row."""
         self.run = self.run or row["run"]
-        self.label = self.label or row.get("label") or ""
-        lines = row.get("lines", ())
-        kind = "failed" if row["failure"] else "text" if lines else "without"
-        self.counts.update({"all": 1, kind: 1, "lines": len(lines)})
+        labels, lines = row.get("labels", ()), row.get("lines", ())
+        if not self.label and labels:
+            self.label = labels[0]["name"]
+        kind = _kind(row)
+        self.counts.update({"all": 1, kind: 1, "new": _is_new(row), "lines": len(lines)})
         self.text_confidences.extend(line["confidence"] for line in lines)
-        if row.get("confidence") is not None:
-            self.label_confidences.append(row["confidence"])
+        self.label_confidences.extend(label["confidence"] for label in labels)
         if row.get("time"):
             self.times.append((datetime.fromisoformat(row["time"]).timestamp(), kind))
 
 
-def read(results: Path, most: int) -> tuple[list[Row], Summary]:
-    """The first `most` rows of `results` and of the failed.jsonl beside it; the sum is of all."""
+def run_files(results: Path, of_label: Sequence[Path] = ()) -> list[Path]:
+    """`results` and what label workers have written of the run, in folders or beside it."""
+    folders = of_label or (results.parent,)
+    others = [folder / name for name in ("failed.jsonl", "near.jsonl") for folder in folders]
+    return [results, *filter(Path.exists, others)]
+
+
+def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:
+    """The first `most` rows of a run's files; the sum is of all."""
     rows: list[Row] = []
     summary = Summary()
-    failed = results.with_name("failed.jsonl")
-    for path in (results, failed) if failed.exists() else (results,):
+    for path in files:
         for row in read_rows(path):
             summary.add(row)
             if len(rows) < most:
@@ -62,22 +69,22 @@ def read(results: Path, most: int) -> tuple[list[Row], Summary]:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a results.jsonl or failed.jsonl; raises RunError when it is not one."""
+    """The rows of a results.jsonl, failed.jsonl or near.jsonl; RunError when it is not one."""
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, 1):
                 try:
                     row = json.loads(line)
                     version = row["schema"]
-                    row["run"], row["index"], row["failure"]
+                    row["run"], row["index"], row["below" if "near" in row else "failure"]
                 except (ValueError, KeyError, TypeError) as error:
                     raise RunError(f"{path}, line {number}, is not a result: {error!r}") from error
-                if version != SCHEMA_VERSION:
+                if version not in {1, SCHEMA_VERSION}:
                     raise RunError(
                         f"{path}, line {number}, has schema {version}; this cartext reads "
                         f"{SCHEMA_VERSION}: use the one that wrote it"
                     )
-                yield row
+                yield _of_today(row)
     except OSError as error:
         raise RunError(
             f"cannot read {path} ({error.strerror}); give the run with --run, or the file with "
@@ -85,16 +92,46 @@ def read_rows(path: Path) -> Iterator[Row]:
         ) from error
 
 
+def _of_today(row: Row) -> Row:
+    """A row of schema 1 had one label."""
+    if row["schema"] == 1 and row.get("label"):
+        label = {"name": row["label"], "confidence": row["confidence"], "boxes": row["boxes"]}
+        row["labels"] = [label]
+    return row
+
+
+def _kind(row: Row) -> str:
+    if "near" in row:
+        return "near"
+    return "failed" if row["failure"] else "text" if row.get("lines") else "without"
+
+
+def _is_new(row: Row) -> bool:
+    """Whether something was paid for it in this run."""
+    return not row.get("known") and not row.get("failure")
+
+
 def as_shown(row: Row) -> Row:
-    """A row as the page's script takes it: index, label, boxes, lines, failure, time."""
-    boxes = [[box["left"], box["top"], box["width"], box["height"]] for box in row.get("boxes", ())]
+    """A row as the page's script takes it.
+
+    Index, name and confidence of the label, under what that is, boxes, lines, failure, whether it
+    was paid for in this run, time.
+    """
+    labels = [row["near"]] if "near" in row else row.get("labels", ())
+    boxes = [
+        [box["left"], box["top"], box["width"], box["height"]]
+        for label in labels
+        for box in label["boxes"]
+    ]
     lines = [[line["text"], line["confidence"], line["polygon"]] for line in row.get("lines", ())]
     return {
         "i": row["index"],
-        "n": row.get("label"),
-        "c": row.get("confidence"),
+        "n": ", ".join(label["name"] for label in labels) or None,
+        "c": max((label["confidence"] for label in labels), default=None),
+        "u": row.get("below"),
         "b": boxes,
         "l": lines,
-        "f": row["failure"],
+        "f": row.get("failure"),
+        "p": _is_new(row),
         "t": row.get("time"),
     }

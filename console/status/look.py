@@ -66,8 +66,8 @@ class Looker:
         """
         with closing(_open_ledger(self._settings)) as ledger:
             # the run knows better than the settings of a laptop
-            if shards := ledger.shards(self._settings.run):
-                self._settings = self._settings.model_copy(update={"shards": shards})
+            if shards := ledger.settled(self._settings.run).get("shards"):
+                self._settings = self._settings.model_copy(update={"shards": int(shards)})
             status = read(ledger, self._settings)
             status.failures = self._failures.by_reason(ledger, status)
         if self._queue:
@@ -115,12 +115,14 @@ def read(ledger: Ledger, settings: Settings) -> Status:
         if counts.decided or ended:
             name = f"label {shard + 1} of {settings.shards}"
             done, of = counts.decided, counts.decided if ended else None
-            status.label[shard] = Work(name, done, of, counts.labelled, counts.failed, ended)
+            good, failed, known = counts.labelled, counts.failed, counts.known
+            status.label[shard] = Work(name, done, of, good, failed, known, ended)
     progress = ledger.progress(settings.run)
     if progress.done or progress.ends or progress.foreign_end:
         status.progress = progress
         done, good, failed = progress.done, progress.with_text, progress.failed
-        status.text = Work("text", done, expected(progress), good, failed, finished(progress))
+        of, known, ended = expected(progress), progress.known, finished(progress)
+        status.text = Work("text", done, of, good, failed, known, ended)
     return status
 
 

@@ -15,7 +15,8 @@ from workers.price import dollars
 class Work:
     """One worker's part: `of` is None while nobody knows how many there will be.
 
-    `good` counts the images with the label, or with text; `per_second` is None before two looks.
+    `good` counts the images with the label, or with text, `known` those for which nothing was paid;
+    `per_second` is None before two looks.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Work:
     of: int | None
     good: int
     failed: int
+    known: int
     ended: bool
     per_second: float | None = None
 
@@ -76,6 +78,11 @@ class Status:
         return bool(self.label) and all(work.ended for work in self.label.values())
 
     @property
+    def paid(self) -> int:
+        """How many of Rekognition's answers were paid for: what failed or was known is not."""
+        return sum(work.done - work.failed - work.known for work in self.works)
+
+    @property
     def dollars(self) -> float:
-        """What Rekognition's answers have cost; an image that failed is not paid for."""
-        return dollars(sum(work.done - work.failed for work in self.works))
+        """What they have cost."""
+        return dollars(self.paid)

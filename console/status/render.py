@@ -25,6 +25,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "text": {**_work(text), "with_text": text.good} if text else None,
         "failures": status.failures,
         "queue": vars(queue),
+        "paid": status.paid,
         "dollars": round(status.dollars, 4),
     }
 
@@ -35,6 +36,7 @@ def _work(work: Work) -> dict[str, Any]:
         "done": work.done,
         "of": work.of,
         "failed": work.failed,
+        "known": work.known,
         "per_second": None if rate is None else round(rate, 1),
         "seconds_left": None if left is None else round(left),
         "ended": work.ended,
@@ -55,7 +57,7 @@ def as_text(status: Status) -> str:
         ]
         parts.append(f"failed\n{table(rows)}")
     parts.append(f"queue  {_queue_text(status.queue)}")
-    parts.append(f"cost   {dollars_text(status.dollars)} so far")
+    parts.append(f"cost   {dollars_text(status.dollars)} so far: {status.paid:,} answers paid for")
     return "\n\n".join(parts)
 
 
@@ -65,7 +67,7 @@ def _row(work: Work) -> tuple[str, ...]:
     rate = "" if work.per_second is None or work.ended else f"{work.per_second:.1f}/s"
     left = "done" if work.ended else f"{duration_text(work.seconds_left)} left"
     what = "with text" if work.name == "text" else "with the label"
-    good = f"{work.good:,} {what}, {work.failed:,} failed"
+    good = f"{work.good:,} {what}, {work.failed:,} failed, {work.known:,} known"
     return work.name, f"{work.done:,} of {of}", share, rate, left, good
 
 

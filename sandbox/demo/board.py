@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from workers.events import End, Event, Failed, Labelled, NotLabelled, TextRead, read
+from workers.events import End, Event, Failed, Known, Labelled, NotLabelled, TextRead, read
 
 NAMES = {"label": "A", "text": "B"}
 TITLES = {"label": "A · finds the cars", "text": "B · reads their text"}
@@ -47,12 +47,17 @@ class Board:
     read: dict[str, Verdict] = field(default_factory=dict)
     read_meanwhile: int | None = None
     """How many images B had read when A was done with all of them."""
+    known: Known = field(default=Known(0, 0))
+    """Copies, of which A does not speak one by one."""
 
     def hear(self, role: str, line: str) -> Verdict | None:
         """Takes in one line of a worker's log; returns the verdict in it, if it is one."""
         event = read(line)
         if role == "label" and isinstance(event, End):
             self.read_meanwhile = len(self.read)
+        if isinstance(event, Known):
+            images, labelled = event.images, event.labelled
+            self.known = Known(self.known.images + images, self.known.labelled + labelled)
         verdict = _verdict(event)
         if verdict:
             self._verdicts(role)[verdict.index] = verdict
@@ -67,6 +72,15 @@ class Board:
         return [verdict.index for verdict in self.seen.values() if verdict.good]
 
     @property
+    def to_read(self) -> int:
+        """How many images B has to read, as far as A is."""
+        return len(self.cars) + self.known.labelled
+
+    def done(self, role: str) -> int:
+        """How many images a worker is done with."""
+        return len(self._verdicts(role)) + (self.known.images if role == "label" else 0)
+
+    @property
     def failed(self) -> list[Verdict]:
         """Images that one of the workers could not look at."""
         return [v for v in (*self.seen.values(), *self.read.values()) if v.good is None]
@@ -74,11 +88,12 @@ class Board:
     def counts(self, role: str) -> str:
         """How far a worker is, in words."""
         verdicts = list(self._verdicts(role).values())
-        good = sum(bool(verdict.good) for verdict in verdicts)
         failed = sum(verdict.good is None for verdict in verdicts)
-        of = self.images if role == "label" else len(self.cars)
-        what = number_of(good, "car") if role == "label" else f"{good} with text"
-        return f"{len(verdicts)} of {of} · {what}" + (f" · {failed} failed" if failed else "")
+        if role == "label":
+            of, what = self.images, number_of(self.to_read, "car")
+        else:
+            of, what = self.to_read, f"{sum(bool(verdict.good) for verdict in verdicts)} with text"
+        return f"{self.done(role)} of {of} · {what}" + (f" · {failed} failed" if failed else "")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = min(self.images, MOST_ROWS, max(LEAST_ROWS, console.height - AROUND))
@@ -89,7 +104,7 @@ class Board:
         sides = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
         sides.add_row(
             self._side("label", list(self.seen.values()), self.images, width, height),
-            self._side("text", shown, len(self.cars), width, height),
+            self._side("text", shown, self.to_read, width, height),
         )
         yield sides
 
@@ -106,9 +121,12 @@ class Board:
             rows.add_row(_tail(plain(verdict.index), names), _styled(verdict))
         for _ in range(height - len(latest)):
             rows.add_row("", "")
-        done = len(self._verdicts(role))
         bar = ProgressBar(
-            total or 1, done, width=inner, complete_style="cyan", finished_style="green"
+            total or 1,
+            self.done(role),
+            width=inner,
+            complete_style="cyan",
+            finished_style="green",
         )
         return Panel(
             Group(rows, bar),
@@ -126,7 +144,7 @@ def _verdict(event: Event | None) -> Verdict | None:
         case Labelled():
             return Verdict(event.index, f"car {event.confidence:.1f} %", True)
         case NotLabelled():
-            return Verdict(event.index, "no car", False)
+            return Verdict(event.index, (event.near or "no car").lower(), False)
         case TextRead():
             return Verdict(event.index, event.text or "no text", bool(event.text))
         case Failed():

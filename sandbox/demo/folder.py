@@ -19,7 +19,7 @@ RUN = "demo"
 MARKER = ".cartext-demo"
 LITTLE_BYTES = 1_000_000
 LEDGER = ("ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm")
-OUTPUT = ("output.txt", "results.jsonl", "failed.jsonl")
+OUTPUT = ("output.txt", "results.jsonl", "failed.jsonl", "near.jsonl")
 
 
 @dataclass(frozen=True)

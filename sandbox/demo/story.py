@@ -8,6 +8,7 @@ from pathlib import Path
 
 from console.report.page import write_report
 from console.report.pictures import FolderPictures
+from console.report.rows import run_files
 from sandbox.aws.rekognition import eyes, model
 from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox
@@ -59,7 +60,9 @@ class Demo:
             self._work(sandbox, board)
             seconds = time.monotonic() - began
         pictures = FolderPictures(own or folder.images)
-        write_report(folder.output("text", "results.jsonl"), folder.report, pictures)
+        output, of_label = (folder.state(role) / RUN for role in ("text", "label"))
+        found = run_files(output / "results.jsonl", [of_label])
+        write_report(found, folder.report, pictures)
         return self._report(board, samples, seconds)
 
     def _fetch_model(self) -> None:
@@ -137,6 +140,7 @@ class Demo:
             folder.output("text", "output.txt"): "every image with a car and text",
             folder.output("text", "results.jsonl"): "every image with a car, in full",
             folder.output("label", "failed.jsonl"): "images that cannot be looked at",
+            folder.output("label", "near.jsonl"): "images with a car that is not sure enough",
             folder.log("label"): "what A said",
             folder.log("text"): "what B said",
         }

@@ -6,3 +6,6 @@ key_name         = "vockey"
 ssh_key_file     = "~/.ssh/labsuser.pem" # AWS Details → Download PEM
 instance_type    = "t3.small"
 budget_dollars   = 2 # the lab's limit is 1,000 label detections; each image is at most one, and a text detection
+
+# the lab stops its machines itself, and it is not known whether an alarm may
+idle_stop_minutes = 0

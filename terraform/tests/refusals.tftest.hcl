@@ -79,6 +79,7 @@ run "too_little" {
     root_volume_size_gib = 4
     data_volume_size_gib = 0
     retry_seconds        = 0
+    idle_stop_minutes    = 10
     vpc_cidr             = "10.20.0.0/24"
     bucket               = "ab"
     project              = "a"
@@ -92,6 +93,7 @@ run "too_little" {
     var.root_volume_size_gib,
     var.data_volume_size_gib,
     var.retry_seconds,
+    var.idle_stop_minutes,
     var.vpc_cidr,
     var.bucket,
     var.project,
@@ -108,6 +110,7 @@ run "too_much" {
     root_volume_size_gib       = 1025
     data_volume_size_gib       = 16385
     visibility_timeout_seconds = 43201
+    idle_stop_minutes          = 1445
     vpc_cidr                   = "10.0.0.0/8"
     project                    = "a123456789012345678901234567890"
     ssh_cidr                   = "203.0.0.0/15"
@@ -120,6 +123,7 @@ run "too_much" {
     var.root_volume_size_gib,
     var.data_volume_size_gib,
     var.visibility_timeout_seconds,
+    var.idle_stop_minutes,
     var.vpc_cidr,
     var.project,
     var.ssh_cidr,
@@ -135,6 +139,7 @@ run "halves_and_wildcards" {
     root_volume_size_gib       = 10.5
     data_volume_size_gib       = 1.5
     visibility_timeout_seconds = 120.5
+    idle_stop_minutes          = 62
     prefix                     = "photos/*"
     ssh_cidr                   = "0.0.0.0/1"
     region                     = "Ireland"
@@ -146,6 +151,7 @@ run "halves_and_wildcards" {
     var.root_volume_size_gib,
     var.data_volume_size_gib,
     var.visibility_timeout_seconds,
+    var.idle_stop_minutes,
     var.prefix,
     var.ssh_cidr,
     var.region,

@@ -70,6 +70,32 @@ run "pair" {
     condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.dead_letters, aws_cloudwatch_metric_alarm.oldest_message] : alarm.ok_actions == null])
     error_message = "what is well is not mailed: each alarm would be, at the first apply"
   }
+
+  assert {
+    condition = alltrue([
+      for key, alarm in aws_cloudwatch_metric_alarm.idle :
+      alarm.dimensions == tomap({ InstanceId = output.instances[key].id }) && alarm.period * alarm.evaluation_periods == 3600
+    ])
+    error_message = "each machine is judged by itself, over an hour"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.idle : alarm.alarm_actions == toset(["arn:aws:automate:us-east-1:ec2:stop"])])
+    error_message = "it is stopped, and nobody is mailed"
+  }
+}
+
+run "machines_that_stand" {
+  command = plan
+
+  variables {
+    idle_stop_minutes = 0
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.idle) == 0
+    error_message = "nothing stops them"
+  }
 }
 
 run "fleet" {
@@ -86,8 +112,8 @@ run "fleet" {
   }
 
   assert {
-    condition     = length(aws_ebs_volume.data) == 5 && length(aws_volume_attachment.data) == 5 && length(aws_cloudwatch_metric_alarm.instance_status) == 5
-    error_message = "disk, attachment and alarm for each worker"
+    condition     = length(aws_ebs_volume.data) == 5 && length(aws_volume_attachment.data) == 5 && length(aws_cloudwatch_metric_alarm.instance_status) == 5 && length(aws_cloudwatch_metric_alarm.idle) == 5
+    error_message = "disk, attachment and alarms for each worker"
   }
 
   assert {
@@ -211,8 +237,8 @@ run "governed_account" {
   }
 
   assert {
-    condition     = output.instances["label-1"].address == output.instances["label-1"].id
-    error_message = "an instance is reached by its id"
+    condition     = output.ssh_address == "session"
+    error_message = "Ansible is told what an instance is reached by"
   }
 
   assert {

@@ -23,18 +23,25 @@ def bench(folder: Path, *only: str) -> tuple[str, dict[str, Any]]:
 
 
 def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) -> None:
-    printed, results = bench(tmp_path, "quotas", "listing")
+    printed, results = bench(tmp_path, "quotas", "listing", "answers")
     assert "SQS calls a car" in printed
-    (pair,) = results["quotas"]
-    assert pair["images"] == 100
-    calls = pair["calls"]
-    assert calls["Rekognition DetectLabels"] == calls["Rekognition DetectText"] == 100
+    assert [row["workers"] for row in results["quotas"]] == ["1 + 1", "1 + 1, without TLS"]
+    for row in results["quotas"]:
+        calls = row["calls"]
+        assert row["images"] == 100
+        assert calls["Rekognition DetectLabels"] == calls["Rekognition DetectText"] == 100
     (listing,) = results["listing"]
     assert (listing["keys"], listing["paid calls"]) == (2010, 10)
+    assert [(row["images"], row["paid calls"]) for row in results["answers"]] == [
+        (2000, 0),
+        (2000, 0),
+        (50, 50),
+        (50, 50),
+    ]
     assert [row["images"] for row in results["costs"]] == [1000, 1_000_000, 10_000_000]
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
 
     _, again = bench(tmp_path, "listing")
-    assert [row["tables"] for row in again["machine"]] == ["quotas", "listing"]
+    assert [row["tables"] for row in again["machine"]] == ["quotas, answers", "listing"]
     assert (again["quotas"], again["costs"]) == (results["quotas"], results["costs"])
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from tests.contract.judge import Judge
 from tests.contract.ministack import Ministack
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
-from workers.ledger import Ledger
+from workers.ledger import Ledger, SqliteLedger
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.model import Box, Decision, Label, Result, TextLine
 from workers.settings import Settings
 from workers.threads.stop import Stop
+
+Open = Callable[[], Ledger]
 
 RUN = "monday"
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
@@ -104,12 +107,13 @@ def settings(**fields: Any) -> Settings:
 
 def decision(index: str, label: Label | None = CAR, **more: Any) -> Decision:
     """What the label worker has decided; by default that it is a car."""
-    return Decision(**{"run": RUN, "shard": 0, "index": index, "label": label, **more})
+    labels = (label,) if label else ()
+    return Decision(**{"run": RUN, "shard": 0, "index": index, "labels": labels, **more})
 
 
 def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> Result:
     """What the text worker has read; by default nothing."""
-    return Result(**{"run": RUN, "index": index, "label": CAR, "lines": lines, **more})
+    return Result(**{"run": RUN, "index": index, "labels": (CAR,), "lines": lines, **more})
 
 
 def wait(*futures: Future[None]) -> None:
@@ -121,3 +125,27 @@ def wait(*futures: Future[None]) -> None:
 def indexes_in(ledger: Ledger, run: str) -> list[str]:
     """The indexes of a run's results, in the order in which they come."""
     return [json.loads(row)["index"] for row, _ in ledger.results(run)]
+
+
+@pytest.fixture(params=["sqlite", "moto", "ministack"])
+def open_again(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Open]:
+    """Opens the same ledger as one more process does."""
+    opened: list[Ledger] = []
+    client = None
+    if request.param != "sqlite":
+        client = client_of_table(request.getfixturevalue(request.param), monkeypatch)
+
+    def open_one() -> Ledger:
+        opened.append(open_table(client) if client else SqliteLedger(tmp_path / "ledger.sqlite3"))
+        return opened[-1]
+
+    yield open_one
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(open_again: Open) -> Ledger:
+    return open_again()

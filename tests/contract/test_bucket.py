@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import AccessError, RunError
 from workers.images.bucket import Bucket
+from workers.model import Image
 from workers.threads.stop import Stop
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def bucket_of(moto: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 CALLS: list[Callable[[Bucket], Any]] = [
     lambda bucket: list(bucket.pages()),
+    lambda bucket: bucket.identified([Image("1.png", 0, "")])[0].problem or True,
     lambda bucket: bucket.download("1.png"),
     lambda bucket: bucket.why_not_readable("1.png"),
 ]
@@ -73,6 +76,42 @@ def test_no_call_follows_a_bucket_into_another_region(
         call(bucket)
     with pytest.raises(RunError, match=r"is in eu-west-1, .* AWS_REGION=eu-west-1"):
         bucket.check()
+
+
+def test_of_a_key_s3_says_what_a_listing_says(
+    moto: Sandbox, bucket_of: Callable[[str], Bucket], tmp_path: Path
+) -> None:
+    moto.create_bucket("keyed", [("ü b+.png", png()), ("empty.png", b"")])
+    keys = tmp_path / "keys"
+    keys.write_text("ü b+.png\nempty.png\ngone.png\n")
+    listing, named = (open_bucket(settings(bucket="keyed", keys=k)) for k in (None, keys))
+    (page,) = named.pages()
+    image, empty, gone = named.identified(page)
+    assert [image] == [each for (page,) in [listing.pages()] for each in page if each.size]
+    assert (empty.problem or "").startswith("empty: ")
+    assert (gone.problem or "").startswith("gone: ")
+
+
+def test_stretches_side_by_side_are_the_whole_listing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sandbox.aws_environment.items():
+        monkeypatch.setenv(name, value)
+    names = ("{:03d}.jpg", "2024/{:02d}/ü +%&.jpg", "{:x}😀\uffff.png", "あ/{}")
+    keys = [name.format(number) for name in names for number in range(60)]
+    sandbox.create_bucket("photos", [(key, b"x") for key in keys])
+    (s3,) = make_clients(settings(), "s3")
+    small = []
+
+    def list_less(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        small.append(params)
+        return {"MaxKeys": 3, **params}
+
+    s3.meta.events.register("provide-client-params.s3.ListObjectsV2", list_less)
+    bucket = Bucket(s3, Calls(settings(), Stop()), settings(prefix=""))
+    found = [image.index for page in bucket.pages_in_any_order() for image in page]
+    assert any("StartAfter" in params for params in small), "it was divided"
+    assert sorted(found) == sorted(keys)
 
 
 def test_the_report_says_it_too(bucket_of: Callable[[str], Bucket]) -> None:

@@ -17,11 +17,12 @@ from workers.errors import RunError
 from workers.index_queue.messages import Received, end_entry, image_entry, unsendable
 from workers.index_queue.queue import IndexQueue
 from workers.index_queue.sender import IndexSender
-from workers.model import Box, Decision, Label, ShardEnd
+from workers.model import Box, Decision, Label, Picture, ShardEnd
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
 RUN = "monday"
+PICTURE = Picture('"etag"', 7)
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
 ODD = [
     "two\nlines.jpg",
@@ -65,7 +66,7 @@ def queue(settings: Settings) -> IndexQueue:
 
 
 def decision(index: str) -> Decision:
-    return Decision(RUN, 1, index, '"etag"', CAR)
+    return Decision(RUN, 1, index, PICTURE, (CAR,))
 
 
 def send(queue: IndexQueue, *indexes: str) -> None:
@@ -87,7 +88,13 @@ def test_a_key_comes_as_it_was_sent(queue: IndexQueue, index: str) -> None:
     assert unsendable(index) is None
     send(queue, index)
     (got,) = receive(queue, 1)
-    assert (got.index, got.run, got.shard, got.etag, got.label) == (index, RUN, 1, '"etag"', CAR)
+    assert (got.index, got.run, got.shard, got.picture, got.labels) == (
+        index,
+        RUN,
+        1,
+        PICTURE,
+        (CAR,),
+    )
     assert (got.problem, got.receives) == (None, 1)
 
 
@@ -110,7 +117,7 @@ def test_a_bare_message_is_somebody_elses(queue: IndexQueue, sandbox: Sandbox) -
         sandbox.client("sqs").send_message(QueueUrl=queue._url, MessageBody=body)
     foreign, image = sorted(receive(queue, 2), key=lambda got: got.index)
     assert (foreign.foreign_end, foreign.run) == (True, RUN)
-    assert (image.index, image.run, image.label) == ("2.jpg", RUN, None)
+    assert (image.index, image.run, image.labels) == ("2.jpg", RUN, ())
 
 
 def keys_of(sandbox: Sandbox) -> dict[str, tuple[str, dict[str, str]]]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +12,19 @@ from tests.contract.conftest import (
     CAR,
     LINES,
     RUN,
-    client_of_table,
+    Open,
     decision,
     indexes_in,
-    open_table,
     result,
     wait,
 )
 from workers.ending import Ending, ending, expected, finished
-from workers.ledger import Ledger, SqliteLedger
+from workers.ledger import Ledger
 from workers.model import (
+    Box,
+    Label,
     LabelCounts,
+    Picture,
     RunProgress,
     ShardEnd,
     TextLine,
@@ -43,33 +43,6 @@ ODD = [
     "x" * 1000,
 ]
 
-Open = Callable[[], Ledger]
-
-
-@pytest.fixture(params=["sqlite", "moto", "ministack"])
-def open_again(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Open]:
-    """Opens the same ledger as one more process does."""
-    opened: list[Ledger] = []
-    client = None
-    if request.param != "sqlite":
-        client = client_of_table(request.getfixturevalue(request.param), monkeypatch)
-
-    def open_one() -> Ledger:
-        opened.append(open_table(client) if client else SqliteLedger(tmp_path / "ledger.sqlite3"))
-        return opened[-1]
-
-    yield open_one
-    for ledger in opened:
-        ledger.close()
-
-
-@pytest.fixture
-def ledger(open_again: Open) -> Ledger:
-    return open_again()
-
-
 # --- the label worker's side ---------------------------------------------------------------------
 
 
@@ -85,9 +58,9 @@ def test_an_empty_ledger_knows_nothing(ledger: Ledger) -> None:
 def test_what_is_decided_is_still_there_after_a_kill(open_again: Open) -> None:
     """Nothing is closed: whatever was acknowledged must be with the other one already."""
     before = open_again()
-    found = decision("1.jpg", etag='"e"', shard=2)
+    found = decision("1.jpg", picture=Picture('"e"', 7), shard=2)
     failed = decision("2.gif", None, failure="wrong format", shard=2)
-    wait(before.decide(found), before.decide(failed), before.decide(decision("3.jpg", None)))
+    wait(before.decide([found]), before.decide([failed]), before.decide([decision("3.jpg", None)]))
     after = open_again()
     assert after.undecided(RUN, ["1.jpg", "2.gif", "3.jpg", "4.jpg"]) == {"4.jpg"}
     assert list(after.unsent(RUN, 2)) == [found]
@@ -97,31 +70,51 @@ def test_what_is_decided_is_still_there_after_a_kill(open_again: Open) -> None:
 
 
 def test_the_first_decision_stays(ledger: Ledger) -> None:
-    wait(ledger.decide(decision("1.jpg")))
-    wait(ledger.decide(decision("1.jpg", None, failure="gone")))
-    assert [d.label for d in ledger.unsent(RUN, 0)] == [CAR]
+    wait(ledger.decide([decision("1.jpg")]))
+    wait(ledger.decide([decision("1.jpg", None, failure="gone")]))
+    assert [d.labels for d in ledger.unsent(RUN, 0)] == [(CAR,)]
     assert list(ledger.failures(RUN, 0)) == []
     assert ledger.label_counts(RUN, 0) == LabelCounts(1, 1, 0)
 
 
 def test_labelled_is_what_has_the_label_sent_or_not(ledger: Ledger) -> None:
-    cars = [decision(f"{n}.jpg", etag=f'"{n}"') for n in range(30)]
+    cars = [decision(f"{n}.jpg", picture=Picture(f'"{n}"', n)) for n in range(30)]
     others = [
         decision("s.jpg", shard=1),
         decision("n.jpg", None),
         decision("f.jpg", None, failure="x"),
     ]
-    wait(*map(ledger.decide, [*cars, *others]))
+    wait(ledger.decide([*cars, *others]))
     wait(ledger.sent(cars[:20]))
     assert sorted(ledger.labelled(RUN, 0), key=str) == sorted(cars, key=str)
     assert list(ledger.labelled(RUN, 1)) == [others[0]]
     assert list(ledger.labelled("another", 0)) == []
 
 
+def test_near_is_what_has_the_label_but_not_surely_enough(open_again: Open) -> None:
+    almost = Label("Car", 87.5, (Box(0.1, 0.2, 0.3, 0.4),))
+    near = [
+        decision(f"{n}.jpg", None, picture=Picture(f'"{n}"', n), near=almost) for n in range(1, 9)
+    ]
+    others = [
+        decision("car.jpg"),
+        decision("none.jpg", None),
+        decision("gone.jpg", None, failure="gone"),
+        decision("shard.jpg", None, shard=1, near=almost, known=True),
+    ]
+    wait(open_again().decide([*near, *others]))
+    ledger = open_again()
+    assert list(ledger.near(RUN, 0)) == near
+    assert list(ledger.near(RUN, 1)) == others[-1:]
+    assert list(ledger.near("another", 0)) == []
+    assert [d.index for d in ledger.labelled(RUN, 0)] == ["car.jpg"]
+    assert [d.index for d in ledger.unsent(RUN, 0)] == ["car.jpg"]
+
+
 def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
     decisions = [decision(f"{number}.jpg") for number in range(30)]
-    wait(*map(ledger.decide, decisions))
-    wait(ledger.decide(decision("none.jpg", None)), ledger.decide(decision("s.jpg", shard=1)))
+    wait(ledger.decide(decisions))
+    wait(ledger.decide([decision("none.jpg", None)]), ledger.decide([decision("s.jpg", shard=1)]))
     wait(ledger.sent(decisions[:10]), ledger.sent(decisions[10:20]), ledger.sent(decisions[5:15]))
     assert sorted(d.index for d in ledger.unsent(RUN, 0)) == sorted(d.index for d in decisions[20:])
     assert [d.index for d in ledger.unsent(RUN, 1)] == ["s.jpg"]
@@ -132,7 +125,7 @@ def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
 def test_a_decision_made_and_sent_in_one_breath_is_sent(open_again: Open) -> None:
     ledger = open_again()
     decisions = [decision(f"{number}.jpg") for number in range(50)]
-    futures = [f for d in decisions for f in (ledger.decide(d), ledger.sent([d]))]
+    futures = [f for d in decisions for f in (ledger.decide([d]), ledger.sent([d]))]
     wait(*futures)
     assert list(open_again().unsent(RUN, 0)) == []
     assert open_again().label_counts(RUN, 0) == LabelCounts(50, 50, 0)
@@ -142,7 +135,7 @@ def test_a_future_that_is_done_covers_all_writes_before_it(open_again: Open) -> 
     ledger = open_again()
     decisions = [decision(f"{number}.jpg") for number in range(200)]
     for one in decisions:
-        ledger.decide(one)
+        ledger.decide([one])
         ledger.sent([one])
     wait(ledger.sent([]))
     after = open_again()
@@ -151,19 +144,19 @@ def test_a_future_that_is_done_covers_all_writes_before_it(open_again: Open) -> 
 
 
 def test_what_is_asked_for_later_holds(ledger: Ledger) -> None:
-    wait(ledger.sent([decision("1.jpg")]), ledger.decide(decision("1.jpg")))
+    wait(ledger.sent([decision("1.jpg")]), ledger.decide([decision("1.jpg")]))
     assert list(ledger.unsent(RUN, 0)) == [decision("1.jpg")]
 
 
 def test_failures_come_in_the_order_of_their_names(ledger: Ledger) -> None:
-    wait(*(ledger.decide(decision(i, None, failure="no")) for i in ("b", "a", "c")))
+    wait(*(ledger.decide([decision(i, None, failure="no")]) for i in ("b", "a", "c")))
     assert [d.index for d in ledger.failures(RUN, 0)] == ["a", "b", "c"]
 
 
 def test_shards_do_not_mix(ledger: Ledger) -> None:
     labelled = [decision(f"car-{shard}", shard=shard) for shard in range(2)]
     failed = [decision(f"gone-{shard}", None, failure="gone", shard=shard) for shard in range(2)]
-    wait(*map(ledger.decide, labelled + failed))
+    wait(ledger.decide(labelled + failed))
     for shard in range(2):
         assert list(ledger.unsent(RUN, shard)) == [labelled[shard]]
         assert [d.index for d in ledger.failures(RUN, shard)] == [failed[shard].index]
@@ -188,10 +181,10 @@ def test_the_last_end_of_a_shard_stays(ledger: Ledger) -> None:
 
 
 def test_how_many_shards_there_are_is_settled_once(open_again: Open) -> None:
-    wait(open_again().settle_shards(RUN, 2))
-    wait(open_again().settle_shards(RUN, 3))
-    assert open_again().shards(RUN) == 2
-    assert open_again().shards("tuesday") is None
+    wait(open_again().settle(RUN, {"shards": "2"}))
+    wait(open_again().settle(RUN, {"shards": "3"}))
+    assert open_again().settled(RUN) == {"shards": "2"}
+    assert open_again().settled("tuesday") == {}
 
 
 # --- the text worker's side ----------------------------------------------------------------------
@@ -201,9 +194,9 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
     kept = [
         result("1.jpg", LINES, time="2026-01-01T00:00:00.000+00:00"),
         result("2.jpg"),
-        result("3.jpg", failure="gone: no more", label=None),
+        result("3.jpg", failure="gone: no more", labels=()),
     ]
-    wait(*map(open_again().complete, kept))
+    wait(open_again().complete(kept))
     after = open_again()
     assert list(after.results(RUN)) == list(map(result_row, kept))
     assert after.not_done(RUN, ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]) == {"4.jpg"}
@@ -213,23 +206,23 @@ def test_a_result_is_still_there_after_a_kill(open_again: Open) -> None:
 
 def test_a_text_that_has_no_utf8_is_kept_as_its_escape(ledger: Ledger) -> None:
     odd = result("1.jpg", (TextLine("half a pair \ud83d", 90.0),))
-    wait(ledger.complete(odd))
+    wait(ledger.complete([odd]))
     assert list(ledger.results(RUN)) == [result_row(odd)]
     ((row, _),) = ledger.results(RUN)
     assert json.loads(row)["lines"][0]["text"] == "half a pair \ud83d"
 
 
 def test_the_first_result_stays_and_counts_once(ledger: Ledger) -> None:
-    wait(ledger.complete(result("1.jpg", LINES)))
-    wait(ledger.complete(result("1.jpg", failure="gone")), ledger.complete(result("1.jpg")))
+    wait(ledger.complete([result("1.jpg", LINES)]))
+    wait(ledger.complete([result("1.jpg", failure="gone")]), ledger.complete([result("1.jpg")]))
     assert list(ledger.results(RUN)) == [result_row(result("1.jpg", LINES))]
     progress = ledger.progress(RUN)
     assert (progress.done, progress.with_text, progress.failed) == (1, 1, 0)
 
 
 def test_the_first_one_stays_also_within_one_moment(ledger: Ledger) -> None:
-    wait(*[ledger.complete(result("1.jpg", LINES)) for _ in range(20)])
-    wait(*[ledger.complete(result(f"{n % 7}.png")) for n in range(50)])
+    wait(*[ledger.complete([result("1.jpg", LINES)]) for _ in range(20)])
+    wait(*[ledger.complete([result(f"{n % 7}.png")]) for n in range(50)])
     assert ledger.progress(RUN).done == 8
     assert len(list(ledger.results(RUN))) == 8
 
@@ -248,12 +241,12 @@ def test_results_come_in_natural_order(ledger: Ledger) -> None:
         "a10",
         "b1",
     ]
-    wait(*(ledger.complete(result(index)) for index in reversed(expected)))
+    wait(*(ledger.complete([result(index)]) for index in reversed(expected)))
     assert indexes_in(ledger, RUN) == expected
 
 
 def test_runs_do_not_mix(ledger: Ledger) -> None:
-    wait(ledger.complete(result("1.jpg", LINES)), ledger.decide(decision("1.jpg")))
+    wait(ledger.complete([result("1.jpg", LINES)]), ledger.decide([decision("1.jpg")]))
     wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), ledger.record_foreign_end(RUN))
     other = "monday-2"
     assert ledger.not_done(other, ["1.jpg"]) == ledger.undecided(other, ["1.jpg"]) == {"1.jpg"}
@@ -267,17 +260,17 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
     ends = [ShardEnd(run, 0, 1, number) for number, run in enumerate(runs)]
     for run, end in zip(runs, ends, strict=True):
         wait(
-            ledger.settle_shards(run, 1 + end.expected),
-            ledger.decide(decision("1.jpg", run=run)),
-            ledger.decide(decision("2.jpg", None, failure=run, run=run)),
-            ledger.complete(result("1.jpg", failure=run, run=run)),
+            ledger.settle(run, {"shards": str(1 + end.expected)}),
+            ledger.decide([decision("1.jpg", run=run)]),
+            ledger.decide([decision("2.jpg", None, failure=run, run=run)]),
+            ledger.complete([result("1.jpg", failure=run, run=run)]),
             ledger.end_shard(end),
             ledger.record_end(end),
         )
     wait(ledger.sent([decision("1.jpg", run=runs[1])]))
     assert [[d.index for d in ledger.unsent(run, 0)] for run in runs] == [["1.jpg"], []]
     for run, end in zip(runs, ends, strict=True):
-        assert ledger.shards(run) == 1 + end.expected
+        assert ledger.settled(run) == {"shards": str(1 + end.expected)}
         assert [d.failure for d in ledger.failures(run, 0)] == [run]
         assert ledger.label_counts(run, 0) == LabelCounts(2, 1, 1)
         assert list(ledger.results(run)) == [result_row(result("1.jpg", failure=run, run=run))]
@@ -287,28 +280,28 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
 
 def test_what_is_asked_for_by_hand_counts_for_no_end(ledger: Ledger) -> None:
     by_hand = [result(index, LINES, by_hand=True) for index in ("10.jpg", "9.jpg")]
-    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), *map(ledger.complete, by_hand))
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 1)), ledger.complete(by_hand))
     end = ShardEnd(RUN, 0, 1, 1)
     assert ledger.progress(RUN) == RunProgress(2, 2, 0, (end,), by_hand=2)
     assert ledger.not_done(RUN, ["9.jpg", by_hand[1].filed]) == {"9.jpg"}
     assert indexes_in(ledger, RUN) == ["9.jpg", "10.jpg"]
     counted = result("9.jpg")
-    wait(ledger.complete(counted))
+    wait(ledger.complete([counted]))
     assert ledger.progress(RUN) == RunProgress(3, 2, 0, (end,), by_hand=2)
     assert list(ledger.results(RUN)) == [result_row(counted), result_row(by_hand[0])]
 
 
 def test_a_thousand_keys_are_looked_up_at_once(ledger: Ledger) -> None:
     keys = [f"folder/{number}.jpg" for number in range(1000)]
-    wait(*(ledger.complete(result(key)) for key in keys[::2]))
-    wait(*(ledger.decide(decision(key, None)) for key in keys[::2]))
+    wait(*(ledger.complete([result(key)]) for key in keys[::2]))
+    wait(*(ledger.decide([decision(key, None)]) for key in keys[::2]))
     assert ledger.not_done(RUN, keys) == set(keys[1::2])
     assert ledger.undecided(RUN, keys) == set(keys[1::2])
 
 
 @pytest.mark.parametrize("index", ODD)
 def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
-    wait(ledger.decide(decision(index)), ledger.complete(result(index, LINES)))
+    wait(ledger.decide([decision(index)]), ledger.complete([result(index, LINES)]))
     others = [index + " ", index.upper() + "!", "other"]
     assert ledger.undecided(RUN, [index, *others]) == set(others)
     assert ledger.not_done(RUN, [index, *others]) == set(others)
@@ -338,11 +331,11 @@ def test_an_end_of_nothing_is_counted_out(ledger: Ledger) -> None:
 
 
 def test_counted_out_at_the_last_result(ledger: Ledger) -> None:
-    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)), ledger.complete(result("1.jpg")))
+    wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)), ledger.complete([result("1.jpg")]))
     assert not finished(ledger.progress(RUN))
-    wait(ledger.complete(result("1.jpg")))
+    wait(ledger.complete([result("1.jpg")]))
     assert not finished(ledger.progress(RUN))
-    wait(ledger.complete(result("2.jpg", failure="gone")))
+    wait(ledger.complete([result("2.jpg", failure="gone")]))
     assert finished(ledger.progress(RUN))
 
 
@@ -360,8 +353,8 @@ def test_32_threads_write_at_once(ledger: Ledger) -> None:
         for number in range(5):
             # every index is written by two threads
             index = f"{thread // 2}-{number}.jpg"
-            ledger.complete(result(index, LINES)).result(60)
-            ledger.decide(decision(index)).result(60)
+            ledger.complete([result(index, LINES)]).result(60)
+            ledger.decide([decision(index)]).result(60)
             assert ledger.not_done(RUN, [index]) == set()
 
     with ThreadPoolExecutor(32) as pool:
@@ -374,13 +367,13 @@ def test_32_threads_write_at_once(ledger: Ledger) -> None:
 
 def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
     ledger, stop = open_again(), threading.Event()
-    wait(*(ledger.complete(result(f"{number}.jpg")) for number in range(100)))
+    wait(*(ledger.complete([result(f"{number}.jpg")]) for number in range(100)))
 
     def write() -> None:
         for number in range(100, 1000):
             if stop.is_set():
                 return
-            ledger.complete(result(f"{number}.jpg")).result(30)
+            ledger.complete([result(f"{number}.jpg")]).result(30)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -394,17 +387,17 @@ def test_results_can_be_read_while_others_are_written(open_again: Open) -> None:
 
 
 def test_a_long_read_keeps_nobody_waiting(ledger: Ledger) -> None:
-    wait(*(ledger.complete(result(f"{number}.jpg")) for number in range(10)))
+    wait(*(ledger.complete([result(f"{number}.jpg")]) for number in range(10)))
     reading = ledger.results(RUN)
     next(reading)
-    wait(ledger.complete(result("10.jpg")))
+    wait(ledger.complete([result("10.jpg")]))
     assert ledger.progress(RUN).done == 11
     assert len(list(reading)) >= 9
 
 
 def test_close_writes_what_was_asked_for(open_again: Open) -> None:
     ledger = open_again()
-    futures = [ledger.complete(result(f"{number}.jpg")) for number in range(100)]
+    futures = [ledger.complete([result(f"{number}.jpg")]) for number in range(100)]
     ledger.close()
     assert all(future.done() for future in futures)
     assert open_again().progress(RUN).done == 100
@@ -414,13 +407,15 @@ def test_close_writes_what_was_asked_for(open_again: Open) -> None:
 
 def test_what_is_asked_for_by_hand_is_filed_beside_what_is_counted(ledger: Ledger) -> None:
     by_hand = result("2.jpg", by_hand=True)
-    wait(ledger.complete(by_hand), ledger.complete(by_hand), ledger.complete(result("10.jpg")))
+    wait(
+        ledger.complete([by_hand]), ledger.complete([by_hand]), ledger.complete([result("10.jpg")])
+    )
     wait(ledger.record_end(ShardEnd(RUN, 0, 1, 2)))
     progress = ledger.progress(RUN)
     assert (progress.done, progress.by_hand, finished(progress)) == (2, 1, False)
     assert ledger.not_done(RUN, ["2.jpg", by_hand.filed]) == {"2.jpg"}
     assert indexes_in(ledger, RUN) == ["2.jpg", "10.jpg"]
-    wait(ledger.complete(result("2.jpg", LINES)))
+    wait(ledger.complete([result("2.jpg", LINES)]))
     assert finished(ledger.progress(RUN))
     assert indexes_in(ledger, RUN) == ["2.jpg", "10.jpg"]
     assert next(ledger.results(RUN)).line is not None

@@ -34,7 +34,7 @@ from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Label, RunProgress, ShardEnd, TextLine
+from workers.model import Box, Label, Picture, RunProgress, ShardEnd, TextLine
 from workers.output.rows import result_row
 from workers.resend import resend
 from workers.threads.stop import Stop
@@ -66,7 +66,7 @@ def indexes(count: int) -> list[str]:
 
 
 def complete(ledger: DynamoDbLedger, names: list[str]) -> list[Future[None]]:
-    return [ledger.complete(result(name, LINES)) for name in names]
+    return [ledger.complete([result(name, LINES)]) for name in names]
 
 
 def items(sandbox: Sandbox, kind: str) -> list[Any]:
@@ -125,7 +125,7 @@ def test_a_lost_answer_is_not_counted_twice(
     lost = ConnectionClosedError(endpoint_url="http://table.test")
     client.transact_write_items = after(client.transact_write_items, lost)
     wait(*complete(ledger, indexes(40)))
-    wait(*(ledger.decide(decision(name)) for name in indexes(40)))
+    wait(*(ledger.decide([decision(name)]) for name in indexes(40)))
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
         counts = reader.label_counts(RUN, 0)
@@ -236,7 +236,7 @@ def test_a_decision_that_is_sent_at_once_is_one_write(
 ) -> None:
     requests = kept_requests(client, "transact_write_items")
     decisions = [decision(name) for name in indexes(20)]
-    futures = [ledger.decide(one) for one in decisions]
+    futures = [ledger.decide([one]) for one in decisions]
     wait(*futures, ledger.sent(decisions))
     assert len(items(sandbox, "decided")) == 20
     assert items(sandbox, "unsent") == []
@@ -248,7 +248,7 @@ def test_a_decision_that_is_sent_at_once_is_one_write(
 def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) -> None:
     first = open_again()
     decisions = [decision(name) for name in indexes(250)]
-    wait(*(first.decide(one) for one in decisions))
+    wait(*(first.decide([one]) for one in decisions))
     first.sent(decisions[:120]).result(30)
     restarted = open_again()
     assert set(restarted.unsent(RUN, 0)) == set(decisions[120:])
@@ -258,15 +258,15 @@ def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) ->
 
 
 def test_a_decision_that_was_there_already_is_sent_all_the_same(open_again: Open) -> None:
-    wait(open_again().decide(decision("1.jpg")))
+    wait(open_again().decide([decision("1.jpg")]))
     again = open_again()
-    wait(again.decide(decision("1.jpg")), again.sent([decision("1.jpg")]))
+    wait(again.decide([decision("1.jpg")]), again.sent([decision("1.jpg")]))
     assert list(again.unsent(RUN, 0)) == []
     assert again.label_counts(RUN, 0).decided == 1
 
 
 def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> None:
-    futures = [ledger.decide(decision(name)) for name in indexes(150)]
+    futures = [ledger.decide([decision(name)]) for name in indexes(150)]
     ledger.sent([]).result(30)
     assert all(future.done() for future in futures)
 
@@ -276,7 +276,7 @@ def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> Non
 
 def test_many_images_share_a_call(ledger: DynamoDbLedger, client: Any) -> None:
     writes = kept_requests(client, "transact_write_items")
-    wait(*(ledger.decide(decision(name, None)) for name in indexes(297)))
+    wait(*(ledger.decide([decision(name, None)]) for name in indexes(297)))
     assert len(writes) <= 4
     queries = kept_requests(client, "query")
     assert ledger.undecided(RUN, [*indexes(297), "trip/new.jpg"]) == {"trip/new.jpg"}
@@ -290,10 +290,10 @@ def test_what_somebody_waits_for_takes_along_what_may_wait(
     ledger: DynamoDbLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_module, "LINGER_SECONDS", 3600)
-    before = ledger.decide(decision("1.jpg", None))
-    waited_for = ledger.decide(decision("2.jpg"))
+    before = ledger.decide([decision("1.jpg", None)])
+    waited_for = ledger.decide([decision("2.jpg")])
     # those that come meanwhile do not make it wait for longer
-    behind = ledger.decide(decision("3.jpg", None))
+    behind = ledger.decide([decision("3.jpg", None)])
     wait(waited_for)
     assert before.done()
     wait(ledger.sent([]))
@@ -304,7 +304,7 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     """Without being asked to, DynamoDB may answer with what was there a second ago."""
     requests = kept_requests(client, "get_item", "query")
     batches = kept_requests(client, "batch_get_item")
-    ledger.shards(RUN)
+    ledger.settled(RUN)
     ledger.undecided(RUN, indexes(1))
     ledger.progress(RUN)
     ledger.not_done(RUN, indexes(1))
@@ -327,7 +327,7 @@ def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, cli
 
 
 def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: Any) -> None:
-    wait(*complete(ledger, indexes(9)), *(ledger.decide(decision(name)) for name in indexes(9)))
+    wait(*complete(ledger, indexes(9)), *(ledger.decide([decision(name)]) for name in indexes(9)))
     query = client.query
     client.query = lambda **request: query(Limit=2, **request)
     assert indexes_in(ledger, RUN) == indexes(9)
@@ -352,8 +352,8 @@ def test_results_come_in_the_same_order_as_from_sqlite(
     ]
     on_disk = SqliteLedger(tmp_path / "ledger.sqlite3")
     for name in names:
-        on_disk.complete(result(name))
-        ledger.complete(result(name))
+        on_disk.complete([result(name)])
+        ledger.complete([result(name)])
     wait(*(kept.sent([]) for kept in (on_disk, ledger)))
     expected = indexes_in(on_disk, RUN)
     assert indexes_in(ledger, RUN) == expected
@@ -365,34 +365,35 @@ def test_results_come_in_the_same_order_as_from_sqlite(
 def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
     """The tables that people have stay readable."""
     car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
-    found = result("a1.jpg", label=car)
+    found = result("a1.jpg", labels=(car,))
     wait(
-        ledger.settle_shards(RUN, 3),
-        ledger.decide(decision("a.jpg", car, etag='"etag"')),
-        ledger.decide(decision("b.gif", None, failure="wrong format", shard=2)),
+        ledger.settle(RUN, {"shards": "3"}),
+        ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
+        ledger.decide([decision("b.gif", None, failure="wrong format", shard=2)]),
         ledger.end_shard(ShardEnd(RUN, 2, 3, 7)),
-        ledger.complete(found),
+        ledger.complete([found]),
         ledger.record_end(ShardEnd(RUN, 2, 3, 7)),
         ledger.record_foreign_end(RUN),
     )
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
-    label = f'{{"name":"Car","confidence":97.25,"boxes":[{box}]}}'
+    labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
+    picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
     end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
     layout = {}
     for item in items(sandbox, ""):
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
-        ("/run", "shards"): {"shards": {"N": "3"}},
-        ("/decided/2", "a.jpg"): {
-            "etag": {"S": '"etag"'},
-            "label": {"S": label},
-            "shard": {"N": "0"},
-        },
-        ("/unsent/0", "a.jpg"): {"etag": {"S": '"etag"'}, "label": {"S": label}},
+        ("/run", "shards"): {"value": {"S": "3"}},
+        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "shard": {"N": "0"}},
+        ("/unsent/0", "a.jpg"): {**picture, "labels": {"S": labels}},
         ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
         ("/decided/3", "b.gif"): {},
-        ("/failed/2", "b.gif"): {"etag": {"S": ""}, "failure": {"S": "wrong format"}},
+        ("/failed/2", "b.gif"): {
+            "etag": {"S": ""},
+            "size": {"N": "0"},
+            "failure": {"S": "wrong format"},
+        },
         ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
         ("/label/2", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
@@ -408,7 +409,10 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
 def test_what_an_older_version_has_labelled_is_refused_by_resend(
     ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
 ) -> None:
-    wait(ledger.settle_shards(RUN, 1), *(ledger.decide(decision(name)) for name in indexes(3)))
+    wait(
+        ledger.settle(RUN, {"shards": "1"}),
+        ledger.decide([decision(name) for name in indexes(3)]),
+    )
     # it kept no more than that a decision is made
     pk, sk = items_of.decided_key(decision(indexes(3)[0]))
     client.put_item(TableName="ledger", Item={"pk": {"S": pk}, "sk": {"S": sk}})
@@ -434,8 +438,8 @@ def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, cl
     client.transact_write_items = hold
     noise = random.Random(1)
     lines = [TextLine(noise.randbytes(50_000).hex(), 99.0) for _ in range(90)]
-    futures = [ledger.settle_shards(RUN, 1)]
-    futures += [ledger.complete(result(f"{n}.jpg", (line,))) for n, line in enumerate(lines)]
+    futures = [ledger.settle(RUN, {"shards": "1"})]
+    futures += [ledger.complete([result(f"{n}.jpg", (line,))]) for n, line in enumerate(lines)]
     all_asked.set()
     wait(*futures)
     for request in requests:
@@ -446,7 +450,7 @@ def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, cl
 
 def test_the_longest_keys_can_be_decided_about(ledger: DynamoDbLedger) -> None:
     names = ["9" * 1024, "日" * 341, "\U0001f697" * 256]
-    wait(*(ledger.decide(decision(name)) for name in names))
+    wait(*(ledger.decide([decision(name)]) for name in names))
     assert ledger.undecided(RUN, names) == set()
     assert {one.index for one in ledger.unsent(RUN, 0)} == set(names)
 
@@ -458,8 +462,8 @@ def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox
         for number in range(100)
     )
     boxes = tuple(Box(number / 100, 0.25, 0.125, 0.5) for number in range(80))
-    results = [result(name, lines, label=Label("Car", 99.0, boxes)) for name in indexes(110)]
-    wait(*(ledger.complete(result) for result in results))
+    results = [result(name, lines, labels=(Label("Car", 99.0, boxes),)) for name in indexes(110)]
+    wait(*(ledger.complete([result]) for result in results))
     assert list(ledger.results(RUN)) == list(map(result_row, results))
     assert len(items(sandbox, "result")[0]["row"]["B"]) < 4000
 
@@ -505,7 +509,7 @@ def test_a_missing_table_is_named(open_again: Open) -> None:
     with pytest.raises(RunError, match=words):
         ledger.progress(RUN)
     with pytest.raises(RunError, match=words):
-        ledger.decide(decision("1.jpg")).result(10)
+        ledger.decide([decision("1.jpg")]).result(10)
 
 
 def test_the_url_chooses_the_ledger(open_again: Open, tmp_path: Path) -> None:
@@ -514,7 +518,7 @@ def test_the_url_chooses_the_ledger(open_again: Open, tmp_path: Path) -> None:
 
     for url in (None, f"sqlite:///{tmp_path / 'other.db'}", "dynamodb://ledger"):
         ledger = opened(url)
-        wait(ledger.decide(decision("1.jpg")))
+        wait(ledger.decide([decision("1.jpg")]))
         ledger.close()
     assert (tmp_path / "ledger.sqlite3").exists()
     assert (tmp_path / "other.db").exists()

@@ -20,7 +20,6 @@ import pytest
 from tests.contract.conftest import LINES, RUN, indexes_in, result, wait
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
-from workers.ledger.sqlite import ReadOnlyLedger
 from workers.model import ShardEnd
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +46,7 @@ def test_what_is_acknowledged_is_flushed_to_the_disk(
 ) -> None:
     """A killed process loses nothing in any case; a power cut does, what was not flushed."""
     ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
-    wait(ledger.complete(result("1.jpg")))
+    wait(ledger.complete([result("1.jpg")]))
     (writing,) = (one for one in connections if one.total_changes)
     assert writing.execute("PRAGMA synchronous").fetchone() == (FULL,)
     ledger.close()
@@ -63,11 +62,11 @@ def test_what_is_asked_for_meanwhile_shares_one_flush(
         connection.set_trace_callback(statements.append)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        first = ledger.complete(result("first.jpg"))
+        first = ledger.complete([result("first.jpg")])
         while "BEGIN IMMEDIATE" not in statements:
             time.sleep(0.01)
         # the first one waits for the other process, and all of these for the first one
-        futures = [ledger.complete(result(f"{number}.jpg")) for number in range(300)]
+        futures = [ledger.complete([result(f"{number}.jpg")]) for number in range(300)]
         other.execute("COMMIT")
     wait(first, *futures)
     assert statements.count("COMMIT") == 2
@@ -81,7 +80,7 @@ from workers.ledger import SqliteLedger
 from workers.model import Result
 ledger = SqliteLedger(Path(sys.argv[1]))
 numbers = range(*map(int, sys.argv[2:]))
-futures = [ledger.complete(Result("monday", f"{number}.jpg")) for number in numbers]
+futures = [ledger.complete([Result("monday", f"{number}.jpg")]) for number in numbers]
 for future in futures:
     future.result()
 print("written", flush=True)
@@ -130,7 +129,7 @@ def test_another_that_writes_is_waited_for(
     tmp_path: Path, connections: list[sqlite3.Connection]
 ) -> None:
     path = tmp_path / "ledger.sqlite3"
-    with closing(SqliteLedger(path)), closing(ReadOnlyLedger(path)):
+    with closing(SqliteLedger(path)), closing(SqliteLedger(path, read_only=True)):
         patience = {one.execute("PRAGMA busy_timeout").fetchone() for one in connections}
     assert (len(connections), patience) == (4, {(30_000,)})
 
@@ -210,12 +209,12 @@ def test_a_value_that_cannot_be_kept_is_an_error_and_the_ledger_goes_on(tmp_path
     """Else the thread that writes ends, and every worker waits for ever."""
     ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
     for write in (
-        lambda: ledger.complete(result("lone \ud800")),
+        lambda: ledger.complete([result("lone \ud800")]),
         lambda: ledger.record_end(ShardEnd(RUN, 0, 1, 10**30)),
     ):
         with pytest.raises(RunError):
             write().result(10)
-    ledger.complete(result("1.jpg")).result(10)
+    ledger.complete([result("1.jpg")]).result(10)
     assert ledger.progress(RUN).done == 1
     ledger.close()
 
@@ -238,18 +237,18 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(small_disk: Path) -> None:
     kept: set[str] = set()
     with pytest.raises(RunError) as raised:
         for number in range(5000):
-            ledger.complete(result(f"{number}.jpg", LINES * 20)).result(30)
+            ledger.complete([result(f"{number}.jpg", LINES * 20)]).result(30)
             kept.add(f"{number}.jpg")
     assert_unusable(raised.value, path)
     assert "full" in str(raised.value)
     assert kept
     with pytest.raises(RunError):
-        wait(*(ledger.complete(result(f"again-{n}.jpg", LINES * 20)) for n in range(200)))
+        wait(*(ledger.complete([result(f"again-{n}.jpg", LINES * 20)]) for n in range(200)))
     ledger.close()
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     ledger = SqliteLedger(path)
     assert ledger.not_done(RUN, sorted(kept)) == set()
-    ledger.complete(result("afterwards.jpg")).result(30)
+    ledger.complete([result("afterwards.jpg")]).result(30)
     ledger.close()
 
 
@@ -267,12 +266,12 @@ def test_a_disk_that_turns_read_only_is_told(small_disk: Path) -> None:
 def test_a_look_sees_what_is_kept_and_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     ledger = SqliteLedger(path)
-    look = ReadOnlyLedger(path)
-    wait(ledger.complete(result("1.jpg")))
+    look = SqliteLedger(path, read_only=True)
+    wait(ledger.complete([result("1.jpg")]))
     assert look.progress(RUN).done == 1
     assert indexes_in(look, RUN) == ["1.jpg"]
     with pytest.raises(RunError, match="readonly"):
-        look.complete(result("2.jpg")).result(10)
+        look.complete([result("2.jpg")]).result(10)
     look.close()
     ledger.close()
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -281,7 +280,7 @@ def test_a_look_sees_what_is_kept_and_changes_nothing(tmp_path: Path) -> None:
 def test_a_look_at_no_ledger_makes_none(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with pytest.raises(RunError) as raised:
-        ReadOnlyLedger(path)
+        SqliteLedger(path, read_only=True)
     assert_unusable(raised.value, path)
     assert not path.exists()
 
@@ -289,10 +288,10 @@ def test_a_look_at_no_ledger_makes_none(tmp_path: Path) -> None:
 def test_a_finished_ledger_can_be_read_where_nobody_may_write(small_disk: Path) -> None:
     path = small_disk / "ledger.sqlite3"
     ledger = SqliteLedger(path)
-    wait(ledger.complete(result("1.jpg")))
+    wait(ledger.complete([result("1.jpg")]))
     ledger.close()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    look = ReadOnlyLedger(path)
+    look = SqliteLedger(path, read_only=True)
     assert indexes_in(look, RUN) == ["1.jpg"]
     look.close()
 
@@ -309,5 +308,5 @@ def test_a_look_that_cannot_see_all_that_is_kept_is_refused(small_disk: Path) ->
     path.with_name(path.name + "-shm").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(RunError) as raised:
-        ReadOnlyLedger(path)
+        SqliteLedger(path, read_only=True)
     assert_unusable(raised.value, path)

@@ -34,7 +34,8 @@ def _row(name: str, field: Any) -> str:
     elif field.default is PydanticUndefined:
         default = "**required**"
     else:
-        default = "" if field.default in (None, "") else f"`{field.default}`"
+        value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if value in (None, "") else f"`{value}`"
     flag = name.replace("_", "-")
     return f"| `--{flag}` | `CARTEXT_{name.upper()}` | {default} | {field.description} |\n"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +146,47 @@ def test_finished_run_shows_its_plan_says_so_and_changes_nothing(pair: Pair) -> 
     assert not any(paid().values())
 
 
+def answers_of(pair: Pair, run: str) -> Counter[tuple[str, str]]:
+    """How many answers of each kind each role's file has that was brought home with the run."""
+    files = {role: pair.runs / run / f"answers-{role}.jsonl.gz" for role in ("label", "text")}
+    return Counter(
+        (role, json.loads(line)["kind"])
+        for role, file in files.items()
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    )
+
+
+def test_answers_are_brought_home(pair: Pair) -> None:
+    played = pair.play("fetch.yml", "-e", "run=first", "-e", "answers=true")
+    assert played.status == 0, played.output
+    cars = sum(bool(sample.truth.car) for sample in pair.samples)
+    assert answers_of(pair, "first") == {("label", "labels"): IMAGES, ("text", "text"): cars}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
+
+
+@pytest.mark.slow
+def test_answers_that_are_taken_along_are_not_paid_for_again(pair: Pair) -> None:
+    """Both workers are as new, but for the answers."""
+    there, aside = "/var/lib/cartext/ledger.sqlite3*", "/var/lib/cartext/aside"
+    for key in KEYS:
+        pair.ssh(key, f"sudo sh -c 'mkdir {aside} && mv {there} {aside}'")
+    reset_counts()
+    try:
+        pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        again = pair.run("carried", "-e", f"import_answers={pair.runs / 'first'}")
+        owners = {pair.ssh(key, f"stat --format %U {there}").split()[0] for key in KEYS}
+    finally:
+        for key in KEYS:
+            pair.ssh(key, f"sudo sh -c 'rm {there}; mv {aside}/* /var/lib/cartext; rmdir {aside}'")
+    assert not any(paid().values())
+    assert pair.output("carried") == pair.output("first")
+    assert again.changed == 0
+    assert owners == {"cartext"}
+    for key in KEYS:
+        assert "answers" not in pair.ssh(key, "ls -A /var/lib/cartext")
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_login_user_reads_the_log_over_ssh(pair: Pair, key: str) -> None:
     command = pair.outputs["log_commands"][key]
@@ -178,6 +221,7 @@ def events(pair: Pair, key: str, run: str, name: str) -> list[dict[str, Any]]:
 @contextmanager
 def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
     """A run is in its middle, and nobody follows it; after the block its end is waited for."""
+    pair.forget()
     reset_counts()
     knobs.latency_seconds = latency_seconds
     follower = pair.start(run)
@@ -340,6 +384,7 @@ def test_wrong_bucket(pair: Pair) -> None:
 
 
 def test_run_over_the_budget(pair: Pair) -> None:
+    pair.forget()
     pair.apply(budget_dollars=0.001)
     try:
         complaint = wrong(pair, "run.yml", "-e", "run=dear")
@@ -363,6 +408,7 @@ def test_missing_queue_permission(pair: Pair) -> None:
 
 
 def test_every_image_fails(pair: Pair) -> None:
+    pair.forget()
     refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)
     pair.hosts.sandbox.faults.append(refused)
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -149,6 +151,19 @@ def inventory(sandbox: Sandbox) -> dict[str, list[str]]:
         ],
     }
     return {kind: sorted(names) for kind, names in found.items()}
+
+
+def write_state(folder: Path, outputs: dict[str, Any]) -> None:
+    """Makes the state of something that was applied with these outputs, of strings and objects."""
+
+    def kind(value: Any) -> Any:
+        if isinstance(value, str):
+            return "string"
+        return ["object", {name: kind(part) for name, part in value.items()}]
+
+    shown = {name: {"value": value, "type": kind(value)} for name, value in outputs.items()}
+    state = {"version": 4, "terraform_version": "1.11.0", "serial": 1, "lineage": "x"}
+    (folder / "terraform.tfstate").write_text(json.dumps({**state, "outputs": shown}))
 
 
 def mirror_or_skip() -> None:

@@ -37,6 +37,9 @@ def actions_of(statement: dict[str, Any]) -> set[str]:
     return {action} if isinstance(action, str) else set(action)
 
 
+# CloudWatch asks for it in the person's name, at the account's first alarm that stops a machine;
+# moto does not
+OF_ALARMS = {"iam:CreateServiceLinkedRole"}
 ACTIONS = set().union(*map(actions_of, POLICY["Statement"]))
 
 
@@ -123,7 +126,7 @@ def test_the_policy_has_nothing_to_spare(person: Person) -> None:
             assert denied <= ACTIONS - given
             given |= denied
             person.may(given)
-    assert ACTIONS - given == set()
+    assert ACTIONS - given == OF_ALARMS
 
 
 def refused(step: Callable[[], object]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.infra.conftest import write_state
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -42,12 +43,7 @@ def last_line(state: Path, **more: str) -> str:
 @pytest.fixture
 def applied(tmp_path: Path) -> Path:
     """A folder with the state of something that was applied in eu-west-1."""
-    outputs = {
-        name: {"value": value, "type": "string" if isinstance(value, str) else ["object", {}]}
-        for name, value in OUTPUTS.items()
-    }
-    state = {"version": 4, "terraform_version": "1.11.0", "serial": 1, "lineage": "x"}
-    (tmp_path / "terraform.tfstate").write_text(json.dumps({**state, "outputs": outputs}))
+    write_state(tmp_path, OUTPUTS)
     return tmp_path
 
 

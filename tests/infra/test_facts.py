@@ -8,9 +8,15 @@ import re
 import botocore.session
 import pytest
 from ansible.module_utils import basic
+from botocore.awsrequest import AWSPreparedRequest
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from sandbox import ROOT
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.index_queue.queue import IndexQueue
+from workers.settings import Settings
+from workers.threads.stop import Stop
 
 AMAZON_LINUX_PYTHON = (3, 9)  # /usr/bin/python3 of Amazon Linux 2023, which is Ansible's there
 # the partitions that a stranger can have an account in
@@ -51,6 +57,40 @@ def test_what_a_type_moves_is_what_ec2_says(row: list[str]) -> None:
     # what goes to Rekognition is a third longer than the image: base64
     rates = [baseline * 1000 / 8 / (size * 4 / 3) for size in (0.25, 1, 4)]
     assert [int(cell) for cell in images] == [int(rate) for rate in rates]
+
+
+def number_of_idle_alarm(name: str) -> int:
+    """A number of the alarm that stops a machine."""
+    alarm = (ROOT / "terraform/observability.tf").read_text().partition('"idle"')[2]
+    found = re.search(rf"^  {name} += (\d+)", alarm, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+class MeasuredError(Exception):
+    """Ends a request before it is sent, with its bytes."""
+
+
+def measure(request: AWSPreparedRequest, **_: object) -> None:
+    headers = sum(len(f"{name}: {value}") for name, value in request.headers.items())
+    raise MeasuredError(headers + len(request.body))
+
+
+def test_a_worker_that_only_waits_sends_too_much_to_be_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even without what a role's session, TLS and TCP add to each request."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    queue_url = "https://sqs.us-east-1.amazonaws.com/123456789012/cartext-index"
+    settings = Settings(bucket="photos", queue_url=queue_url)
+    (sqs,) = make_clients(settings, "sqs")
+    sqs.meta.events.register("before-send.sqs.ReceiveMessage", measure)
+    with pytest.raises(MeasuredError) as request:
+        IndexQueue(sqs, Calls(settings, Stop()), settings).receive(10)
+    requests = number_of_idle_alarm("period") / settings.poll_seconds
+    assert requests * request.value.args[0] > number_of_idle_alarm("threshold")
 
 
 def test_ansible_still_speaks_to_the_python_of_amazon_linux() -> None:

@@ -48,6 +48,7 @@ class Workers:
     def _host(self, role: str) -> dict[str, object]:
         return {
             "ansible_connection": "local",
+            "ansible_host": "-",
             "ansible_become": False,
             "state_dir": str(self.folder / role),
             # as `start.yml` leaves it
@@ -78,7 +79,7 @@ class Workers:
 
     def follow(self) -> tuple[int, str]:
         """Plays `run.yml` from where the run is started; its status and its last line."""
-        instances = {role: {"name": f"cartext-{role}-1", "address": "-"} for role in ROLES}
+        instances = {role: {"name": f"cartext-{role}-1"} for role in ROLES}
         deployment = {"instances": instances}
         runs = str(self.folder / "runs")
         more = {"run_name": RUN, "runs_dir": runs, "deployment": deployment}

@@ -32,8 +32,7 @@ def inventory(tmp_path: Path) -> Path:
 
 def ssh_options(inventory: Path, **outputs: str) -> list[str]:
     """The options that Ansible gives to ssh."""
-    instance = {"name": HOST, "address": INSTANCE}
-    deployment = {"ssh_proxy": "", "instances": {"label-1": instance}, **outputs}
+    deployment = {"ssh_address": "session", "ssh_proxy": "", "instances": {}, **outputs}
     shown = subprocess.run(
         [
             *(Path(sys.executable).with_name("ansible"), HOST, "--inventory", inventory),

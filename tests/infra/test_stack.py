@@ -281,15 +281,26 @@ def test_alarms_watch_queue_dead_letters_and_machines(stack: Stack) -> None:
             )
             for name in PAIR
         },
+        **{
+            f"cartext-{name}-idle": (
+                "AWS/EC2",
+                "NetworkOut",
+                stack.instance(name)["InstanceId"],
+                40000,
+            )
+            for name in PAIR
+        },
     }
 
 
-def test_alarms_are_mailed_and_nothing_else(stack: Stack) -> None:
+def test_what_is_wrong_is_mailed_and_what_is_idle_is_stopped(stack: Stack) -> None:
     (topic,) = stack.client("sns").list_topics()["Topics"]
     (subscription,) = stack.client("sns").list_subscriptions()["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
     for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]:
-        assert (alarm["AlarmActions"], alarm["OKActions"]) == ([topic["TopicArn"]], [])
+        idle = alarm["AlarmName"].endswith("-idle")
+        action = "arn:aws:automate:us-east-1:ec2:stop" if idle else topic["TopicArn"]
+        assert (alarm["AlarmActions"], alarm["OKActions"]) == ([action], [])
 
 
 def test_the_dashboard_shows_what_there_is(stack: Stack) -> None:
@@ -320,7 +331,6 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
             "shard": 0 if role == "label" else None,
             "private_ip": instance["PrivateIpAddress"],
             "public_ip": instance["PublicIpAddress"],
-            "address": instance["PublicIpAddress"],
             "availability_zone": instance["Placement"]["AvailabilityZone"],
             "data_volume_id": outputs["instances"][name]["data_volume_id"],
         }
@@ -343,6 +353,7 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
         "quota": 50,
         "budget_dollars": 20,
         "expected_bucket_owner": "",
+        "ssh_address": "public",
         "retry_seconds": 60,
         "visibility_timeout_seconds": 120,
         "login_user": "ec2-user",

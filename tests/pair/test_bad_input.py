@@ -16,7 +16,7 @@ from sandbox.aws.rekognition import service as rekognition
 from sandbox.aws.server import Fault
 from sandbox.processes import settings
 from sandbox.scenes import Sample
-from tests.pair.conftest import Fleet, Worker
+from tests.pair.conftest import Fleet, Worker, told_apart
 
 
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -233,7 +233,7 @@ def test_no_permission(fleet: Fleet, car: Sample, role: str, operation: str) -> 
 
 
 def test_credentials_that_expire_in_mid_run(fleet: Fleet, car: Sample) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", told_apart(car, n)) for n in range(30)])
     pair = fleet.start("label", quota=4), fleet.start("text", quota=4)
     pair[1].wait_for("read")
     fleet.sandbox.faults.append(Fault(".", "ExpiredTokenException"))
@@ -245,7 +245,7 @@ def test_credentials_that_expire_in_mid_run(fleet: Fleet, car: Sample) -> None:
 
 
 def test_a_queue_that_goes_away_in_mid_run(fleet: Fleet, car: Sample) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(30)])
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", told_apart(car, n)) for n in range(30)])
     pair = fleet.start("label", quota=4), fleet.start("text", quota=4)
     pair[1].wait_for("read")
     fleet.sandbox.client("sqs").delete_queue(QueueUrl=fleet.queue)
@@ -281,7 +281,7 @@ def test_no_network_says_so(fleet: Fleet) -> None:
 
 def test_a_reader_of_the_log_that_leaves_ends_nothing(fleet: Fleet, car: Sample) -> None:
     """`cartext label 2>&1 | head -1`: the run is done, every image of it."""
-    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(20)])
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", told_apart(car, n)) for n in range(20)])
     values = {"bucket": fleet.bucket, "queue_url": fleet.queue, "state_dir": fleet.folder / "label"}
     done = subprocess.run(
         [
@@ -322,7 +322,7 @@ def test_a_second_worker_in_the_same_folder_is_refused(fleet: Fleet, car: Sample
 
 
 def test_two_runs_side_by_side_do_not_mix(fleet: Fleet, car: Sample) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", car.data) for n in range(6)])
+    fleet.sandbox.create_bucket(fleet.bucket, [(f"{n}.jpg", told_apart(car, n)) for n in range(6)])
     one = fleet.start("label", run="one", state_dir=fleet.folder / "a")
     two = fleet.start("label", run="two", state_dir=fleet.folder / "b")
     assert [one.wait(), two.wait()] == [0, 0]
@@ -343,7 +343,9 @@ def test_a_full_disk(fleet: Fleet, car: Sample, tmp_path: Path, role: str) -> No
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
         keys = [f"{'long name ' * 30}{n}.jpg" for n in range(300)]
-        fleet.sandbox.create_bucket(fleet.bucket, [(key, car.data) for key in keys])
+        fleet.sandbox.create_bucket(
+            fleet.bucket, [(key, told_apart(car, n)) for n, key in enumerate(keys)]
+        )
         if role == "text":
             assert fleet.start("label", quota=1000).wait() == 0
         _stopped(fleet.start(role, state_dir=state, quota=1000), 78, "disk", str(state))

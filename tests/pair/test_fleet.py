@@ -14,7 +14,7 @@ import pytest
 from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
-from tests.pair.conftest import Fleet, Worker
+from tests.pair.conftest import Fleet, Worker, told_apart
 
 IMAGES = 160
 KILLS = 8
@@ -80,7 +80,8 @@ def truth_of_many(
 ) -> tuple[str, int]:
     """The images in the bucket; the output that is right, and how many have a car."""
     chosen = {f"{n + 1}.jpg": samples[n % len(samples)] for n in range(IMAGES)}
-    fleet.sandbox.create_bucket(fleet.bucket, [(key, s.data) for key, s in chosen.items()])
+    images = [(key, told_apart(s, n)) for n, (key, s) in enumerate(chosen.items())]
+    fleet.sandbox.create_bucket(fleet.bucket, images)
     lines = [f"{key}: {truth(sample)}\n" for key, sample in chosen.items() if truth(sample)]
     return "".join(lines), sum(sample.truth.car for sample in chosen.values())
 
@@ -146,4 +147,4 @@ def test_a_run_keeps_its_number_of_shards(
     instances.settings["shards"] = 3
     third = instances.start("label-2")
     assert third.wait() == 78
-    assert "begun with 2 label workers, not 3" in third.last("stopped")["reason"]
+    assert "begun with CARTEXT_SHARDS=2, not 3" in third.last("stopped")["reason"]

@@ -7,7 +7,7 @@ import pytest
 from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
-from tests.pair.conftest import Fleet
+from tests.pair.conftest import Fleet, told_apart
 
 IMAGES = 6
 
@@ -19,7 +19,7 @@ def car(samples: list[Sample]) -> Sample:
 
 @pytest.mark.parametrize("ledger", ["sqlite", "dynamodb"])
 def test_what_was_lost_is_sent_again_and_read_once(fleet: Fleet, car: Sample, ledger: str) -> None:
-    images = [(f"{n}.jpg", car.data + bytes([n])) for n in range(IMAGES)]
+    images = [(f"{n}.jpg", told_apart(car, n)) for n in range(IMAGES)]
     fleet.sandbox.create_bucket(fleet.bucket, images)
     more = {}
     if ledger == "dynamodb":

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
-from tests.pair.conftest import Fleet
+from tests.pair.conftest import Fleet, told_apart
 
 QUOTA = 20
 
@@ -20,7 +20,7 @@ def scarce() -> None:
 
 
 def test_64_threads_at_20_calls_a_second(fleet: Fleet, samples: list[Sample], scarce: None) -> None:
-    images = [(f"{n}.jpg", samples[n % 10].data) for n in range(300)]
+    images = [(f"{n}.jpg", told_apart(samples[n % 10], n)) for n in range(300)]
     fleet.sandbox.create_bucket(fleet.bucket, images)
     pair = fleet.run_pair(quota=QUOTA, in_flight=64)
     assert [worker.wait() for worker in pair] == [0, 0]
@@ -36,7 +36,7 @@ def test_a_quota_that_is_smaller_than_was_said_fails_no_image(
     fleet: Fleet, samples: list[Sample], scarce: None
 ) -> None:
     rekognition.knobs.calls_per_second = 5
-    images = [(f"{n}.jpg", samples[n % 10].data) for n in range(60)]
+    images = [(f"{n}.jpg", told_apart(samples[n % 10], n)) for n in range(60)]
     fleet.sandbox.create_bucket(fleet.bucket, images)
     assert [worker.wait() for worker in fleet.run_pair(quota=50)] == [0, 0]
     assert fleet.failures() == {}

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from console.report.page import write_report
+from console.report.rows import run_files
 from sandbox.scenes import Sample, sample_images
 from tests.report.browser import CHROMIUM, Browser
 from workers.model import Box, Decision, Label, Result, TextLine
-from workers.output.files import write_failures, write_results
+from workers.output.files import write_failures, write_near, write_results
 from workers.output.rows import result_row
 
 EVIL = "</script ><img src=x onerror=alert(1)><!--<script >alert('<!--&\u2028\U0001f697')</script>"
@@ -22,7 +23,7 @@ MAGENTA = (255, 0, 255)
 # where the rectangle of `turned.jpg` is, in the picture as people see it
 RECTANGLE = Box(0.25, 0.125, 0.5, 0.25)
 
-CAR = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
+CAR = (Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),)),)
 POLYGON = ((0.2, 0.3), (0.4, 0.3), (0.4, 0.4), (0.2, 0.4))
 RESULTS = (
     Result(
@@ -33,8 +34,14 @@ RESULTS = (
         time="2026-01-02T03:04:05.000+00:00",
     ),
     Result("holidays", "2.jpg", CAR, time="2026-01-02T03:04:09.500+00:00"),
-    Result("holidays", "album/10.jpg", Label("Car", 91.0), (TextLine(EVIL, 88.0, POLYGON),)),
-    Result("holidays", EVIL, None, failure="gone: the object is no longer in the bucket"),
+    Result(
+        "holidays",
+        "album/10.jpg",
+        (Label("Car", 91.0), Label("Truck", 98.0)),
+        (TextLine(EVIL, 88.0, POLYGON),),
+        known=True,
+    ),
+    Result("holidays", EVIL, failure="gone: the object is no longer in the bucket"),
 )
 
 MakePage = Callable[..., Path]
@@ -46,6 +53,8 @@ def folder(tmp_path: Path) -> Path:
     write_results(tmp_path, map(result_row, RESULTS))
     failure = "empty: the object has no bytes"
     write_failures(tmp_path, [Decision("holidays", 0, "empty.jpg", failure=failure)])
+    near = Label("Car", 87.0, CAR[0].boxes)
+    write_near(tmp_path, [Decision("holidays", 0, "almost.jpg", near=near, known=True)], 90.0)
     return tmp_path
 
 
@@ -86,14 +95,19 @@ def make_page(tmp_path_factory: pytest.TempPathFactory) -> MakePage:
         results: list[Result],
         pictures: Mapping[str, bytes],
         failures: Mapping[str, str] | None = None,
+        near: Mapping[str, Label] | None = None,
     ) -> Path:
         folder = tmp_path_factory.mktemp("page")
         write_results(folder, map(result_row, results))
         if failures:
             failed = (Decision("demo", 0, key, failure=why) for key, why in failures.items())
             write_failures(folder, failed)
+        if near:
+            almost = (Decision("demo", 0, key, near=label) for key, label in near.items())
+            write_near(folder, almost, below=90.0)
         page = folder / "report.html"
-        write_report(folder / "results.jsonl", page, Pictures(pictures), most=10_000)
+        files = run_files(folder / "results.jsonl")
+        write_report(files, page, Pictures(pictures), most=10_000)
         return page
 
     return make
@@ -107,7 +121,7 @@ def true_result(sample: Sample, number: int) -> Result:
         for line, text in enumerate(sample.truth.text)
     )
     time = f"2026-01-02T03:04:{number % 60:02d}.000+00:00"
-    return Result("demo", sample.index, Label("Car", 98.0, boxes), lines, time=time)
+    return Result("demo", sample.index, (Label("Car", 98.0, boxes),), lines, time=time)
 
 
 def turned() -> bytes:
@@ -130,15 +144,20 @@ def samples() -> list[Sample]:
 
 @pytest.fixture(scope="session")
 def page(samples: list[Sample], make_page: MakePage) -> Path:
-    """The scenes with a car, a turned picture, one with an evil name and text, three failures."""
+    """The scenes with a car, a turned picture, one with an evil name and text, three failures.
+
+    And two pictures in which no car is sure enough; of the turned one the text was known.
+    """
     results = [true_result(sample, n) for n, sample in enumerate(samples) if sample.truth.car]
     corners = ((0.25, 0.125), (0.75, 0.125), (0.75, 0.375), (0.25, 0.375))
     results += [
-        Result("demo", "turned.jpg", Label("Car", 92.0, (RECTANGLE,))),
-        Result("demo", EVIL, Label("Car", 99.5), (TextLine(EVIL, 81.0, corners),)),
-        Result("demo", "gone.jpg", Label("Car", 96.0), failure="gone: no longer there"),
+        Result("demo", "turned.jpg", (Label("Car", 92.0, (RECTANGLE,)),), known=True),
+        Result("demo", EVIL, (Label("Car", 99.5),), (TextLine(EVIL, 81.0, corners),)),
+        Result("demo", "gone.jpg", (Label("Car", 96.0),), failure="gone: no longer there"),
     ]
     pictures = {sample.index: sample.data for sample in samples}
     pictures |= {"turned.jpg": turned(), "notes.txt": b"hello"}
     failures = {"empty.jpg": "empty: no bytes", "notes.txt": "wrong format: neither JPEG nor PNG"}
-    return make_page(results, pictures, failures)
+    near = {"almost.jpg": Label("Car", 87.0, (RECTANGLE,)), "hardly.jpg": Label("Car", 55.2)}
+    pictures["almost.jpg"] = turned()
+    return make_page(results, pictures, failures, near)

@@ -13,6 +13,7 @@ import tinyhtml5
 
 from console import command as cli
 from console.report.page import write_report
+from console.report.rows import run_files
 from tests.report.conftest import EVIL, POLYGON, Pictures, picture
 from workers.output.rows import SCHEMA_VERSION
 
@@ -48,7 +49,8 @@ class Page:
 
 
 def write(folder: Path, **more: Any) -> tuple[str, Page]:
-    write_report(folder / "results.jsonl", folder / "report.html", Pictures({}), **more)
+    files = run_files(folder / "results.jsonl")
+    write_report(files, folder / "report.html", Pictures({}), **more)
     text = (folder / "report.html").read_text(encoding="utf-8")
     return text, Page(text)
 
@@ -56,9 +58,12 @@ def write(folder: Path, **more: Any) -> tuple[str, Page]:
 def page_full_of(text: str, folder: Path) -> Page:
     """A page that has the text wherever a run could bring one in."""
     line = {"text": text, "confidence": 90.0, "polygon": POLYGON}
-    row = {"schema": SCHEMA_VERSION, "run": text, "index": text, "failure": text, "label": text}
-    row |= {"confidence": 95.0, "lines": [line], "time": "2026-01-02T03:04:05+00:00"}
+    label = {"name": text, "confidence": 95.0, "boxes": []}
+    common = {"schema": SCHEMA_VERSION, "run": text, "index": text}
+    row = {**common, "failure": text, "labels": [label], "lines": [line]}
+    row["time"] = "2026-01-02T03:04:05+00:00"
     (folder / "results.jsonl").write_text(2 * (json.dumps(row) + "\n"))
+    (folder / "near.jsonl").write_text(json.dumps({**common, "near": label, "below": 99}))
     return write(folder)[1]
 
 
@@ -69,13 +74,17 @@ def test_a_text_from_anywhere_stays_text(tmp_path: Path, evil: str) -> None:
     assert page.title == f"Run {evil}: {evil} and text"
     row = page.rows[1]
     assert (row["i"], row["n"], row["f"], row["l"][0][0]) == (evil,) * 4
+    near = page.rows[2]
+    assert (near["i"], near["n"], near["u"]) == (evil, evil, 99)
     captions = [element for element in page.elements if element.tag == "figcaption"]
     assert "".join(captions[0].itertext()).startswith(f"{evil} confidence")
 
 
 def test_every_row_is_in_the_page(folder: Path) -> None:
     _, page = write(folder)
-    assert [row["i"] for row in page.rows] == ["1.jpg", "2.jpg", "album/10.jpg", EVIL, "empty.jpg"]
+    assert [row["i"] for row in page.rows] == [
+        *("1.jpg", "2.jpg", "album/10.jpg", EVIL, "empty.jpg", "almost.jpg")
+    ]
     assert page.rows[2]["l"] == [[EVIL, 88.0, [list(point) for point in POLYGON]]]
     # the rows, the page's own, and the thumbnails
     kinds = [element.get("type") for element in page.elements if element.tag == "script"]
@@ -103,13 +112,15 @@ def test_nothing_is_asked_of_anybody(folder: Path) -> None:
 def test_the_summary_counts_everything_and_the_page_shows_the_first(folder: Path) -> None:
     text, page = write(folder, most=2)
     assert len(page.rows) == 2
-    assert "The first 2 of 5 are shown" in text
+    assert "The first 2 of 6 are shown" in text
     counts = dict(zip(*[iter(re.findall(r"<d[td]>([^<]+)</d[td]>", text))] * 2, strict=True))
     assert counts == {
-        "images": "5",
+        "images": "6",
         "with text": "2",
         "without text": "1",
+        "not sure enough": "1",
         "failed": "2",
+        "new in this run": "2",
         "lines of text": "3",
     }
 
@@ -129,12 +140,14 @@ def test_the_command_takes_a_folder(
     state = folder / "state" / "holidays"
     state.mkdir(parents=True)
     (folder / "results.jsonl").rename(state / "results.jsonl")
-    (folder / "failed.jsonl").rename(state / "failed.jsonl")
-    assert cli.main(["report", "--run=holidays", "--state-dir=state", "--images=pictures"]) == 0
+    (folder / "other").mkdir()
+    (folder / "near.jsonl").rename("other/near.jsonl")
+    places = ["--run=holidays", "--state-dir=state", "--images=pictures"]
+    assert cli.main(["report", *places, "--of-label=.", "--of-label=other"]) == 0
     page = Path("state", "holidays", "report.html")
-    assert capsys.readouterr().out.startswith(f"{page}: 5 pictures, ")
+    assert capsys.readouterr().out.startswith(f"{page}: 6 pictures, ")
     entries = Page(page.read_text()).scripts[2].split("\n")
     assert [entry.split(" ")[0] for entry in entries] == [
-        *("64", "!unreadable", "!missing", "!missing", "!missing"),
+        *("64", "!unreadable", "!missing", "!missing", "!missing", "!missing"),
         "",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import structlog
 from tenacity import wait_none
 
+from tests.unit.scene import Scene
+from workers import reader
 from workers.aws.calls import Calls
 from workers.settings import Settings
 from workers.threads.stop import Stop
@@ -97,3 +100,14 @@ def make_calls(stop: Stop) -> MakeCalls:
         return Calls(settings, stop, backoff=wait_none())
 
     return make
+
+
+@pytest.fixture
+def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
+    settings = make_settings(
+        visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
+    )
+    scene = Scene(settings)
+    with closing(scene.ledger):
+        yield scene

@@ -73,21 +73,22 @@ class FakeS3:
     def __init__(self, objects: Mapping[str, bytes], page_size: int = 1000) -> None:
         self.objects = dict(objects)
         self.page_size = page_size
+        self.etags: dict[str, str] = {}
         self.listings: list[Json] = []
 
     def list_objects_v2(self, **request: Any) -> Json:
         self.listings.append(request)
-        after = request.get("ContinuationToken", "")
+        assert len(request.get("StartAfter", "").encode()) <= 1024, "no key is as long"
+        after = request.get("ContinuationToken") or request.get("StartAfter", "")
         keys = sorted(
             (k for k in self.objects if k.startswith(request["Prefix"]) and k > after),
             key=lambda key: key.encode(),
         )
-        page = keys[: self.page_size]
+        page = keys[: min(self.page_size, request.get("MaxKeys", 1000))]
         if not page:
             return {"IsTruncated": False}
         contents = [
-            {"Key": key, "Size": len(self.objects[key]), "ETag": etag(self.objects[key])}
-            for key in page
+            {"Key": key, "Size": len(self.objects[key]), "ETag": self.etag(key)} for key in page
         ]
         if len(page) == len(keys):
             return {"IsTruncated": False, "Contents": contents}
@@ -97,9 +98,21 @@ class FakeS3:
         data = self.objects.get(request["Key"])
         if data is None:
             raise client_error("NoSuchKey", 404)
-        if request.get("IfMatch", etag(data)) != etag(data):
+        found = self.etag(request["Key"])
+        if request.get("IfMatch", found) != found:
             raise client_error("PreconditionFailed", 412)
-        return {"ContentLength": len(data), "ETag": etag(data), "Body": io.BytesIO(data)}
+        reply: Json = {"ETag": found}
+        if "Range" in request:
+            if not data:
+                raise client_error("InvalidRange", 416)
+            first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+            whole, data = len(data), data[first : last + 1]
+            reply["ContentRange"] = f"bytes {first}-{first + len(data) - 1}/{whole}"
+        return {**reply, "ContentLength": len(data), "Body": io.BytesIO(data)}
+
+    def etag(self, key: str) -> str:
+        """The object's own in `etags`, as those of parts and of keys are; else its MD5."""
+        return self.etags.get(key) or etag(self.objects[key])
 
 
 def etag(data: bytes) -> str:

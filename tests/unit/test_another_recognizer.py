@@ -11,7 +11,8 @@ from tenacity import wait_none
 from tests.unit.conftest import MakeSettings
 from tests.unit.fakes import FakeS3, png
 from tests.unit.unruly_queue import UnrulyQueue
-from workers import text_worker
+from workers import reader
+from workers.answer import LabelAnswer, TextAnswer
 from workers.aws.calls import Calls
 from workers.errors import ImageError
 from workers.images.bucket import Bucket
@@ -32,13 +33,13 @@ class Captions:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def label(self, index: str) -> Label | None:
-        name, _ = self._caption(index, "")
-        return Label(name, 100.0, (Box(0, 0, 1, 1),)) if name == "Car" else None
+    def labels(self, index: str, etag: str, floor: float) -> LabelAnswer:
+        name, _ = self._caption(index, etag)
+        return LabelAnswer(floor, "captions", (Label(name, 100.0, (Box(0, 0, 1, 1),)),))
 
-    def lines(self, index: str, etag: str) -> tuple[TextLine, ...]:
+    def text(self, index: str, etag: str) -> TextAnswer:
         _, text = self._caption(index, etag)
-        return (TextLine(text, 100.0),) if text else ()
+        return TextAnswer((TextLine(text, 100.0),) if text else ())
 
     def _caption(self, index: str, etag: str) -> tuple[str, str]:
         data = self._bucket.download(index, etag) or b""
@@ -52,7 +53,7 @@ class Captions:
 def test_the_pair_works_with_it(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
+    monkeypatch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
     captions = {"1.jpg": "Car: TAXI 7", "2.jpg": "Dog: REX", "3.jpg": "Car: ", "4.jpg": "what"}
     s3 = FakeS3({index: png(tail=text.encode()) for index, text in captions.items()})
     queue = UnrulyQueue(random.Random(0), chance=0)

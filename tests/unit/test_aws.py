@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore import exceptions as botocore_errors
+from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 from tenacity import wait_fixed
+from urllib3.response import HTTPResponse
 
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
@@ -81,9 +84,11 @@ def impatient(
 
 
 @named(THROTTLED + FAILING + UNREACHABLE)
-def test_what_may_pass_is_tried_again(impatient: Calls, error: Exception) -> None:
+def test_what_may_pass_is_tried_again(
+    make_settings: MakeSettings, make_calls: MakeCalls, error: Exception
+) -> None:
     call = Scripted(error, error, "answer")
-    assert impatient.call("Some Call", call, str) == "answer"
+    assert make_calls(make_settings()).call("Some Call", call, str) == "answer"
     assert call.calls == 3
 
 
@@ -316,6 +321,66 @@ def sent(client: Any, operation: str, parameters: dict[str, Any]) -> bytes:
         getattr(client, operation)(**parameters)
     client.meta.events.unregister("before-send.rekognition", catch)
     return bodies[0]
+
+
+ENTRY = (
+    "<Contents><Key>{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+    "<ETag>&quot;ab&quot;</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Contents>"
+)
+HEAD = "<EncodingType>url</EncodingType><KeyCount>2</KeyCount><IsTruncated>true</IsTruncated>"
+
+
+@pytest.mark.parametrize("space", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ENTRY.format("1.jpg") + ENTRY.format("a%0A%2B+%C3%BC%F0%9F%98%80&amp;%26.jpg"),
+        ENTRY.format(""),
+        "",
+    ],
+)
+def test_a_page_is_read_as_the_sdk_reads_it(settings: Settings, space: str, entries: str) -> None:
+    token = "<NextContinuationToken>a&amp;b</NextContinuationToken>"
+    page = f"<ListBucketResult{space}>{HEAD}{entries}{token}</ListBucketResult>".encode()
+    (ours,), plain = make_clients(settings, "s3"), boto3.client("s3", config=NO_RETRIES)
+    expected = listed(plain, page)
+    for entry in expected.get("Contents", []):
+        # what nobody reads
+        del entry["LastModified"], entry["StorageClass"]
+    assert listed(ours, page) == expected
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<ListBucketResult><Contents><Key>1.jpg</Key>",
+        b"<ListBucketResult><Contents><Key>1.jpg</Key></Contents></ListBucketResult>",
+        b"<ListBucketResult><Contents><Size>x</Size></Contents></ListBucketResult>",
+        b"<html>",
+    ],
+)
+def test_a_page_that_cannot_be_read_is_tried_again(
+    settings: Settings, impatient: Calls, page: bytes
+) -> None:
+    (ours,) = make_clients(settings, "s3")
+    with pytest.raises(PassingError, match="Some Call"):
+        impatient.call("Some Call", lambda: listed(ours, page), dict)
+
+
+def listed(client: Any, page: bytes) -> Any:
+    """What the client makes of a page of a listing."""
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        headers = HeadersDict({"content-length": str(len(page))})
+        return AWSResponse(
+            request.url, 200, headers, HTTPResponse(io.BytesIO(page), preload_content=False)
+        )
+
+    client.meta.events.register("before-send.s3", answer)
+    found = client.list_objects_v2(Bucket="photos")
+    client.meta.events.unregister("before-send.s3", answer)
+    del found["ResponseMetadata"]
+    return found
 
 
 def test_the_region_is_that_of_the_environment(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,7 +17,10 @@ from console.doctor import account, images, keeping
 from console.doctor.finding import Finding, Point, Verdict
 from console.doctor.tools import Clock, DoctorSettings, Tools
 from tests.unit.conftest import MakeCalls
-from tests.unit.fakes import FakeS3, Scripted, client, client_error, png
+from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
+from workers.answer import LabelAnswer
+from workers.ledger import open_ledger
+from workers.model import Picture
 
 Check = Callable[[Tools], str]
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -158,7 +162,17 @@ def test_a_bucket_too_large_to_count_is_not_known(
 def test_without_a_budget_it_says_what_a_run_may_cost(tools: Callable[..., Tools]) -> None:
     found = finding(images.budget, tools({"s3": FakeS3({"1.jpg": b"x"})}))
     assert found.verdict is Verdict.UNKNOWN
-    assert "1 images may cost $0.0020, and no budget holds it" in found.text
+    assert "1 images, 0 of them answered, may cost $0.0020, and no budget holds it" in found.text
+
+
+def test_what_is_answered_is_within_every_budget(tools: Callable[..., Tools]) -> None:
+    asked = tools({"s3": FakeS3({"1.jpg": b"x"})}, budget_dollars=0)
+    assert finding(images.budget, asked).verdict is Verdict.WRONG
+    with closing(open_ledger(asked.settings)) as ledger:
+        ledger.keep(Picture(etag(b"x"), 1), LabelAnswer(55.0, "3.0", ())).result()
+    found = finding(images.budget, asked)
+    assert found.verdict is Verdict.RIGHT
+    assert "1 images, 1 of them answered, may cost $0.00, the budget is $0.00" in found.text
 
 
 # --- the machine ----------------------------------------------------------------------------------

@@ -10,12 +10,24 @@ from typing import Any
 import pytest
 
 from workers import events
-from workers.events import End, Event, Failed, Labelled, NotLabelled, Stopped, TextRead, read, say
+from workers.events import (
+    End,
+    Event,
+    Failed,
+    Known,
+    Labelled,
+    NotLabelled,
+    Stopped,
+    TextRead,
+    read,
+    say,
+)
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES: list[Event] = [
     Labelled("1.jpg", "Car", 98.7, 250),
-    NotLabelled("2.jpg", 250),
+    NotLabelled("2.jpg", 250, "Car 87 %, below 90"),
+    Known(1000, 12),
     TextRead("1.jpg", "RTY377", 300),
     Failed("3.jpg", "gone: it is", 12),
     End("-1", 0, 7),

@@ -21,7 +21,7 @@ from workers.index_queue.batcher import BATCH, BATCH_BYTES, Batcher
 from workers.index_queue.messages import end_entry, image_entry, parse, unsendable
 from workers.index_queue.queue import IndexQueue
 from workers.index_queue.sender import IndexSender
-from workers.model import Box, Decision, Label, ShardEnd
+from workers.model import NO_PICTURE, Box, Decision, Label, Picture, ShardEnd
 from workers.threads.stop import Stop
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -48,7 +48,9 @@ def message(body: str, **attributes: str) -> dict[str, Any]:
 
 
 etags = st.from_regex(r'"[0-9a-f]{32}(-[0-9]{1,5})?"', fullmatch=True) | st.just("")
-decisions = st.builds(Decision, runs, st.integers(0, 99), indexes, etags, st.none() | labels)
+pictures = st.builds(Picture, etags, st.integers(0, 10**14))
+some_labels = st.lists(labels, max_size=3).map(tuple)
+decisions = st.builds(Decision, runs, st.integers(0, 99), indexes, pictures, some_labels)
 
 
 @given(decisions, st.integers(1, 1000))
@@ -57,7 +59,7 @@ def test_an_image_comes_as_it_was_sent(decision: Decision, receives: int) -> Non
     assert entry["MessageBody"] == decision.index
     got = parse(arrived(entry, receives=receives), "another")
     assert (got.run, got.shard, got.index) == (decision.run, decision.shard, decision.index)
-    assert (got.etag, got.label) == (decision.etag, decision.label)
+    assert (got.picture, got.labels) == (decision.picture, decision.labels)
     assert (got.receives, got.receipt) == (receives, "r")
     assert not (got.end or got.foreign_end or got.problem or got.by_hand)
 
@@ -74,7 +76,7 @@ def test_an_end_comes_as_it_was_sent(run: str, shard: int, more: int, expected: 
 
 def test_attributes_are_what_sqs_takes() -> None:
     """No empty values, at most ten, and only the characters that SQS carries."""
-    decision = Decision("r", 0, "1.jpg", "", Label("Car\x00\ud800", 91.0))
+    decision = Decision("r", 0, "1.jpg", NO_PICTURE, (Label("Car\x00\ud800", 91.0),))
     for entry in (image_entry(decision), end_entry(ShardEnd("r", 0, 1, 0))):
         attributes = entry["MessageAttributes"]
         assert len(attributes) <= 10
@@ -85,7 +87,7 @@ def test_attributes_are_what_sqs_takes() -> None:
 
 def test_a_bare_message_belongs_to_the_own_run() -> None:
     got = parse(message("2.jpg"), "mine")
-    assert (got.run, got.index, got.label, got.by_hand) == ("mine", "2.jpg", None, True)
+    assert (got.run, got.index, got.labels, got.by_hand) == ("mine", "2.jpg", (), True)
     got = parse(message("-1"), "mine")
     assert (got.run, got.foreign_end, got.end) == ("mine", True, None)
 
@@ -99,7 +101,7 @@ IN_ITS_NAME = [
     end_entry(ShardEnd("monday", 0, 1, 10**12)),
     end_entry(ShardEnd("monday", 7, 10_000, 0)),
     {"MessageBody": "-1"},
-    image_entry(Decision("monday", 0, "2.jpg", '"etag"', Label("Car", 91.0))),
+    image_entry(Decision("monday", 0, "2.jpg", Picture('"etag"', 7), (Label("Car", 91.0),))),
     image_entry(Decision("monday", 0, "2.jpg")),
 ]
 
@@ -570,7 +572,7 @@ def test_the_sender_acknowledges_only_what_sqs_has(
         acknowledged.extend(decisions)
 
     queue = IndexQueue(SimpleNamespace(send_message_batch=send), make_calls(settings), settings)
-    decision = Decision("r", 0, "1.jpg", "e", Label("Car", 99.0))
+    decision = Decision("r", 0, "1.jpg", Picture("e", 7), (Label("Car", 99.0),))
     IndexSender(queue, keep, 0, stop).send_all([decision])
     assert acknowledged == [decision]
 
@@ -583,6 +585,6 @@ def test_the_sender_acknowledges_nothing_that_sqs_refused(
     queue = IndexQueue(SimpleNamespace(send_message_batch=send), make_calls(settings), settings)
     acknowledged: list[Decision] = []
     sender = IndexSender(queue, acknowledged.extend, 0, stop)
-    sender.send_all([Decision("r", 0, "1.jpg", "e", Label("Car", 99.0))])
+    sender.send_all([Decision("r", 0, "1.jpg", Picture("e", 7), (Label("Car", 99.0),))])
     assert acknowledged == []
     assert isinstance(stop.error, RunError)

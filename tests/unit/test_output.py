@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from hypothesis import strategies as st
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
 from workers.model import Box, Decision, Label, Result, TextLine
-from workers.output.files import Output, write_failures, write_results
+from workers.output.files import Output, write_failures, write_near, write_results
 from workers.output.rows import ResultRow, result_row
 
-LABEL = Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),))
+LABELS = (Label("Car", 97.5, (Box(0.1, 0.2, 0.3, 0.4),)),)
 
 
 def text_result(index: str, *texts: str, failure: str | None = None) -> Result:
     lines = tuple(TextLine(text, 99.0, ((0.0, 0.5), (1.0, 1.0))) for text in texts)
-    return Result("r", index, LABEL, lines, failure)
+    return Result("r", index, LABELS, lines, failure)
 
 
 def result(index: str, *texts: str, failure: str | None = None) -> ResultRow:
@@ -51,8 +52,9 @@ def test_output_has_the_images_with_text_and_results_has_all(tmp_path: Path) -> 
         ("3.jpg", "gone"),
     ]
     first = rows[0]
-    assert (first["run"], first["label"], first["confidence"]) == ("r", "Car", 97.5)
-    assert first["boxes"] == [{"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}]
+    box = {"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}
+    assert (first["run"], first["known"]) == ("r", False)
+    assert first["labels"] == [{"name": "Car", "confidence": 97.5, "boxes": [box]}]
     assert first["lines"][0] == {
         "text": "AB 123",
         "confidence": 99.0,
@@ -199,6 +201,22 @@ def test_failures_are_one_line_each(tmp_path: Path) -> None:
     assert (row["run"], row["index"], row["failure"]) == ("r", "a\nb.gif", "wrong format")
 
 
+def test_what_is_not_sure_enough_is_one_line_each_with_what_was_asked_for(tmp_path: Path) -> None:
+    near = Decision("r", 0, "1.jpg", near=Label("Car", 87.123456, (Box(0.1, 0.2, 0.3, 0.4),)))
+    write_near(tmp_path, [near, replace(near, index="2.jpg", known=True)], 90.0)
+    first, second = map(json.loads, (tmp_path / "near.jsonl").read_text().splitlines())
+    box = {"left": 0.1, "top": 0.2, "width": 0.3, "height": 0.4}
+    assert first == {
+        "schema": 2,
+        "run": "r",
+        "index": "1.jpg",
+        "near": {"name": "Car", "confidence": 87.12, "boxes": [box]},
+        "below": 90.0,
+        "known": False,
+    }
+    assert second == {**first, "index": "2.jpg", "known": True}
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -216,7 +234,7 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
 def test_the_files_follow_the_ledger_in_natural_order(tmp_path: Path, ledger: SqliteLedger) -> None:
     output = Output(tmp_path, ledger)
     for index in ("10.jpg", "2.jpg", "1.jpg"):
-        ledger.complete(text_result(index, "x")).result()
+        ledger.complete([text_result(index, "x")]).result()
         output.has_news("r")
     output.write()
     text, rows = read(tmp_path / "r")

@@ -93,3 +93,12 @@ def test_a_change_wakes_who_waits(stop: Stop) -> None:
     pool.wait_for_change(5)
     assert time.monotonic() - began < 2
     pool.close()
+
+
+def test_what_is_submitted_when_the_threads_end_is_called_at_once(stop: Stop) -> None:
+    """One that was at work hands on what waited for it."""
+    pool, called = BoundedPool(1, stop), threading.Event()
+    pool.close()
+    pool.submit(called.set)
+    assert called.is_set()
+    assert pool.held == 0

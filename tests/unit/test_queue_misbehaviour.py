@@ -34,14 +34,14 @@ from tests.unit.unruly_queue import (
     UnrulyQueue,
     written_by_hand,
 )
-from workers import text_worker
+from workers import reader
 from workers.aws.calls import Calls
 from workers.ending import expected
 from workers.errors import WorkerError
 from workers.index_queue.messages import end_entry, image_entry, parse
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.model import Decision, Label, ShardEnd, natural_key
+from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd, natural_key
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -58,8 +58,8 @@ FORGED = (
     end_entry(ShardEnd(RUN, 0, 1, 10**12)),
     end_entry(ShardEnd(RUN, 7, 10_000, 0)),
     written_by_hand("-1"),
-    image_entry(Decision(RUN, 0, "in/1.jpg", '"other"', Label("Car", 95.0))),
-    image_entry(Decision(RUN, 0, "in/none.jpg", "", Label("Car", 95.0))),
+    image_entry(Decision(RUN, 0, "in/1.jpg", Picture('"other"', 7), (Label("Car", 95.0),))),
+    image_entry(Decision(RUN, 0, "in/none.jpg", NO_PICTURE, (Label("Car", 95.0),))),
 )
 
 
@@ -219,7 +219,7 @@ class World:
 @contextmanager
 def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
+        patch.setattr(reader, "DELETE_LINGER_SECONDS", 0.005)
         yield
 
 
@@ -314,7 +314,7 @@ def settings_of(folder: Path, in_flight: int) -> Settings:
 def crowd(world: World) -> None:
     """What else is on the queue: another run, strangers, a bare end mark, and what is forged."""
     for key in sorted(world.others):
-        world.queue.add(image_entry(Decision(OTHER_RUN, 0, key, "", Label("Car", 95.0))))
+        world.queue.add(image_entry(Decision(OTHER_RUN, 0, key, NO_PICTURE, (Label("Car", 95.0),))))
     if world.others:
         world.queue.add(end_entry(ShardEnd(OTHER_RUN, 0, 1, len(world.others))))
     for entry in (*MALFORMED, written_by_hand("-1")):

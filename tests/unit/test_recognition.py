@@ -10,6 +10,7 @@ import pytest
 from console.parts import parts_on
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
+from workers.answer import LabelAnswer
 from workers.errors import AccessError, ImageError, OutageError, PassingError, RunError
 from workers.images.limits import MAX_AUTO_BYTES
 from workers.model import Box, Label, TextLine
@@ -62,54 +63,76 @@ def found(text: str, confidence: float = 99.0, kind: str = "LINE") -> dict[str, 
     }
 
 
-@pytest.mark.parametrize(
-    ("confidence", "has_it"),
-    [(89.999, False), (90.0, False), (90.00001, True), (90.01, True), (100.0, True)],
-)
-def test_the_confidence_must_be_higher_than_90(recognizer, confidence: float, has_it: bool) -> None:
-    answer = Scripted({"Labels": [label(confidence)]})
-    assert bool(recognizer(detect_labels=answer).label("1.jpg")) is has_it
-
-
-def test_only_the_label_that_is_looked_for_counts(recognizer) -> None:
-    answer = Scripted({"Labels": [label(99, "Vehicle"), label(98, "Car Wheel")]})
-    assert recognizer(detect_labels=answer).label("1.jpg") is None
-    assert recognizer(detect_labels=Scripted({"Labels": []})).label("1.jpg") is None
-    answer = Scripted({"Labels": [label(99, "Vehicle"), label(95, "Truck")]})
-    assert recognizer(detect_labels=answer, label="Truck").label("1.jpg") == Label("Truck", 95.0)
-
-
-def test_a_label_has_its_boxes(recognizer) -> None:
+def test_an_answer_has_all_labels_with_their_boxes_the_surest_first(recognizer) -> None:
     box = {"Left": 0.1, "Top": 0.2, "Width": 0.3333333, "Height": 0.4}
-    answer = Scripted({"Labels": [label(97.12345, Instances=[{"BoundingBox": box}] * 2)]})
-    expected = Box(0.1, 0.2, 0.33333, 0.4)
-    assert recognizer(detect_labels=answer).label("1.jpg") == Label("Car", 97.12, (expected,) * 2)
+    answer = Scripted(
+        {
+            "Labels": [
+                label(55.0, "Wheel"),
+                label(97.1234567, Instances=[{"BoundingBox": box}] * 2, Parents=[]),
+            ],
+            "LabelModelVersion": "3.0",
+        }
+    )
+    expected = Label("Car", 97.12346, (Box(0.1, 0.2, 0.33333, 0.4),) * 2)
+    seen = recognizer(detect_labels=answer).labels("1.jpg", "", 55.0)
+    assert seen == LabelAnswer(55.0, "3.0", (expected, Label("Wheel", 55.0)))
 
 
-def test_labels_are_asked_for_by_reference_and_nothing_that_bills_extra(recognizer) -> None:
+def test_labels_are_asked_for_by_reference_without_a_filter_and_nothing_that_bills_extra(
+    recognizer,
+) -> None:
     answer = Scripted({"Labels": []})
-    recognizer(detect_labels=answer, min_confidence=75).label("1.jpg")
+    recognizer(detect_labels=answer).labels("1.jpg", etag(png()), 40.0)
     assert answer.requests == [
         {
             "Image": {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}},
-            "MinConfidence": 75.0,
+            "MinConfidence": 40.0,
             "Features": ["GENERAL_LABELS"],
-            "Settings": {"GeneralLabels": {"LabelInclusionFilters": ["Car"]}},
         }
     ]
 
 
+@pytest.mark.parametrize("kind", ["labels", "text"])
+def test_what_is_replaced_while_it_is_looked_at_by_reference_has_no_answer(
+    recognizer, kind: str
+) -> None:
+    s3 = FakeS3({"1.jpg": png()})
+
+    def replace(**_: Any) -> Any:
+        s3.objects["1.jpg"] = png(tail=b"new")
+        return {"Labels": [], "TextDetections": []}
+
+    seeing = recognizer(s3, detect_labels=replace, detect_text=replace, text_source="s3")
+    calls = {
+        "labels": lambda: seeing.labels("1.jpg", etag(png()), 55.0),
+        "text": lambda: seeing.text("1.jpg", etag(png())),
+    }
+    with pytest.raises(ImageError, match="replaced"):
+        calls[kind]()
+
+
+def test_what_is_paid_for_is_had_though_nobody_knows_whether_it_was_replaced(recognizer) -> None:
+    """But it is not kept for other runs."""
+    s3 = client(get_object=Scripted(client_error("InternalError", 500)))
+    answer = Scripted({"Labels": [label(95.0)]})
+    seeing = recognizer(s3, detect_labels=answer)
+    seen = seeing.labels("1.jpg", etag(png()), 55.0)
+    assert seen == LabelAnswer(55.0, "", (Label("Car", 95.0),), doubtful=True)
+    assert (answer.calls, seeing.paid_calls) == (1, 1)
+
+
 def test_text_is_asked_for_by_bytes(recognizer) -> None:
     answer = Scripted({"TextDetections": []})
-    recognizer(detect_text=answer).lines("1.jpg", etag(png()))
+    recognizer(detect_text=answer).text("1.jpg", etag(png()))
     assert answer.requests == [{"Image": {"Bytes": png()}}]
 
 
 def test_one_setting_changes_either_way(recognizer) -> None:
     labels, texts = Scripted({"Labels": []}), Scripted({"TextDetections": []})
-    recognizer(detect_labels=labels, label_source="bytes").label("1.jpg")
+    recognizer(detect_labels=labels, label_source="bytes").labels("1.jpg", "", 55.0)
     assert labels.requests[0]["Image"] == {"Bytes": png()}
-    recognizer(detect_text=texts, text_source="s3").lines("1.jpg", "")
+    recognizer(detect_text=texts, text_source="s3").text("1.jpg", "")
     assert texts.requests[0]["Image"] == {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
 
 
@@ -121,7 +144,7 @@ def test_text_of_a_large_image_is_asked_for_by_reference(
 ) -> None:
     data = png(tail=bytes(size - len(png())))
     texts = Scripted({"TextDetections": []})
-    recognizer(FakeS3({"1.jpg": data}), detect_text=texts).lines("1.jpg", etag(data))
+    recognizer(FakeS3({"1.jpg": data}), detect_text=texts).text("1.jpg", etag(data))
     by_reference = {"S3Object": {"Bucket": "photos", "Name": "1.jpg"}}
     assert texts.requests == [{"Image": {"Bytes": data} if by_bytes else by_reference}]
 
@@ -130,26 +153,25 @@ def test_a_large_image_that_was_replaced_is_not_asked_for(recognizer) -> None:
     data = png(tail=bytes(MAX_AUTO_BYTES))
     texts = Scripted({"TextDetections": []})
     with pytest.raises(ImageError, match="replaced"):
-        recognizer(FakeS3({"1.jpg": data}), detect_text=texts).lines("1.jpg", '"another"')
+        recognizer(FakeS3({"1.jpg": data}), detect_text=texts).text("1.jpg", '"another"')
     assert texts.calls == 0
 
 
-def test_text_is_lines_that_are_sure_enough(recognizer) -> None:
+def test_text_is_every_line(recognizer) -> None:
     answer = Scripted(
         {
             "TextDetections": [
                 found("IT'S MONDAY", 98.765),
-                found("dirt", 79.99),
-                found("edge", 80.0),
+                found("dirt", 12.5),
                 found("IT'S", 99, "WORD"),
                 found("MONDAY", 99, "WORD"),
             ]
         }
     )
     polygon = ((0.12346, 0.5), (1.0, 0.0))
-    assert recognizer(detect_text=answer).lines("1.jpg", "") == (
-        TextLine("IT'S MONDAY", 98.77, polygon),
-        TextLine("edge", 80.0, polygon),
+    assert recognizer(detect_text=answer).text("1.jpg", "").lines == (
+        TextLine("IT'S MONDAY", 98.765, polygon),
+        TextLine("dirt", 12.5, polygon),
     )
 
 
@@ -157,9 +179,9 @@ def test_no_call_is_paid_for_an_image_that_breaks_a_limit(recognizer) -> None:
     answer = Scripted({"TextDetections": []})
     seeing = recognizer(FakeS3({"1.jpg": b"GIF89a"}), detect_text=answer)
     with pytest.raises(ImageError, match="wrong format"):
-        seeing.lines("1.jpg", "")
+        seeing.text("1.jpg", "")
     with pytest.raises(ImageError, match="gone"):
-        seeing.lines("2.jpg", "")
+        seeing.text("2.jpg", "")
     assert (answer.calls, seeing.paid_calls) == (0, 0)
 
 
@@ -170,7 +192,7 @@ def test_what_is_wrong_with_the_image_is_its_failure(recognizer, code: str) -> N
     answer = Scripted(client_error(code, 400, "no good"))
     seeing = recognizer(detect_labels=answer)
     with pytest.raises(ImageError, match=f"^{code}: no good$"):
-        seeing.label("1.jpg")
+        seeing.labels("1.jpg", "", 55.0)
     assert (answer.calls, seeing.paid_calls) == (1, 0)
 
 
@@ -188,7 +210,7 @@ def test_an_s3_object_that_rekognition_cannot_get(
     answer = Scripted(client_error("InvalidS3ObjectException"))
     s3 = client(get_object=Scripted(get))
     with pytest.raises(kind, match=told):
-        recognizer(s3, detect_labels=answer).label("1.jpg")
+        recognizer(s3, detect_labels=answer).labels("1.jpg", "", 55.0)
     assert answer.calls == 1
 
 
@@ -196,18 +218,18 @@ def test_calls_are_counted_as_they_are_paid(recognizer) -> None:
     throttled = client_error("ProvisionedThroughputExceededException")
     answer = Scripted(throttled, client_error("x", 500), throttled, {"TextDetections": []})
     seeing = recognizer(detect_text=answer)
-    seeing.lines("1.jpg", "")
+    seeing.text("1.jpg", "")
     assert (answer.calls, seeing.paid_calls, seeing.throttled_calls) == (4, 1, 2)
 
 
 def test_a_throttled_call_slows_the_worker_and_a_failed_one_does_not(recognizer) -> None:
     seeing = recognizer(detect_text=Scripted(client_error("x", 500), {"TextDetections": []}))
     before = seeing._quota.rate
-    seeing.lines("1.jpg", "")
+    seeing.text("1.jpg", "")
     assert seeing._quota.rate >= before
     throttled = client_error("ThrottlingException")
     seeing = recognizer(detect_text=Scripted(throttled, {"TextDetections": []}), quota=10_000)
-    seeing.lines("1.jpg", "")
+    seeing.text("1.jpg", "")
     assert seeing._quota.rate < 10_000 / 2 * 0.9
 
 
@@ -228,4 +250,4 @@ def test_what_is_not_about_the_image_is_not_its_failure(
     recognizer, error: Exception, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind):
-        recognizer(detect_text=Scripted(error)).lines("1.jpg", "")
+        recognizer(detect_text=Scripted(error)).text("1.jpg", "")

@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[2]
         ("{", "line 1, is not a result"),
         ("[]", "line 1, is not a result"),
         ('{"schema": 1}', "line 1, is not a result"),
-        ('{"schema": 2, "run": "a", "index": "1.jpg", "failure": null}', "has schema 2"),
+        ('{"schema": 2, "run": "a", "index": "1.jpg", "near": {}}', "line 1, is not a result"),
+        ('{"schema": 3, "run": "a", "index": "1.jpg", "failure": null}', "has schema 3"),
     ],
 )
 def test_a_file_that_is_not_results_is_said_so(tmp_path: Path, line: str, problem: str) -> None:

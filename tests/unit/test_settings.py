@@ -26,7 +26,7 @@ def test_a_flag_wins_over_the_environment_that_over_the_file_that_over_the_defau
     monkeypatch.setenv("CARTEXT_IN_FLIGHT", "6")
     assert parsed().in_flight == 6
     assert parsed("--in-flight", "7").in_flight == 7
-    assert parsed("--in-flight", "7").label == "Truck"
+    assert parsed("--in-flight", "7").label == ("Truck",)
 
 
 def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:

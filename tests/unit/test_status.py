@@ -25,7 +25,7 @@ from workers.settings import Settings
 
 MakeSettings = Callable[..., Settings]
 QUEUE = "http://queue.test/1/index"
-CAR = Label("Car", 95.0)
+CAR = (Label("Car", 95.0),)
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def decide(ledger: Ledger, *indexes: str, **fields: Any) -> None:
     for index in indexes:
-        ledger.decide(Decision("default", 0, index, **fields)).result()
+        ledger.decide([Decision("default", 0, index, **fields)]).result()
 
 
 def complete(ledger: Ledger, *indexes: str, **fields: Any) -> None:
     for index in indexes:
-        ledger.complete(Result("default", index, CAR, **fields)).result()
+        ledger.complete([Result("default", index, CAR, **fields)]).result()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_ledger_without_this_run_says_so(ledger: Ledger, make_settings: MakeSe
 
 
 def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Looker) -> None:
-    decide(ledger, "1.jpg", "2.jpg", label=CAR)
+    decide(ledger, "1.jpg", "2.jpg", labels=CAR)
     decide(ledger, "3.jpg")
     decide(ledger, "4.jpg", "5.jpg", failure="empty: no bytes")
     complete(ledger, "1.jpg", lines=(TextLine("ABC", 99.0),))
@@ -85,6 +85,25 @@ def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Loo
     shown = as_text(looked)
     for part in ("label 1 of 1", "5 of ?", "2 with the label, 2 failed", "gone", "under way"):
         assert part in shown
+
+
+def test_what_is_known_is_counted_and_not_paid_for(
+    ledger: Ledger, looker: Looker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decide(ledger, "1.jpg", "2.jpg", labels=CAR)
+    decide(ledger, "3.jpg", labels=CAR, known=True)
+    complete(ledger, "1.jpg")
+    complete(ledger, "2.jpg", "3.jpg", known=True)
+    looked = looker.look()
+    assert looked.dollars == pytest.approx(0.003)
+    shown = as_text(looked)
+    assert "3 answers paid for" in shown
+    label, text = shown.splitlines()[2:4]
+    assert label.endswith("3 with the label, 0 failed, 1 known")
+    assert text.endswith("0 with text, 0 failed, 2 known")
+    assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["label"][0]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
 
 
 def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, looker: Looker) -> None:
@@ -113,7 +132,7 @@ def test_the_listing_tells_how_many_are_to_be_looked_at(
 
 
 def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) -> None:
-    decide(ledger, "1.jpg", label=CAR)
+    decide(ledger, "1.jpg", labels=CAR)
     ledger.end_shard(ShardEnd("default", 0, 1, 1)).result()
     assert looker.look().finished, "a ledger of the label worker alone"
     ledger.record_end(ShardEnd("default", 0, 1, 1)).result()

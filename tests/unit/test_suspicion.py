@@ -18,7 +18,7 @@ def test_a_failure_is_kept_back_until_an_image_succeeds() -> None:
     assert suspicion.success("c") == ["a", "b", "c"]
     assert len(suspicion) == 0
     assert suspicion.failure("d", REASON) == ["d"]
-    assert suspicion.success("e") == ["e"]
+    assert suspicion.success("e", "f") == ["e", "f"]
     suspicion.give_up()
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,152 +13,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tenacity import wait_none
 
-from console.parts import parts_on
-from tests.unit.conftest import MakeSettings
-from tests.unit.fakes import FakeS3, client, client_error, png
-from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, UnrulyQueue, written_by_hand
-from workers import label_worker, text_worker
-from workers.aws.calls import Calls
+from tests.unit.fakes import Scripted, client_error
+from tests.unit.scene import CAR, Scene, about_images, alongside, at_last, soon
+from tests.unit.unruly_queue import LABEL_WORKER, SOMEBODY_ELSE, written_by_hand
+from workers import decider, label_worker, reader, text_worker
+from workers.answer import Handed
 from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
+from workers.events import AGAIN
 from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.ledger import SqliteLedger
-from workers.model import Decision, Label, ShardEnd
+from workers.model import NO_PICTURE, Decision, Picture, ShardEnd
 from workers.pace import Pace
-from workers.settings import Settings
 from workers.suspicion import MOST
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
-from workers.threads.stop import Stop
-
-Detect = Callable[[str], Any]
 
 EMPTY = "empty: the object has no bytes"
-
-
-class Scene:
-    """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, second=0.1)
-        self.s3 = FakeS3({})
-        self.asked: list[str] = []
-        self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
-        self.label: Detect = lambda _: 95.0
-        self.text: Detect = lambda key: f"text of {key}"
-        self.stop = Stop()
-
-    def images(self, *keys: str) -> Scene:
-        self.s3.objects |= {key: png(tail=key.encode()) for key in keys}
-        return self
-
-    def found(self, *keys: str, run: str = "default") -> Scene:
-        """A label worker has put these on the queue."""
-        self.images(*keys)
-        for key in keys:
-            self.queue.add(image_entry(Decision(run, 0, key, "", Label("Car", 95.0))))
-        return self
-
-    def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
-        self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
-        return self
-
-    def forged(self, *entries: dict[str, Any]) -> Scene:
-        """Somebody else has sent these."""
-        for entry in entries:
-            self.queue.add(entry, SOMEBODY_ELSE)
-        return self
-
-    def bare_end(self) -> Scene:
-        self.queue.add(written_by_hand("-1"))
-        return self
-
-    def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
-        """Runs a worker until it ends; raises what it raises."""
-        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
-        settings = self.settings.model_copy(update=fields)
-        self.stop = Stop()
-        calls = Calls(settings, self.stop, backoff=wait_none())
-        clients = (self.s3, self.queue, rekognition)
-        kind(settings, parts_on(settings, self.ledger, self.stop, calls, clients), self.stop).run()
-
-    def _detect_labels(self, Image: dict[str, Any], **_: Any) -> Any:  # noqa: N803
-        key = Image["S3Object"]["Name"]
-        self.asked.append(key)
-        confidence = self.label(key)
-        return {"Labels": [{"Name": "Car", "Confidence": confidence}] if confidence else []}
-
-    def _detect_text(self, Image: dict[str, Any]) -> Any:  # noqa: N803
-        key = Image["Bytes"].removeprefix(png()).decode()
-        self.asked.append(key)
-        line = {"Type": "LINE", "Confidence": 99.0, "Geometry": {"Polygon": []}}
-        return {"TextDetections": [{**line, "DetectedText": t} for t in self.text(key).split("\n")]}
-
-    def results(self, run: str = "default") -> dict[str, dict[str, Any]]:
-        """The rows of results.jsonl by index."""
-        rows = [json.loads(row) for row, _ in self.ledger.results(run)]
-        return {row["index"]: row for row in rows}
-
-    @property
-    def left(self) -> list[str]:
-        return [message.body for message in self.queue.messages]
-
-    def sent(self, body: str) -> list[dict[str, str]]:
-        return [
-            {name: value["StringValue"] for name, value in message.attributes.items()}
-            for message in self.queue.messages
-            if message.body == body
-        ]
-
-
-@pytest.fixture
-def scene(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(text_worker, "DELETE_LINGER_SECONDS", 0.005)
-    settings = make_settings(
-        visibility_timeout=3, linger_seconds=0, retry_seconds=0.05, foreign_end_seconds=0.2
-    )
-    scene = Scene(settings)
-    with closing(scene.ledger):
-        yield scene
-
-
-def soon(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it never came to be"
-        time.sleep(0.005)
-
-
-@contextmanager
-def alongside(
-    scene: Scene, kind: type[LabelWorker | TextWorker], **fields: Any
-) -> Iterator[threading.Thread]:
-    """A worker that runs beside the test, which then has it end."""
-    worker = threading.Thread(target=scene.start, args=[kind], kwargs=fields, daemon=True)
-    worker.start()
-    yield worker
-    worker.join(10)
-    assert not worker.is_alive()
-
-
-def at_last(said: list[dict[str, Any]], event: str, **fields: Any) -> dict[str, Any]:
-    """The first line with these fields, once it has come."""
-
-    def lines() -> list[dict[str, Any]]:
-        return [line for line in said if line["event"] == event and fields.items() <= line.items()]
-
-    soon(lines)
-    return lines()[0]
-
-
-def about_images(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that say what became of an image."""
-    return [line for line in said if "ms" in line]
 
 
 # --- the label worker ----------------------------------------------------------------------------
@@ -183,7 +54,24 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
-    assert said == [{"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}]
+    finished = {"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}
+    assert said == [{**finished, "note": AGAIN}]
+
+
+def test_what_is_not_sure_enough_is_said_and_written(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg").label = {"1.jpg": 95.0, "2.jpg": None, "3.jpg": 87}.get
+    scene.start(LabelWorker)
+    (near,) = (line for line in said if line.get("near"))
+    assert (near["index"], near["near"]) == ("3.jpg", "Car 87 %, below 90")
+    scene.start(LabelWorker, run="again")
+    asked, known = (
+        [json.loads(row) for row in (scene.settings.state_dir / run / "near.jsonl").open()]
+        for run in ("default", "again")
+    )
+    assert [(row["index"], row["below"], row["known"]) for row in asked] == [("3.jpg", 90, False)]
+    assert known == [{**asked[0], "run": "again", "known": True}]
 
 
 @pytest.mark.parametrize("start", ["the first", "a later one"])
@@ -362,7 +250,7 @@ def test_when_very_many_images_fail_it_is_not_the_images(
     def fail(_: str) -> float:
         raise client_error("InternalServerError", 500)
 
-    monkeypatch.setattr(label_worker, "MOST_SET_ASIDE", 5)
+    monkeypatch.setattr(decider, "MOST_SET_ASIDE", 5)
     scene.images(*(f"{number}.jpg" for number in range(5))).label = fail
     with pytest.raises(OutageError, match="5 images failed; the last one: Rekognition"):
         scene.start(LabelWorker, retry_seconds=0.02)
@@ -452,8 +340,7 @@ def test_a_lists_on_while_images_wait_for_a_thread(scene: Scene) -> None:
     """Else all threads would wait for a page, and then the listing for all of them."""
 
     def look(_: str) -> float:
-        # once for the images, once to count them
-        soon(lambda: [r.get("ContinuationToken") for r in scene.s3.listings].count("3.jpg") == 2)
+        soon(lambda: "3.jpg" in [request.get("ContinuationToken") for request in scene.s3.listings])
         return 95.0
 
     scene.images(*(f"{number}.jpg" for number in range(1, 5))).label = look
@@ -485,19 +372,41 @@ def test_a_says_what_it_has_seen_and_how_long_that_took(
         now += 1
         return 95.0 if key == "1.jpg" else None
 
-    monkeypatch.setattr(label_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(decider, "time", SimpleNamespace(monotonic=lambda: now))
     scene.images("1.jpg", "2.jpg").label = look
     scene.s3.objects["3.jpg"] = b""
     scene.start(LabelWorker, in_flight=1)
     car = {"index": "1.jpg", "label": "Car", "confidence": 95.0, "ms": 1000}
+    other = {"index": "2.jpg", "near": None, "ms": 1000}
     assert about_images(said) == [
-        {"event": "labelled", "log_level": "info", **car},
-        {"event": "not labelled", "log_level": "info", "index": "2.jpg", "ms": 1000},
+        # what is known by the listing is decided at once
         {"event": "failed", "log_level": "warning", "index": "3.jpg", "reason": EMPTY, "ms": 0},
+        {"event": "labelled", "log_level": "info", **car},
+        {"event": "not labelled", "log_level": "info", **other},
     ]
     assert [line for line in said if line["event"] == "end"] == [
         {"event": "end", "log_level": "info", "index": "-1", "shard": 0, "expected": 1}
     ]
+
+
+def test_with_a_budget_a_has_counted_its_shard_before_it_begins(
+    scene: Scene, said: list[dict[str, Any]]
+) -> None:
+    """One listing for both; those of the other shard are not its own."""
+    list_page, go = scene.s3.list_objects_v2, threading.Event()
+
+    def list_slowly(**request: Any) -> Any:
+        again = request in scene.s3.listings and "MaxKeys" not in request
+        assert not again or go.wait(10)
+        return list_page(**request)
+
+    scene.images("1.jpg", "10.jpg", "a.jpg", "ü.png").s3.list_objects_v2 = list_slowly
+    with alongside(scene, LabelWorker, budget_dollars=1, shards=3, progress_seconds=0.02):
+        at_last(said, "progress", done=0, of=2)
+        go.set()
+    assert [request for request in scene.s3.listings if "MaxKeys" not in request] == [
+        {"Bucket": "photos", "Prefix": ""}
+    ] * 2
 
 
 def test_a_says_how_far_it_is(scene: Scene, said: list[dict[str, Any]]) -> None:
@@ -561,6 +470,60 @@ def test_no_index_is_on_the_queue_of_which_the_ledger_does_not_know(scene: Scene
     assert unknown == []
 
 
+def handed(scene: Scene) -> list[Picture]:
+    return [kept for kind, kept, _ in scene.ledger.all_answers() if kind == Handed.KIND]
+
+
+def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> None:
+    scene.images("1.jpg", "2.jpg").label = {"1.jpg": 95.0, "2.jpg": None}.get
+    send = scene.queue.send_message_batch
+    scene.queue.send_message_batch = Scripted(client_error("AccessDenied", 403))
+    with pytest.raises(RunError):
+        scene.start(LabelWorker)
+    assert handed(scene) == []
+    scene.queue.send_message_batch = send
+    scene.start(LabelWorker)
+    assert handed(scene) == [scene.picture("1.jpg")]
+
+
+def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.ledger, "shared", True)
+    scene.images("1.jpg").start(LabelWorker)
+    assert handed(scene) == []
+
+
+def test_a_run_over_keys_is_a_run_over_these(scene: Scene, tmp_path: Path) -> None:
+    scene.images("1.jpg", "2.jpg", "3.jpg", "4.jpg").start(LabelWorker, run="before", prefix="1")
+    (tmp_path / "keys").write_text("3.jpg\ngone.jpg\n1.jpg\n3.jpg\n")
+    scene.asked.clear()
+    scene.queue.messages.clear()
+    scene.start(LabelWorker, keys=tmp_path / "keys")
+    assert scene.asked == ["3.jpg"], "what is known costs nothing here either"
+    assert sorted(set(scene.left)) == ["-1", "1.jpg", "3.jpg"]
+    assert scene.sent("-1")[0]["expected"] == "2"
+    (failure,) = (scene.settings.run_dir / "failed.jsonl").read_text().splitlines()
+    assert json.loads(failure)["index"] == "gone.jpg"
+    assert json.loads(failure)["failure"].startswith("gone: ")
+
+
+def test_of_a_key_that_is_decided_s3_is_not_asked_again(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text("1.jpg\n2.jpg\n")
+    asked = Scripted(scene.s3.get_object)
+    monkeypatch.setattr(scene.s3, "get_object", asked)
+    failed: Future[None] = Future()
+    failed.set_exception(OutageError("just before the end"))
+    monkeypatch.setattr(scene.ledger, "end_shard", lambda _: failed)
+    for _ in range(2):
+        with pytest.raises(OutageError, match="just before the end"):
+            scene.images("1.jpg", "2.jpg").start(LabelWorker, keys=tmp_path / "keys")
+    # once for its picture, once for whether it is still that one
+    assert asked.calls == 4
+
+
 def test_an_index_does_not_wait_for_others(scene: Scene) -> None:
     """The first car is on the queue while the second image is still being looked at."""
     go = threading.Event()
@@ -593,7 +556,8 @@ def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
     said.clear()
     scene.start(TextWorker)
     assert scene.asked == asked
-    assert said == [{"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}]
+    finished = {"event": "already finished", "log_level": "info", "done": 2, "with_text": 2}
+    assert said == [{**finished, "note": AGAIN}]
 
 
 def test_b_waits_for_every_shard(scene: Scene) -> None:
@@ -701,7 +665,7 @@ def test_a_forged_end_neither_ends_a_run_nor_keeps_it_from_its_end(
 
 def test_what_is_forged_takes_no_images_place(scene: Scene, said: list[dict[str, Any]]) -> None:
     """Neither one that the bucket does not have, nor another state of one that it has."""
-    strange = (Decision("default", 0, key, '"other"', Label("Car", 95.0)) for key in ("1", "2.jpg"))
+    strange = (Decision("default", 0, key, Picture('"other"', 7), CAR) for key in ("1", "2.jpg"))
     scene.forged(*map(image_entry, strange)).found("1.jpg", "2.jpg").end(2)
     scene.start(TextWorker, label_sender=BELIEVED)
     assert {key: row["failure"] for key, row in scene.results().items()} == {
@@ -777,7 +741,7 @@ def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: S
     scene.queue.add(written_by_hand("3.jpg"))
     scene.end(2).start(TextWorker)
     rows = scene.results()
-    assert [rows[index]["label"] for index in ("1.jpg", "2.jpg")] == ["Car", "Car"]
+    assert [rows[key]["labels"][0]["name"] for key in ("1.jpg", "2.jpg")] == ["Car", "Car"]
     for row in rows.values():
         assert began - timedelta(seconds=1) < datetime.fromisoformat(row["time"])
     assert scene.ledger.progress("default").by_hand == 1
@@ -785,7 +749,7 @@ def test_a_result_says_what_was_seen_when_and_whether_anybody_counts_it(scene: S
 
 def test_a_replaced_image_is_not_taken_for_the_one_with_the_car(scene: Scene) -> None:
     scene.images("1.jpg").queue.add(
-        image_entry(Decision("default", 0, "1.jpg", '"another"', Label("Car", 95.0)))
+        image_entry(Decision("default", 0, "1.jpg", Picture('"another"', 7), CAR))
     )
     scene.found("2.jpg").end(2).start(TextWorker)
     assert scene.results()["1.jpg"]["failure"].startswith("replaced")
@@ -832,7 +796,7 @@ def test_its_last_try_is_kept_as_failed(scene: Scene, monkeypatch: pytest.Monkey
     scene.found("1.jpg", "2.jpg").end(2).text = fail
     scene.start(TextWorker, retry_seconds=0.02, visibility_timeout=600)
     row = scene.results()["1.jpg"]
-    assert (row["label"], row["failure"][:16]) == ("Car", "failed 2 times: ")
+    assert (row["labels"][0]["name"], row["failure"][:16]) == ("Car", "failed 2 times: ")
     assert scene.left == []
 
 
@@ -860,7 +824,7 @@ def test_what_a_person_asks_for_too_is_there_once_and_holds_up_nothing(scene: Sc
     assert not worker.is_alive()
     (line,) = (scene.settings.run_dir / "output.txt").read_text().splitlines()
     assert line == "1.jpg: text of 1.jpg"
-    assert scene.results()["1.jpg"]["confidence"] == 95.0
+    assert scene.results()["1.jpg"]["labels"][0]["confidence"] == 95.0
 
 
 def test_a_double_in_one_batch_is_read_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1032,7 +996,7 @@ def test_b_says_what_it_has_read_and_how_long_that_took(
         now += 1
         return "AB 123\nTAXI"
 
-    monkeypatch.setattr(text_worker, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: now))
     scene.found("1.jpg", "2.jpg").end(2).text = read
     scene.s3.objects["2.jpg"] = b""
     scene.start(TextWorker, in_flight=1)
@@ -1064,7 +1028,7 @@ def test_b_says_how_far_it_is_and_where_missing_images_may_be(
         assert {line["event"] for line in said} == {"start", "progress"}
         scene.s3.objects["2.gif"] = b"GIF89a"
         scene.found("1.jpg", "3.jpg").end(4)
-        scene.queue.add(image_entry(Decision("default", 0, "2.gif", "", Label("Car", 95.0))))
+        scene.queue.add(image_entry(Decision("default", 0, "2.gif", NO_PICTURE, CAR)))
         progress = at_last(said, "progress", done=2, of=4, in_flight=1)
         missing = at_last(said, "waiting for images")
         go.set()
@@ -1137,7 +1101,7 @@ def test_b_sums_up_what_it_did(
     monkeypatch.setattr(text_worker, "Pace", partial(Pace, clock=iter([100.0, 107.26]).__next__))
     scene.found("1.jpg", "2.jpg").end(3).text = throttle_once
     scene.s3.objects["3.jpg"] = b"GIF89a"
-    scene.queue.add(image_entry(Decision("default", 0, "3.jpg", "", Label("Car", 95.0))))
+    scene.queue.add(image_entry(Decision("default", 0, "3.jpg", NO_PICTURE, CAR)))
     scene.start(TextWorker, in_flight=1)
     (line,) = (line for line in said if line["event"] == "summary")
     assert (line["finished"], line["done"], line["with_text"], line["failed"]) == (True, 3, 2, 1)

@@ -54,7 +54,7 @@ class Instance(TypedDict):
 
 
 @STRICT
-class LabelAnswer(TypedDict):
+class FoundLabel(TypedDict):
     """Rekognition DetectLabels: one label."""
 
     Name: Text
@@ -66,7 +66,8 @@ class LabelAnswer(TypedDict):
 class LabelsAnswer(TypedDict):
     """Rekognition DetectLabels."""
 
-    Labels: list[LabelAnswer]
+    Labels: list[FoundLabel]
+    LabelModelVersion: NotRequired[str]
 
 
 @STRICT
@@ -85,7 +86,7 @@ class Geometry(TypedDict):
 
 
 @STRICT
-class TextAnswer(TypedDict):
+class FoundText(TypedDict):
     """Rekognition DetectText: one line or word."""
 
     DetectedText: str
@@ -98,7 +99,7 @@ class TextAnswer(TypedDict):
 class TextsAnswer(TypedDict):
     """Rekognition DetectText."""
 
-    TextDetections: list[TextAnswer]
+    TextDetections: list[FoundText]
 
 
 @STRICT

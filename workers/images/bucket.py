@@ -5,25 +5,36 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
-from workers.aws.codes import MalformedError
+from workers.aws.codes import MalformedError, code_of
 from workers.errors import AccessError, ImageError, RunError, WorkerError
+from workers.images.keys import key_pages
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
+from workers.images.listing import Ask, in_order, side_by_side
 from workers.model import Image
 from workers.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+T = TypeVar("T")
+Listed = Callable[[Ask], Iterator[list[Image]]]
+
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
 HEAD_BYTES = 64 * 1024
 MD5_ETAG = re.compile('"([0-9a-f]{32})"')
+# what S3 says of an object that has none
+NO_FIRST_BYTE = "InvalidRange"
 # with these the ETag is the content's MD5
 PLAIN_ENCRYPTION = (None, "AES256")
 
@@ -80,34 +91,62 @@ class Bucket:
         return True
 
     def pages(self, whole: bool = False) -> Iterator[list[Image]]:
-        """Lists this shard's images, or those of all shards, up to 1,000 a page, by key."""
-        token: str | None = None
-        while True:
-            page = self._page(token)
-            yield [
-                Image(entry["Key"], entry["Size"], entry["ETag"])
-                for entry in page.get("Contents", [])
-                if not entry["Key"].endswith("/") and (whole or self._in_shard(entry["Key"]))
-            ]
-            if not page["IsTruncated"]:
-                return
-            token = page["NextContinuationToken"]
+        """This shard's images, or those of all shards, up to 1,000 a page, in the order of keys.
 
-    def _page(self, token: str | None) -> Listing:
+        They are listed, or come from the list of keys: then `identified` says what they are.
+        """
+        return self._pages(in_order, whole)
+
+    def pages_in_any_order(self, whole: bool = False) -> Iterator[list[Image]]:
+        """The same images, sooner: a listing's pages are asked for side by side."""
+        return self._pages(side_by_side, whole)
+
+    def is_ours(self, image: Image) -> bool:
+        """Whether it is one of this shard's."""
+        return shard_of(image.index, self._settings.shards) == self._settings.shard
+
+    def _pages(self, listed: Listed, whole: bool) -> Iterator[list[Image]]:
+        keys, prefix = self._settings.keys, self._settings.prefix
+        for page in key_pages(keys, self.name, prefix) if keys else listed(self._page):
+            yield [
+                image
+                for image in page
+                if not image.index.endswith("/") and (whole or self.is_ours(image))
+            ]
+
+    def identified(self, images: list[Image]) -> list[Image]:
+        """The images, each with its picture, or the problem why that cannot be had.
+
+        Of what came as a key alone S3 is asked, many at a time.
+        """
+        if all(image.etag for image in images):
+            return images
+        with ThreadPoolExecutor(self._settings.slots) as pool:
+            return list(pool.map(self._identified, images))
+
+    def _identified(self, image: Image) -> Image:
+        if image.etag:
+            return image
+        try:
+            size, etag = self._look(image.index, _size_and_etag)
+        except ImageError as error:
+            return replace(image, problem=str(error))
+        return Image(image.index, size, etag)
+
+    def _page(self, **place: Any) -> Listing:
+        """The page of the listing at a place, as S3 is told it."""
+
         def read(reply: Any) -> Listing:
             page = _listing(reply)
+            token = place.get("ContinuationToken")
             if page["IsTruncated"] and page.get("NextContinuationToken") in {None, token}:
                 raise MalformedError("the listing goes on, but does not say where")
             return page
 
-        after: Any = {} if token is None else {"ContinuationToken": token}
-        return self._calls.call("S3 ListObjectsV2", lambda: self._list(self._where, **after), read)
+        return self._calls.call("S3 ListObjectsV2", lambda: self._list(self._where, **place), read)
 
     def _list(self, where: Any, **request: Any) -> Any:
         return self._s3.list_objects_v2(**where, Prefix=self._settings.prefix, **request)
-
-    def _in_shard(self, key: str) -> bool:
-        return shard_of(key, self._settings.shards) == self._settings.shard
 
     def download(
         self,
@@ -132,25 +171,37 @@ class Bucket:
             raise ImageError(broken)
         return data if size <= most else None
 
+    def check_unchanged(self, index: str, etag: str) -> None:
+        """Raises ImageError when the image is gone, or was replaced since `etag`."""
+        self._look(index, _let_go, IfMatch=etag)
+
     def why_not_readable(self, index: str) -> ImageError:
         """What Rekognition's InvalidS3ObjectException, which hides several causes, stands for.
 
         Raises what `Calls.call` raises when the object cannot be asked for.
         """
         try:
-            self._calls.call(
-                "S3 GetObject",
-                # not HeadObject, whose errors have no body to tell them apart
-                lambda: self._s3.get_object(**self._where, Key=index, Range="bytes=0-0"),
-                lambda reply: reply["Body"].close(),
-                about_image=True,
-            )
+            self._look(index, _let_go)
         except ImageError as error:
             return error
         return AccessError(
             "not readable by Rekognition though it is there: archived, or encrypted with a key "
             "that may not be used"
         )
+
+    def _look(self, index: str, read: Callable[[Any], T], **condition: Any) -> T:
+        """Asks for an image's first byte."""
+
+        def ask() -> Any:
+            try:
+                # not HeadObject, whose errors have no body to tell them apart
+                return self._s3.get_object(**self._where, Key=index, Range="bytes=0-0", **condition)
+            except ClientError as error:
+                if code_of(error) == NO_FIRST_BYTE:
+                    raise ImageError(broken_size(0)) from error
+                raise
+
+        return self._calls.call("S3 GetObject", ask, read, about_image=True)
 
 
 def _content(most: int, reply: Any) -> tuple[int, bytes]:
@@ -174,6 +225,19 @@ def _content(most: int, reply: Any) -> tuple[int, bytes]:
     ):
         raise MalformedError(f"{len(data)} bytes whose MD5 is not the ETag {etag}")
     return size, data
+
+
+def _let_go(reply: Any) -> None:
+    # one that is not read to its end costs the connection
+    reply["Body"].read()
+
+
+def _size_and_etag(reply: Any) -> tuple[int, str]:
+    with closing(reply["Body"]) as body:
+        # bytes 0-0/12345
+        size, etag = int(reply["ContentRange"].rpartition("/")[2]), str(reply["ETag"])
+        body.read()
+    return size, etag
 
 
 def where(settings: Settings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def most_inline(source: ImageSource) -> int:
 
 def unfit(image: Image) -> str | None:
     """Why an image cannot be looked at, as far as its listing tells; None where it may be."""
-    return unsendable(image.index) or broken_size(image.size)
+    return image.problem or unsendable(image.index) or broken_size(image.size)
 
 
 def broken_size(size: int) -> str | None:

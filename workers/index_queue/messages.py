@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.aws.answers import MessageAnswer
-from workers.model import Decision, Found, Label, ShardEnd, dump, filed, load
+from workers.model import NO_PICTURE, Decision, Found, Label, Picture, ShardEnd, dump, filed, load
 from workers.settings import run_name_problem
 
 END_MARK = "-1"
 # bigger numbers are nobody's counts: a run that believed them could never end
-MOST_IMAGES, MOST_SHARDS = 10**12, 10_000
+MOST_IMAGES, MOST_SHARDS, MOST_BYTES = 10**12, 10_000, 10**14
 # in UTF-8, of S3's keys and of what is said of an image: no ledger need take more
 MOST_INDEX_BYTES, MOST_FOUND_BYTES = 1024, 200_000
 # it goes into the header of a request
@@ -34,8 +34,8 @@ class Received:
     run: str
     index: str = ""
     shard: int = 0
-    etag: str = ""
-    label: Label | None = None
+    picture: Picture = NO_PICTURE
+    labels: tuple[Label, ...] = ()
     by_hand: bool = False
     end: ShardEnd | None = None
     foreign_end: bool = False
@@ -54,7 +54,7 @@ def _attribute(value: str | int) -> dict[str, str]:
 
 def image_entry(decision: Decision) -> dict[str, Any]:
     """The message that says: this image has the label."""
-    found = Found(decision.etag, decision.label)
+    found = Found(decision.picture.etag, None, decision.picture.size, decision.labels)
     return {
         "MessageBody": decision.index,
         "MessageAttributes": {
@@ -110,14 +110,16 @@ def parse(message: MessageAnswer, own_run: str, label_sender: str | None = None)
         found = load(Found, attributes.get("found", "{}"))
         if not ETAG.fullmatch(found.etag):
             raise ValueError(f"{found.etag!r} is no ETag")
+        if not 0 <= (found.size or 0) <= MOST_BYTES:
+            raise ValueError(f"no object has {found.size} bytes")
         return Received(
             receipt,
             receives,
             run,
             index=body,
             shard=int(attributes.get("shard", 0)),
-            etag=found.etag,
-            label=found.label,
+            picture=Picture(found.etag, found.size or 0),
+            labels=found.labels or ((found.label,) if found.label else ()),
             by_hand="found" not in attributes,
         )
     except (ValueError, KeyError, RecursionError) as error:

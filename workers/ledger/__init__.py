@@ -9,8 +9,9 @@ import structlog
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.ledger.dynamodb.table import Table
 from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
-from workers.ledger.sqlite import ReadOnlyLedger, SqliteLedger
+from workers.ledger.sqlite import SqliteLedger
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -29,11 +30,10 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
         (client,) = make_clients(settings, "dynamodb")
         # one that stops is true
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
+        Table(where, client, calls).check_version()
         return DynamoDbLedger(where, client, calls)
     path = Path(where.removeprefix("/"))
-    if read_only:
-        return ReadOnlyLedger(path)
-    if not path.exists():
+    if not read_only and not path.exists():
         note = "a run that is under way elsewhere goes on with its own"
         log.info("new ledger", path=str(path), note=note)
-    return SqliteLedger(path)
+    return SqliteLedger(path, read_only)

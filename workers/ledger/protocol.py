@@ -11,24 +11,38 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
-from workers.model import Decision, LabelCounts, Result, RunProgress, ShardEnd
+from workers.answer import Answer
+from workers.model import Decision, LabelCounts, Picture, Result, RunProgress, ShardEnd
 from workers.output.rows import ResultRow
 
 
-class LabelLedger(Protocol):
+class AnswerLedger(Protocol):
+    """What both keep: answers, for good and for all runs, and what a run was begun with."""
+
+    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
+        """The answers of a kind that are kept about these, packed."""
+
+    def keep(self, picture: Picture, answer: Answer) -> Future[None]:
+        """Keeps an answer; of labels, the one that was asked for with the lowest floor."""
+
+    def all_answers(self) -> Iterator[tuple[str, Picture, bytes]]:
+        """Kind, picture and what is packed of every answer."""
+
+    def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
+        """Keeps what a run is begun with; the first value of each name stays."""
+
+    def settled(self, run: str) -> dict[str, str]:
+        """What the run was begun with; empty before its first worker."""
+
+
+class LabelLedger(AnswerLedger, Protocol):
     """What the label worker keeps."""
-
-    def settle_shards(self, run: str, shards: int) -> Future[None]:
-        """Keeps into how many shards a run is divided; the first number stays."""
-
-    def shards(self, run: str) -> int | None:
-        """Into how many shards a run is divided, None before its first label worker."""
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         """Those of the indexes that the label worker has not decided."""
 
-    def decide(self, decision: Decision) -> Future[None]:
-        """Keeps a decision; one with a label counts as not sent yet."""
+    def decide(self, decisions: list[Decision]) -> Future[None]:
+        """Keeps decisions; one with a label counts as not sent yet."""
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
         """Keeps that SQS has these."""
@@ -45,6 +59,9 @@ class LabelLedger(Protocol):
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         """The label worker's failed images, in the order of their names."""
 
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        """Images that have a label, but not surely enough, in the order of their names."""
+
     def end_shard(self, end: ShardEnd) -> Future[None]:
         """Keeps that the shard is done and its end is sent."""
 
@@ -52,7 +69,7 @@ class LabelLedger(Protocol):
         """The end of the shard, if it was sent."""
 
 
-class TextLedger(Protocol):
+class TextLedger(AnswerLedger, Protocol):
     """What the text workers keep."""
 
     shared: bool
@@ -63,8 +80,8 @@ class TextLedger(Protocol):
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
         """Those of the indexes, as `model.filed` has them, that have no result."""
 
-    def complete(self, result: Result) -> Future[None]:
-        """Keeps a result; the first one of an index stays."""
+    def complete(self, results: list[Result]) -> Future[None]:
+        """Keeps results; the first one of an index stays."""
 
     def record_end(self, end: ShardEnd) -> Future[None]:
         """Keeps that a shard's end has come; the last one of a shard stays."""

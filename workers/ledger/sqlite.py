@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import queue
-import re
-import sqlite3
-import threading
-import time
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
-
-from workers.errors import RunError
+from workers.answer import Answer
+from workers.ledger.sqlite_file import ReadOnlyFile, Row, SqliteFile
 from workers.model import (
     Decision,
     Label,
     LabelCounts,
+    Labels,
+    Picture,
     Result,
     RunProgress,
     ShardEnd,
@@ -31,72 +25,55 @@ from workers.model import (
 )
 from workers.output.rows import ResultRow, result_row
 
-# one transaction takes as many writes as this
-CHUNK = 1000
-# a commit waits so long for more to commit: each costs the threads at work a turn
-GATHER_SECONDS = 0.01
-# how long a worker waits for another one that writes the same file
-BUSY_SECONDS = 30
-
-_SQL = resources.files("workers.ledger")
-SCHEMA = (_SQL / "schema.sql").read_text(encoding="utf-8")
-_text = (_SQL / "queries.sql").read_text(encoding="utf-8")
-_, *_parts = re.split(r"^-- (\w+) --$", _text, flags=re.MULTILINE)
-QUERIES = dict(zip(_parts[::2], _parts[1::2], strict=True))
-
-Row = dict[str, Any]
-Write = tuple[str, list[Row], Future[None]]
-
 
 class SqliteLedger:
-    """The ledger in one SQLite file on the instance's own disk.
-
-    Many threads write; one commits what has gathered, so that a flush to the disk is shared. Raises
-    RunError when the file cannot be used; a write that fails puts that into its future.
-    """
+    """The ledger in one SQLite file; raises what `SqliteFile` does."""
 
     shared = False
     refresh_seconds = 0.5
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writing = self._connect()
-            self._reading = self._connect()
-            self._writing.executescript(SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        self._read_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._commit_all, name="ledger", daemon=True)
-        self._thread.start()
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        self._file = ReadOnlyFile(path) if read_only else SqliteFile(path)
+
+    def close(self) -> None:
+        self._file.close()
+
+    # --- what both keep ------------------------------------------------------------------------
+
+    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
+        rows = self._file.read("answers", kind=kind, pictures=json.dumps(pictures))
+        return {Picture(etag, size): packed for etag, size, packed in rows}
+
+    def keep(self, picture: Picture, answer: Answer) -> Future[None]:
+        row = {
+            **picture._asdict(),
+            "kind": answer.KIND,
+            "floor": answer.floor,
+            "packed": answer.pack(),
+        }
+        return self._file.write("keep", row)
+
+    def all_answers(self) -> Iterator[tuple[str, Picture, bytes]]:
+        for kind, etag, size, packed in self._file.stream("all_answers"):
+            yield kind, Picture(etag, size), packed
+
+    def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
+        rows = [{"run": run, "name": name, "value": value} for name, value in settings.items()]
+        return self._file.write("settle", *rows)
+
+    def settled(self, run: str) -> dict[str, str]:
+        return dict(self._file.read("settled", run=run))
 
     # --- the label worker's side ---------------------------------------------------------------
-
-    def settle_shards(self, run: str, shards: int) -> Future[None]:
-        return self._write("settle_shards", {"run": run, "shards": shards})
-
-    def shards(self, run: str) -> int | None:
-        rows = self._read("shards", run=run)
-        return rows[0][0] if rows else None
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         return set(indexes) - self._known("decided", run, indexes)
 
-    def decide(self, decision: Decision) -> Future[None]:
-        row = {
-            "run": decision.run,
-            "shard": decision.shard,
-            "index": decision.index,
-            "etag": decision.etag,
-            "label": dump(decision.label) if decision.label else None,
-            "failure": decision.failure,
-        }
-        return self._write("decide", row)
+    def decide(self, decisions: list[Decision]) -> Future[None]:
+        return self._file.write("decide", *map(_decision_row, decisions))
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
-        return self._write("sent", *({"run": d.run, "index": d.index} for d in decisions))
+        return self._file.write("sent", *({"run": d.run, "index": d.index} for d in decisions))
 
     def unsent(self, run: str, shard: int) -> Iterator[Decision]:
         return self._decisions("unsent", run, shard)
@@ -107,153 +84,83 @@ class SqliteLedger:
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         return self._decisions("failures", run, shard)
 
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        return self._decisions("near", run, shard)
+
     def label_counts(self, run: str, shard: int) -> LabelCounts:
-        rows = self._read("label_counts", run=run, shard=shard)
+        rows = self._file.read("label_counts", run=run, shard=shard)
         return LabelCounts(*rows[0]) if rows else LabelCounts(0, 0, 0)
 
     def end_shard(self, end: ShardEnd) -> Future[None]:
-        return self._write("end_shard", as_plain(end))
+        return self._file.write("end_shard", as_plain(end))
 
     def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
-        rows = self._read("shard_ended", run=run, shard=shard)
+        rows = self._file.read("shard_ended", run=run, shard=shard)
         return ShardEnd(*rows[0]) if rows else None
 
     def _decisions(self, name: str, run: str, shard: int) -> Iterator[Decision]:
-        for index, etag, label, failure in self._stream(name, run=run, shard=shard):
-            yield Decision(run, shard, index, etag, load(Label, label) if label else None, failure)
+        for index, etag, size, labels, failure, known, near in self._file.stream(
+            name, run=run, shard=shard
+        ):
+            yield Decision(
+                run,
+                shard,
+                index,
+                Picture(etag, size),
+                load(Labels, labels) if labels else (),
+                failure,
+                bool(known),
+                load(Label, near) if near else None,
+            )
 
     # --- the text worker's side ----------------------------------------------------------------
 
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
         return set(indexes) - self._known("done", run, indexes)
 
-    def complete(self, result: Result) -> Future[None]:
-        row, line = result_row(result)
-        values = {
-            "run": result.run,
-            "index": result.filed,
-            "sort_key": natural_key(result.index),
-            "row": row,
-            "line": line,
-            "failed": result.failure is not None,
-        }
-        return self._write("complete", values)
+    def complete(self, results: list[Result]) -> Future[None]:
+        return self._file.write("complete", *map(_result_values, results))
 
     def record_end(self, end: ShardEnd) -> Future[None]:
-        return self._write("record_end", as_plain(end))
+        return self._file.write("record_end", as_plain(end))
 
     def record_foreign_end(self, run: str) -> Future[None]:
-        return self._write("record_foreign_end", {"run": run})
+        return self._file.write("record_foreign_end", {"run": run})
 
     def progress(self, run: str) -> RunProgress:
-        rows = self._read("progress", run=run)
-        done, with_text, failed, foreign_end, by_hand, *_ = rows[0]
-        ends = tuple(ShardEnd(run, *row[5:]) for row in rows if row[5] is not None)
-        return RunProgress(done, with_text, failed, ends, bool(foreign_end), by_hand)
+        rows = self._file.read("progress", run=run)
+        done, with_text, failed, foreign_end, by_hand, known, *_ = rows[0]
+        ends = tuple(ShardEnd(run, *row[6:]) for row in rows if row[6] is not None)
+        return RunProgress(done, with_text, failed, ends, bool(foreign_end), by_hand, known)
 
     def results(self, run: str) -> Iterator[ResultRow]:
-        return map(ResultRow._make, self._stream("results", run=run))
-
-    # --- the file ------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._reading.close()
-        self._writing.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        # SQLite itself does not wait here for another worker that opens the same new file
-        patiently = Retrying(
-            retry=retry_if_exception(_is_busy),
-            wait=wait_random(0.01, 0.05),
-            stop=stop_after_delay(BUSY_SECONDS),
-            reraise=True,
-        )
-        patiently(connection.execute, "PRAGMA journal_mode = WAL")
-        # a commit that is not flushed is lost with the power, and what it paid for
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    def _read(self, name: str, **parameters: Any) -> list[Any]:
-        try:
-            with self._read_lock:
-                return self._reading.execute(QUERIES[name], parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        return map(ResultRow._make, self._file.stream("results", run=run))
 
     def _known(self, name: str, run: str, indexes: list[str]) -> set[str]:
-        return {index for (index,) in self._read(name, run=run, indexes=dump(indexes))}
-
-    def _stream(self, name: str, **parameters: Any) -> Iterator[Any]:
-        # a connection of its own: it sees one state of the file however long it is read
-        try:
-            with closing(self._connect()) as connection:
-                yield from connection.execute(QUERIES[name], parameters)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _write(self, name: str, *rows: Row) -> Future[None]:
-        future: Future[None] = Future()
-        self._queue.put((QUERIES[name], list(rows), future))
-        return future
-
-    def _commit_all(self) -> None:
-        while (first := self._queue.get()) is not None:
-            writes = [first]
-            time.sleep(GATHER_SECONDS)
-            while len(writes) < CHUNK and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    self._queue.put(None)
-                    break
-                writes.append(following)
-            self._commit(writes)
-
-    def _commit(self, writes: list[Write]) -> None:
-        try:
-            self._writing.execute("BEGIN IMMEDIATE")
-            for statement, rows, _ in writes:
-                self._writing.executemany(statement, rows)
-            self._writing.execute("COMMIT")
-        except Exception as error:
-            # whatever it is: a future that is never done would hang its worker
-            if self._writing.in_transaction:
-                self._writing.execute("ROLLBACK")
-            for _, _, future in writes:
-                future.set_exception(self._unusable(error))
-        else:
-            for _, _, future in writes:
-                future.set_result(None)
-
-    def _unusable(self, error: Exception) -> RunError:
-        return RunError(
-            f"the ledger {self._path} cannot be used ({error}); check the disk's free space and "
-            "the folder's owner, then start again"
-        )
+        return {index for (index,) in self._file.read(name, run=run, indexes=dump(indexes))}
 
 
-def _is_busy(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+def _decision_row(decision: Decision) -> Row:
+    return {
+        "run": decision.run,
+        "shard": decision.shard,
+        "index": decision.index,
+        **decision.picture._asdict(),
+        "labels": dump(decision.labels, Labels) if decision.labels else None,
+        "failure": decision.failure,
+        "known": decision.known,
+        "near": dump(decision.near) if decision.near else None,
+    }
 
 
-class ReadOnlyLedger(SqliteLedger):
-    """The same file, for a look beside a running worker; it waits for nobody and makes nothing."""
-
-    def _connect(self) -> sqlite3.Connection:
-        uri = self._path.absolute().as_uri() + "?mode=ro"
-        try:
-            return self._look(uri)
-        except sqlite3.OperationalError:
-            # somebody who may not write beside the file cannot lock it, nor need to: nobody does
-            if self._path.with_name(self._path.name + "-wal").exists():
-                raise
-            return self._look(uri + "&immutable=1")
-
-    def _look(self, uri: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        return connection
+def _result_values(result: Result) -> Row:
+    row, line = result_row(result)
+    return {
+        "run": result.run,
+        "index": result.filed,
+        "sort_key": natural_key(result.index),
+        "row": row,
+        "line": line,
+        "failed": result.failure is not None,
+        "known": result.known,
+    }

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
 
 from workers.errors import RunError
 from workers.ledger import Ledger
 from workers.model import Decision
-from workers.output.rows import ResultRow, failure_row
+from workers.output.rows import ResultRow, failure_row, near_row
 
 # rewriting takes at most this share of the time, however many results there are
 REWRITE_SHARE = 0.05
@@ -38,8 +38,16 @@ def write_failures(folder: Path, failures: Iterable[Decision]) -> None:
             rows.write(failure_row(decision) + "\n")
 
 
+def write_near(folder: Path, decisions: Iterable[Decision], below: float) -> None:
+    """Writes `near.jsonl`: the images of a run that have a label, but not surely enough."""
+    with replacing(folder / "near.jsonl") as rows:
+        for decision in decisions:
+            if near := decision.near:
+                rows.write(near_row(decision, near, below) + "\n")
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[TextIOWrapper]:
     """Opens a file to write; it takes the place of `path` when it is whole, RunError when not."""
     temporary = path.with_name(f".{path.name}.new")
     try:

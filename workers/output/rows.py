@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from workers.model import Decision, Result, as_plain
+from workers.model import Decision, Label, Result, TextLine, as_plain
 from workers.output.escapes import json_line, visible
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ResultRow(NamedTuple):
@@ -27,11 +27,10 @@ def result_row(result: Result) -> ResultRow:
         "schema": SCHEMA_VERSION,
         "run": result.run,
         "index": result.index,
-        "label": result.label.name if result.label else None,
-        "confidence": result.label.confidence if result.label else None,
-        "boxes": [as_plain(box) for box in result.label.boxes] if result.label else [],
-        "lines": [as_plain(line) for line in result.lines],
+        "labels": [_row_of(label) for label in result.labels],
+        "lines": [_row_of(line) for line in result.lines],
         "failure": result.failure,
+        "known": result.known,
         "time": result.time or None,
     }
     texts = " | ".join(visible(line.text) for line in result.lines)
@@ -39,7 +38,21 @@ def result_row(result: Result) -> ResultRow:
     return ResultRow(json_line(row), line)
 
 
+def _row_of(found: Label | TextLine) -> dict[str, Any]:
+    # what decides is as exact as it was said; people read two digits
+    return {**as_plain(found), "confidence": round(found.confidence, 2)}
+
+
 def failure_row(decision: Decision) -> str:
     """A row of `failed.jsonl`, without the character that ends it."""
-    row = {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}
-    return json_line({**row, "failure": decision.failure})
+    return json_line({**_head(decision), "failure": decision.failure})
+
+
+def near_row(decision: Decision, near: Label, below: float) -> str:
+    """The same of `near.jsonl`, as docs/near.schema.json has it."""
+    row = {**_head(decision), "near": _row_of(near), "below": below, "known": decision.known}
+    return json_line(row)
+
+
+def _head(decision: Decision) -> dict[str, Any]:
+    return {"schema": SCHEMA_VERSION, "run": decision.run, "index": decision.index}

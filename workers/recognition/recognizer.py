@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from workers.model import Label, TextLine
+from workers.answer import LabelAnswer, TextAnswer
 
 
 class Recognizer(Protocol):
@@ -18,8 +18,8 @@ class Recognizer(Protocol):
     throttled_calls: int
     """How many calls were refused as one too many."""
 
-    def label(self, index: str) -> Label | None:
-        """The label that is looked for, when the image has it with enough confidence."""
+    def labels(self, index: str, etag: str, floor: float) -> LabelAnswer:
+        """All labels with at least `floor` percent of an image as it was at `etag`."""
 
-    def lines(self, index: str, etag: str) -> tuple[TextLine, ...]:
-        """The lines of text in an image as it was at `etag`, from top to bottom."""
+    def text(self, index: str, etag: str) -> TextAnswer:
+        """Every line of text in an image as it was at `etag`; "" is whatever it is now."""

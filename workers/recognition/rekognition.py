@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from workers.aws.answers import LabelAnswer, LabelsAnswer, TextAnswer, TextsAnswer, reader
+from workers.answer import LabelAnswer, TextAnswer
+from workers.aws.answers import FoundLabel, FoundText, LabelsAnswer, TextsAnswer, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import code_of, is_throttled
 from workers.aws.quota import Quota
+from workers.errors import WorkerError
 from workers.images.bucket import Bucket
 from workers.images.limits import MAX_LABEL_SIDE, most_inline
 from workers.model import Box, Label, TextLine
@@ -45,34 +47,26 @@ class Rekognition:
         self.paid_calls = 0
         self.throttled_calls = 0
 
-    def label(self, index: str) -> Label | None:
-        """The label, when the image has it with a confidence *higher* than the settings' one.
+    def labels(self, index: str, etag: str, floor: float) -> LabelAnswer:
+        """All labels with at least `floor` percent: no filter, for one label costs the same.
 
         Raises ImageError when the image can never be looked at, and what `Calls.call` raises.
         """
-        image = self._image(index, "", self._settings.label_source, MAX_LABEL_SIDE)
+        image = self._image(index, etag, self._settings.label_source, MAX_LABEL_SIDE)
         reply = self._detect(
             "Rekognition DetectLabels",
             index,
             lambda: self._client.detect_labels(
-                Image=image,
-                MinConfidence=self._settings.min_confidence,
-                Features=["GENERAL_LABELS"],
-                Settings={"GeneralLabels": {"LabelInclusionFilters": [self._settings.label]}},
+                Image=image, MinConfidence=floor, Features=["GENERAL_LABELS"]
             ),
             _labels,
         )
-        for label in reply["Labels"]:
-            # MinConfidence lets through what is equal
-            if (
-                label["Name"] == self._settings.label
-                and label["Confidence"] > self._settings.min_confidence
-            ):
-                return _label(label)
-        return None
+        doubtful = self._may_be_another_picture(image, index, etag)
+        found = sorted(map(_label, reply["Labels"]), key=lambda label: -label.confidence)
+        return LabelAnswer(floor, reply.get("LabelModelVersion", ""), tuple(found), doubtful)
 
-    def lines(self, index: str, etag: str) -> tuple[TextLine, ...]:
-        """The lines of text in an image, as it was at `etag`; from top to bottom.
+    def text(self, index: str, etag: str) -> TextAnswer:
+        """Every line of text in an image, from top to bottom.
 
         Raises ImageError when the image can never be read, and what `Calls.call` raises.
         """
@@ -83,12 +77,24 @@ class Rekognition:
             lambda: self._client.detect_text(Image=image),
             _texts,
         )
-        return tuple(
-            _line(found)
-            for found in reply["TextDetections"]
-            # each WORD repeats a part of a LINE
-            if found["Type"] == "LINE" and found["Confidence"] >= self._settings.text_confidence
-        )
+        doubtful = self._may_be_another_picture(image, index, etag)
+        # each WORD repeats a part of a LINE
+        lines = (_line(found) for found in reply["TextDetections"] if found["Type"] == "LINE")
+        return TextAnswer(tuple(lines), doubtful)
+
+    def _may_be_another_picture(self, image: Any, index: str, etag: str) -> bool:
+        """Whether nobody knows that what went by reference was looked at as it was at `etag`.
+
+        Raises ImageError when it was replaced.
+        """
+        if not etag or "S3Object" not in image:
+            return False
+        try:
+            self._bucket.check_unchanged(index, etag)
+        except WorkerError:
+            # it is paid for by now: whatever keeps S3 from telling, this run may have it
+            return True
+        return False
 
     def _image(self, index: str, etag: str, source: ImageSource, max_side: int | None) -> Any:
         """The image as a request has it: its bytes, or where it lies when it is too large."""
@@ -120,11 +126,11 @@ class Rekognition:
         return self._calls.call(what, within_quota, read, about_image=True)
 
 
-def _label(label: LabelAnswer) -> Label:
+def _label(label: FoundLabel) -> Label:
     boxes = (instance["BoundingBox"] for instance in label.get("Instances", []))
     return Label(
         label["Name"],
-        round(label["Confidence"], 2),
+        round(label["Confidence"], 5),
         tuple(
             Box(*(round(box[side], 5) for side in ("Left", "Top", "Width", "Height")))
             for box in boxes
@@ -132,7 +138,7 @@ def _label(label: LabelAnswer) -> Label:
     )
 
 
-def _line(found: TextAnswer) -> TextLine:
+def _line(found: FoundText) -> TextLine:
     corners = found["Geometry"]["Polygon"]
     polygon = tuple((round(corner["X"], 5), round(corner["Y"], 5)) for corner in corners)
-    return TextLine(found["DetectedText"], round(found["Confidence"], 2), polygon)
+    return TextLine(found["DetectedText"], round(found["Confidence"], 5), polygon)

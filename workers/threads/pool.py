@@ -28,6 +28,11 @@ class BoundedPool:
         """How many images are in it."""
         return self._held
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would have to wait."""
+        return self._held >= self._slots
+
     def wait_for_room(self, least: int = 1) -> int:
         """Waits for `least` free slots and returns how many there are: 0 when the worker stops."""
         with self._changed:
@@ -49,10 +54,17 @@ class BoundedPool:
                 self._changed.wait(0.2)
 
     def submit(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Has a thread call it; what it raises stops the worker. Room must have been waited for."""
+        """Has a thread call it; what it raises stops the worker. Room must have been waited for.
+
+        Once the threads end, it is called at once.
+        """
+        work = partial(function, *args, **kwargs)
         with self._changed:
             self._held += 1
-        self._executor.submit(self._run, partial(function, *args, **kwargs))
+        try:
+            self._executor.submit(self._run, work)
+        except RuntimeError:
+            self._run(work)
 
     def _run(self, work: Callable[[], None]) -> None:
         try:

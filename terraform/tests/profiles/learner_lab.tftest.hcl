@@ -39,4 +39,9 @@ run "learner_lab" {
     condition     = output.budget_dollars == 2
     error_message = "no more images than the lab's thousand label detections"
   }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.idle) == 0
+    error_message = "what the lab may not let an alarm do is not asked for"
+  }
 }

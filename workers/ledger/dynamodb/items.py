@@ -3,7 +3,9 @@
 The table has the string keys `pk` and `sk`, and one kind of item for each thing to be known:
 
     pk                     sk                what
-    RUN/run                shards            into how many shards the run is divided
+    /ledger                version           of this layout; the first one did not say so
+    /answers/KIND/PART.    ETag size         an answer, for good and for all runs
+    RUN/run                setting           what the run was begun with
     RUN/decided/PARTITION  index             the label worker has decided about this image, and what
     RUN/unsent/SHARD       index             and found a label of which SQS may not know
     RUN/failed/SHARD       index             and can never look at it
@@ -25,7 +27,18 @@ import zlib
 from collections import Counter
 from typing import Any
 
-from workers.model import BY_HAND, Decision, Label, Result, ShardEnd, dump, load, natural_key
+from workers.model import (
+    BY_HAND,
+    Decision,
+    Label,
+    Labels,
+    Picture,
+    Result,
+    ShardEnd,
+    dump,
+    load,
+    natural_key,
+)
 from workers.output.rows import ResultRow, result_row
 
 Key = tuple[str, str]
@@ -34,7 +47,10 @@ Values = dict[str, Any]
 Item = tuple[str, Values]
 """The sort key of an item, and what it holds."""
 
+VERSION = 2
 PARTITIONS = 4
+# no run is named like these
+LEDGER, ANSWERS = "/ledger", "/answers"
 # a write unit is 1 KB; an image with much text is made smaller
 COMPRESS_BYTES = 700
 # in characters of up to 4 bytes; a sort key has 1,024 bytes at most
@@ -65,16 +81,30 @@ def result_key(run: str, filed: str) -> Key:
     return f"{run}/result/{partition_of(index)}", f"{order}\0{digest}"
 
 
+def answer_key(kind: str, picture: Picture) -> Key:
+    """Where an answer stands."""
+    return f"{ANSWERS}/{kind}/{partition_of(picture.etag)}", f"{picture.etag} {picture.size}"
+
+
+def picture_of(sort_key: str) -> Picture:
+    """Of which picture an answer is."""
+    etag, _, size = sort_key.rpartition(" ")
+    return Picture(etag, int(size))
+
+
 def decision_items(decision: Decision) -> dict[Key, Values]:
     """The items of a decision."""
     values = {
-        "etag": decision.etag,
-        "label": dump(decision.label) if decision.label else None,
+        **decision.picture._asdict(),
+        "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
+        "known": 1 if decision.known else None,
+        "near": dump(decision.near) if decision.near else None,
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
-    if decision.label:
+    if decision.labels or decision.near:
         puts[decided_key(decision)] = {**values, "shard": decision.shard}
+    if decision.labels:
         puts[unsent_key(decision)] = values
     if decision.failure is not None:
         puts[f"{decision.run}/failed/{decision.shard}", decision.index] = values
@@ -83,14 +113,26 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
 
 def decision_counts(decision: Decision) -> Counter[str]:
     """What a decision adds to a tally."""
-    labelled, failed = decision.label is not None, decision.failure is not None
-    return Counter(decided=1, labelled=int(labelled), failed=int(failed))
+    labelled, failed = bool(decision.labels), decision.failure is not None
+    counts = Counter(decided=1, labelled=int(labelled), failed=int(failed))
+    return counts + Counter(known=int(decision.known))
 
 
 def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
     """The decision that an unsent, decided or failed item holds."""
-    label = load(Label, values["label"]) if "label" in values else None
-    return Decision(run, shard, index, values["etag"], label, values.get("failure"))
+    # the version before kept one label, and no size
+    old = f"[{values['label']}]" if "label" in values else None
+    labels, near = values.get("labels", old), values.get("near")
+    return Decision(
+        run,
+        shard,
+        index,
+        Picture(values["etag"], values.get("size", 0)),
+        load(Labels, labels) if labels else (),
+        values.get("failure"),
+        bool(values.get("known")),
+        load(Label, near) if near else None,
+    )
 
 
 def result_values(result: Result) -> Values:
@@ -105,7 +147,7 @@ def result_counts(result: Result) -> Counter[str]:
     """What a result adds to a tally."""
     with_text, failed = bool(result.lines), result.failure is not None
     counts = Counter(done=1, with_text=int(with_text), failed=int(failed))
-    return counts + Counter(by_hand=int(result.by_hand))
+    return counts + Counter(by_hand=int(result.by_hand), known=int(result.known))
 
 
 def row_of(values: Values) -> ResultRow:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
 from workers.aws.calls import Calls
 from workers.ending import missing
 from workers.errors import OutageError
@@ -24,7 +26,7 @@ from workers.ledger.dynamodb.transactions import (
     Transactions,
     Write,
 )
-from workers.model import Decision, LabelCounts, Result, RunProgress, ShardEnd
+from workers.model import Decision, LabelCounts, Picture, Result, RunProgress, ShardEnd
 from workers.output.rows import ResultRow
 
 if TYPE_CHECKING:
@@ -70,14 +72,37 @@ class DynamoDbLedger:
         self._own_tally = f"tally/{uuid.uuid4().hex[:12]}"
         self._seen: dict[str, _Seen] = {}
 
+    # --- what both keep ------------------------------------------------------------------------
+
+    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
+        keys = [items.answer_key(kind, picture) for picture in pictures if picture.is_known]
+        found = self._table.get_all(keys, "packed")
+        return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
+
+    def keep(self, picture: Picture, answer: Answer) -> Future[None]:
+        key = items.answer_key(answer.KIND, picture)
+        values = {"packed": answer.pack(), "floor": round(answer.floor * CONFIDENCE_UNIT)}
+        return self._transactions.write(Write({key: values}, new=key))
+
+    def all_answers(self) -> Iterator[tuple[str, Picture, bytes]]:
+        for kind in KINDS:
+            for partition in range(items.PARTITIONS):
+                for sk, values in self._table.query(f"{items.ANSWERS}/{kind}/{partition}"):
+                    yield kind, items.picture_of(sk), values["packed"]
+
+    def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
+        version = self._put((items.LEDGER, "version"), {"value": items.VERSION}, True)
+        puts = [self._put((f"{run}/run", n), {"value": v}, True) for n, v in settings.items()]
+        return _all_of([version, *puts])
+
+    def settled(self, run: str) -> dict[str, str]:
+        # the version before kept the number of shards only, as one
+        return {
+            name: values["value"] if "value" in values else str(values["shards"])
+            for name, values in self._table.query(f"{run}/run")
+        }
+
     # --- the label worker's side ---------------------------------------------------------------
-
-    def settle_shards(self, run: str, shards: int) -> Future[None]:
-        return self._put((f"{run}/run", "shards"), {"shards": shards}, only_new=True)
-
-    def shards(self, run: str) -> int | None:
-        values = self._table.get((f"{run}/run", "shards"))
-        return values["shards"] if values else None
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         # a listing's page is a short stretch of each partition: one request tells of a thousand
@@ -90,15 +115,17 @@ class DynamoDbLedger:
             undecided.difference_update(index for index, _ in decided)
         return undecided
 
-    def decide(self, decision: Decision) -> Future[None]:
-        write = Write(
+    def decide(self, decisions: list[Decision]) -> Future[None]:
+        return _all_of([self._transactions.write(self._decided(each)) for each in decisions])
+
+    def _decided(self, decision: Decision) -> Write:
+        return Write(
             items.decision_items(decision),
             new=items.decided_key(decision),
             tally=(f"{decision.run}/label/{decision.shard}", self._own_tally),
             counts=items.decision_counts(decision),
-            linger=LABELLED_LINGER_SECONDS if decision.label else LINGER_SECONDS,
+            linger=LABELLED_LINGER_SECONDS if decision.labels else LINGER_SECONDS,
         )
-        return self._transactions.write(write)
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
         writes = [Write(deletes={items.unsent_key(decision)}) for decision in decisions]
@@ -109,21 +136,28 @@ class DynamoDbLedger:
             yield items.decision_of(run, shard, index, values)
 
     def labelled(self, run: str, shard: int) -> Iterator[Decision]:
-        for partition in range(items.PARTITIONS):
-            for index, values in self._table.query(f"{run}/decided/{partition}"):
-                if values.get("shard") == shard:
-                    yield items.decision_of(run, shard, index, values)
+        return (decision for decision in self._seen_ones(run, shard) if decision.labels)
 
     def failures(self, run: str, shard: int) -> Iterator[Decision]:
         for index, values in self._table.query(f"{run}/failed/{shard}"):
             yield items.decision_of(run, shard, index, values)
+
+    def near(self, run: str, shard: int) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run, shard) if decision.near)
+
+    def _seen_ones(self, run: str, shard: int) -> Iterator[Decision]:
+        """Decisions about images in which a label was seen, surely enough or not."""
+        pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
+        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
+            if values.get("shard") == shard:
+                yield items.decision_of(run, shard, index, values)
 
     def label_counts(self, run: str, shard: int) -> LabelCounts:
         counts: Counter[str] = Counter()
         for name, values in self._table.query(f"{run}/label/{shard}"):
             if name.startswith("tally/"):
                 counts.update(values)
-        return LabelCounts(counts["decided"], counts["labelled"], counts["failed"])
+        return LabelCounts(counts["decided"], counts["labelled"], counts["failed"], counts["known"])
 
     def end_shard(self, end: ShardEnd) -> Future[None]:
         return self._put((f"{end.run}/label/{end.shard}", "end"), items.end_values(end))
@@ -139,15 +173,17 @@ class DynamoDbLedger:
         done = self._table.existing(list(by_key))
         return {index for key, index in by_key.items() if key not in done}
 
-    def complete(self, result: Result) -> Future[None]:
+    def complete(self, results: list[Result]) -> Future[None]:
+        return _all_of([self._transactions.write(self._completed(each)) for each in results])
+
+    def _completed(self, result: Result) -> Write:
         key = items.result_key(result.run, result.filed)
-        write = Write(
+        return Write(
             {key: items.result_values(result)},
             new=key,
             tally=(f"{result.run}/text", self._own_tally),
             counts=items.result_counts(result),
         )
-        return self._transactions.write(write)
 
     def record_end(self, end: ShardEnd) -> Future[None]:
         key = f"{end.run}/text", f"end/{end.shard}"
@@ -214,6 +250,7 @@ class DynamoDbLedger:
             tuple(seen.ends),
             seen.foreign_end,
             sums["by_hand"],
+            sums["known"],
         )
 
     def _put(self, key: Key, values: Values, only_new: bool = False) -> Future[None]:

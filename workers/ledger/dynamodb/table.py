@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, PartlyFailedError, code_of
 from workers.errors import OutageError, PassingError, RunError
-from workers.ledger.dynamodb.items import Item, Key, Values, attributes, plain
+from workers.ledger.dynamodb.items import LEDGER, VERSION, Item, Key, Values, attributes, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,6 +43,15 @@ class Table:
         self._calls = calls
         self._region = client.meta.region_name
 
+    def check_version(self) -> None:
+        """Raises RunError when the layout is one of a newer version."""
+        version = dict(self.query(LEDGER)).get("version", {}).get("value", VERSION)
+        if version > VERSION:
+            raise RunError(
+                f"the ledger in the table {self.name!r} is of version {version}, and this cartext "
+                f"knows up to {VERSION}; install the newer cartext that made it"
+            )
+
     def get(self, key: Key) -> Values | None:
         """What an item holds, if there is one."""
         request: Any = {"TableName": self.name, "Key": attributes(key), "ConsistentRead": True}
@@ -55,23 +64,30 @@ class Table:
 
     def existing(self, keys: list[Key]) -> set[Key]:
         """Those of the keys that have an item."""
-        found: set[Key] = set()
+        return set(self.get_all(keys))
+
+    def get_all(self, keys: list[Key], *names: str) -> dict[Key, Values]:
+        """What the items of these keys hold under these names, of those that there are."""
+        found: dict[Key, Values] = {}
         for first in range(0, len(keys), MOST_KEYS):
-            found |= self._existing(keys[first : first + MOST_KEYS])
+            found |= self._get_all(keys[first : first + MOST_KEYS], names)
         return found
 
-    def _existing(self, keys: list[Key]) -> set[Key]:
-        found: set[Key] = set()
+    def _get_all(self, keys: list[Key], names: tuple[str, ...]) -> dict[Key, Values]:
+        found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
+        wanted: Any = {"ProjectionExpression": ", ".join(("pk", "sk", *names))}
 
         def request() -> Any:
-            wanted: Any = {"Keys": left, "ProjectionExpression": "pk, sk", "ConsistentRead": True}
-            return self._client.batch_get_item(RequestItems={self.name: wanted})
+            asked: Any = {"Keys": left, "ConsistentRead": True, **wanted}
+            return self._client.batch_get_item(RequestItems={self.name: asked})
 
         def read(reply: Any) -> None:
             nonlocal left
             for item in reply["Responses"].get(self.name, []):
-                found.add((item["pk"]["S"], item["sk"]["S"]))
+                pk = item["pk"]["S"]
+                sk, values = plain(item)
+                found[pk, sk] = values
             left = reply.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if left:
                 raise PartlyFailedError(f"{len(left)} keys were not read")
@@ -122,10 +138,17 @@ class Table:
         return self._call("TransactWriteItems", request, read)
 
     def put(self, key: Key, values: Values, only_new: bool = False) -> Any:
-        """The action that writes an item; with `only_new` on condition that there is none."""
-        put = {"TableName": self.name, "Item": attributes(key, values)}
+        """The action that writes an item; with `only_new` on condition that there is none.
+
+        Or that there is one with a higher `floor`.
+        """
+        item = attributes(key, values)
+        put: dict[str, Any] = {"TableName": self.name, "Item": item}
         if only_new:
             put["ConditionExpression"] = "attribute_not_exists(pk)"
+        if only_new and "floor" in values:
+            put["ConditionExpression"] += " OR floor > :floor"
+            put["ExpressionAttributeValues"] = {":floor": item["floor"]}
         return {"Put": put}
 
     def delete(self, key: Key) -> Any:

@@ -1,7 +1,7 @@
 """The looking behind the sandbox's Rekognition: which things an image shows and what it says.
 
-Every answer is remembered by the image's content, so the same bytes are looked at once, however
-often and from however many threads somebody asks; and at most one look a core is taken at a time.
+Every answer is remembered by what an image shows, so the same one is looked at once, however often
+and from however many threads somebody asks; and at most one look a core is taken at a time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from sandbox.aws.rekognition.eyes import detector, reader
 T = TypeVar("T")
 
 REMEMBERED = 512
+# the last bytes of a JPEG, and of a PNG
+ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")
 AT_ONCE = min(4, os.cpu_count() or 1)
 
 
@@ -37,7 +39,7 @@ class Memory(Generic[T]):
         self._seen: OrderedDict[bytes, Future[T]] = OrderedDict()
 
     def __call__(self, image: bytes) -> T:
-        key = hashlib.sha256(image).digest()
+        key = hashlib.sha256(_shown(image)).digest()
         with self._lock:
             answer = self._seen.get(key)
             if first := answer is None:
@@ -56,6 +58,12 @@ class Memory(Generic[T]):
             with self._lock:
                 self._seen.pop(key, None)
             answer.set_exception(error)
+
+
+def _shown(image: bytes) -> bytes:
+    """The image without what may be appended to it, which changes its ETag and nothing else."""
+    ends = (image.rfind(end) + len(end) for end in ENDS if end in image)
+    return image[: max(ends, default=len(image))]
 
 
 class Pool(Generic[T]):

@@ -1,0 +1,1 @@
+"""`cartext answers`: what is paid for, counted and carried."""

@@ -1,0 +1,1 @@
+"""`cartext plan`: what a run would still take."""

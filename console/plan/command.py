@@ -1,0 +1,48 @@
+"""`cartext plan`: how many images, how long, how many dollars, before anything is paid for."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from console.parts import ledger_if_any, open_bucket
+from console.plan.model import make_plan
+from console.plan.render import as_dict, as_text
+from workers.errors import RunError
+from workers.images.bucket import Bucket
+from workers.ledger import Ledger
+from workers.settings import Settings
+
+
+class PlanSettings(Settings):
+    """Says what a run would still take: it lists the bucket, and looks for answers in the ledger.
+
+    It asks for nothing that is paid for.
+
+    example:
+      cartext plan --bucket my-photos --quota 50 --quota-workers 2 --budget-dollars 20
+    """
+
+    model_config = SettingsConfigDict(env_prefix_target="all")
+
+    queue_url: str = Field("", description="not needed here")
+    as_json: bool = Field(False, validation_alias="json", description="print JSON")
+
+
+def run(settings: PlanSettings) -> None:
+    """Prints the plan; raises RunError when the run may cost more than the budget."""
+    bucket = open_bucket(settings)
+    with ledger_if_any(settings) as ledger:
+        show(settings, bucket, ledger)
+
+
+def show(settings: PlanSettings, bucket: Bucket, ledger: Ledger | None) -> None:
+    """Prints the plan of what is in the bucket, and raises RunError as `run` does."""
+    bucket.check()
+    plan = make_plan(settings, bucket, ledger)
+    text = json.dumps(as_dict(plan), indent=2) if settings.as_json else as_text(plan, bucket.region)
+    print(text)  # noqa: T201 - what the command is for
+    if plan.refusal:
+        raise RunError(plan.refusal)

@@ -1,0 +1,100 @@
+"""What a run would take: its images added up, beside the estimate of what they still cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from workers import price
+from workers.aws.quota import SHARE_OF_QUOTA
+from workers.estimate import Estimate
+from workers.images.bucket import HEAD_BYTES, Bucket
+from workers.images.limits import most_inline, unfit
+from workers.ledger import Ledger
+from workers.model import Image
+from workers.settings import ImageSource, Settings
+
+# what a call to Rekognition usually takes, when it comes to what the threads can do at most
+CALL_SECONDS = 0.5
+EXAMPLES = 3
+IMAGE_NAMES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass
+class Plan:
+    """The images added up; sizes in bytes, `broken` counts by reason what is not recognisable.
+
+    `moved` is what the text worker moves, the busier way, when every image has the label.
+
+    `oddly_named` are images whose names end in neither .jpg, .jpeg nor .png; their content decides.
+    """
+
+    estimate: Estimate
+    listed: int = 0
+    size: int = 0
+    moved: float = 0
+    oddly_named: int = 0
+    broken: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the run does not start, if its budget forbids it."""
+        estimate = self.estimate
+        return price.refusal(estimate.label_calls, estimate.text_calls, estimate.settings)
+
+    @property
+    def seconds(self) -> float:
+        """How long the calls take when both kinds of worker are at their full rate."""
+        calls = max(self.estimate.label_calls, self.estimate.text_calls)
+        return calls / fleet_rate(self.estimate.settings)
+
+    @property
+    def bytes_per_second(self) -> float:
+        """What one text worker moves at most, when it is at its full rate."""
+        settings, images = self.estimate.settings, self.estimate.images
+        each = self.moved / images if images else 0
+        return each * fleet_rate(settings) / settings.quota_workers
+
+    def add(self, images: list[Image]) -> None:
+        """Counts a page of the run's images."""
+        self.estimate.add(images)
+        for image in images:
+            self._add(image)
+
+    def _add(self, image: Image) -> None:
+        self.listed += 1
+        problem = unfit(image)
+        if not problem:
+            self.size += image.size
+            self.moved += text_traffic(image.size, self.estimate.settings.text_source)
+            self.oddly_named += not image.index.lower().endswith(IMAGE_NAMES)
+            return
+        reason = problem.partition(":")[0]
+        self.broken[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(image.index)
+
+
+def fleet_rate(settings: Settings) -> float:
+    """Images a second of all workers of a kind: what the quota or their threads let through."""
+    by_quota = settings.quota * SHARE_OF_QUOTA
+    by_threads = settings.slots * settings.quota_workers / CALL_SECONDS
+    return min(by_quota, by_threads)
+
+
+def text_traffic(size: int, source: ImageSource) -> float:
+    """Bytes that an image of this size costs the text worker's network, the busier way."""
+    if size <= most_inline(source):
+        # sent in base 64
+        return size * 4 / 3
+    return 0 if source == "s3" else HEAD_BYTES
+
+
+def make_plan(settings: Settings, bucket: Bucket, ledger: Ledger | None) -> Plan:
+    """Goes through the run's images, a page at a time in memory."""
+    plan = Plan(Estimate(settings, ledger))
+    for page in bucket.pages_in_any_order(whole=True):
+        plan.add(bucket.identified(page))
+    return plan

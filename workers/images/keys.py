@@ -1,0 +1,124 @@
+"""A list of keys instead of a listing: one a line, or an S3 Inventory's CSV; plain or gzip."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from urllib.parse import unquote_plus
+
+from workers.errors import RunError
+from workers.model import Image
+
+# as many as a page of a listing has
+PAGE = 1000
+GZIP = b"\x1f\x8b"
+# every field of an inventory is in quotes
+INVENTORY = re.compile('"[^"]*","')
+ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
+BOOLEANS = {"true", "false"}
+
+
+def key_pages(path: Path, bucket: str, prefix: str) -> Iterator[list[Image]]:
+    """The images of the list whose keys begin with the prefix, in its order, up to 1,000 a page.
+
+    A key alone says nothing of its picture. Raises RunError when the list cannot be understood.
+    """
+    images = (image for image in _images(path, bucket) if image.index.startswith(prefix))
+    while True:
+        page = list(islice(images, PAGE))
+        yield list(dict.fromkeys(page))
+        if len(page) < PAGE:
+            return
+
+
+def digest(path: Path) -> str:
+    """What tells this list from others, however it is packed and wherever it lies."""
+    sha256 = hashlib.sha256()
+    with _lines(path) as lines:
+        for line in lines:
+            sha256.update(line)
+    return f"sha256:{sha256.hexdigest()[:32]}"
+
+
+def _images(path: Path, bucket: str) -> Iterator[Image]:
+    with _lines(path) as lines:
+        text = _decoded(path, lines)
+        first = next((line for line in text if line), None)
+        if first is None:
+            raise RunError(f"the list of keys {path} is empty; put keys into it, one a line")
+        rows = chain([first], text)
+        if INVENTORY.match(first):
+            yield from _inventoried(path, rows, bucket)
+        else:
+            yield from (Image(key, 0, "") for key in rows if key)
+
+
+def _inventoried(path: Path, lines: Iterator[str], bucket: str) -> Iterator[Image]:
+    rows = csv.reader(lines, strict=True)
+    try:
+        for row in rows:
+            if row and (image := _image(row, bucket)):
+                yield image
+    except (csv.Error, ValueError) as error:
+        raise RunError(
+            f"the inventory {path} is not understood in line {rows.line_num}: {error}"
+        ) from error
+
+
+def _image(row: list[str], bucket: str) -> Image | None:
+    """The image of a row, None where another version is the object's; ValueError if it has none.
+
+    Which fields a row has, and in which order, stands in the inventory's manifest only: bucket and
+    key are the first ones, and what comes then is known by its looks.
+    """
+    whose, key, *fields = [*row, "", ""]
+    if whose != bucket:
+        raise ValueError(f"it is about the bucket {whose!r}, not {bucket!r}")
+    if len(fields) > 2 and BOOLEANS.issuperset(fields[1:3]):
+        _, latest, deleted, *fields = fields
+        if latest == "false" or deleted == "true":
+            return None
+    etags = [field for field in fields[1:] if ETAG.fullmatch(field)]
+    if not etags or not fields[0].isdecimal():
+        raise ValueError(
+            "no size and no ETag after the key; have the inventory made with both, or give a list "
+            "of keys alone"
+        )
+    # a listing has the ETag in quotes
+    return Image(unquote_plus(key, errors="strict"), int(fields[0]), f'"{etags[0]}"')
+
+
+def _decoded(path: Path, lines: Iterator[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            # an editor may have put a mark before the first line
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise RunError(
+                f"the list of keys {path} is not UTF-8 in line {number}: {error.reason}"
+            ) from error
+        yield text.rstrip("\r\n")
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[bytes]]:
+    try:
+        if path.exists() and not path.is_file():
+            raise RunError(f"the list of keys {path} is no file; it is read more than once")
+        with path.open("rb") as file:
+            zipped = file.read(2) == GZIP
+            file.seek(0)
+            with gzip.open(file) if zipped else file as lines:
+                yield lines
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or error
+        raise RunError(
+            f"the list of keys {path} cannot be read: {said}; check CARTEXT_KEYS"
+        ) from error
