@@ -120,7 +120,11 @@ def test_two_that_install_at_once_install_once(tmp_path: Path) -> None:
 
     def make() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["make", "sandbox"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+            # itself run by make it would say which folder it enters
+            ["make", "--no-print-directory", "sandbox"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def line(process: subprocess.Popen[str]) -> str:

@@ -383,6 +383,7 @@ def test_wrong_bucket(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+@pytest.mark.slow
 def test_run_over_the_budget(pair: Pair) -> None:
     pair.forget()
     pair.apply(budget_dollars=0.001)
@@ -407,6 +408,7 @@ def test_missing_queue_permission(pair: Pair) -> None:
     assert pair.play("stop.yml").status == 0
 
 
+@pytest.mark.slow
 def test_every_image_fails(pair: Pair) -> None:
     pair.forget()
     refused = Fault("Rekognition.DetectLabels", "InvalidImageFormatException", 400)

@@ -124,6 +124,7 @@ def test_workers_killed_and_replaced_at_random_lose_and_double_nothing(
     assert labels + texts > IMAGES + cars, "no kill hit a call in flight, so that nothing was tried"
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_late_has_the_whole_output_at_no_cost(
     instances: Instances, truth_of_many: tuple[str, int]
 ) -> None:

@@ -32,6 +32,7 @@ def test_64_threads_at_20_calls_a_second(fleet: Fleet, samples: list[Sample], sc
     assert throttled < calls / 100, counts
 
 
+@pytest.mark.slow
 def test_a_quota_that_is_smaller_than_was_said_fails_no_image(
     fleet: Fleet, samples: list[Sample], scarce: None
 ) -> None:
