@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from workers.aws.calls import Calls
@@ -28,8 +27,8 @@ def open_bucket(settings: Settings) -> Bucket:
 @contextmanager
 def ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
     """The ledger that the settings name, read only; None where that is a file not made yet."""
-    kind, _, where = settings.ledger_url.partition(":///")
-    if kind == "sqlite" and not Path(where).exists():
+    path = settings.ledger_file
+    if path and not path.exists():
         yield None
         return
     with closing(open_ledger(settings, read_only=True)) as ledger:

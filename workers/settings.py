@@ -208,6 +208,12 @@ class Settings(BaseSettings):
         return self.ledger or f"sqlite:///{self.state_dir / 'ledger.sqlite3'}"
 
     @property
+    def ledger_file(self) -> Path | None:
+        """File of the ledger; None where that is a table."""
+        kind, _, path = self.ledger_url.partition(":///")
+        return Path(path) if kind == "sqlite" else None
+
+    @property
     def slots(self) -> int:
         """How many images are worked on at once; by default enough for slow calls at the quota."""
         share = self.quota / self.quota_workers

@@ -15,19 +15,24 @@ OF_TEXT = ("text_confidence", "text_pattern", "text_on")
 
 def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
     """Keeps these settings of a new run; raises RunError where it was begun with others."""
-    ledger.settle(settings.run, _wanted(settings, names)).result()
-    check(ledger, settings, names)
+    wanted = _wanted(settings, names)
+    ledger.settle(settings.run, wanted).result()
+    _refuse_others(ledger, settings.run, wanted)
 
 
 def check(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
     """Raises RunError where the run was begun with others of these settings."""
-    settled = ledger.settled(settings.run)
-    for name, value in _wanted(settings, names).items():
+    _refuse_others(ledger, settings.run, _wanted(settings, names))
+
+
+def _refuse_others(ledger: Ledger, run: str, wanted: dict[str, str]) -> None:
+    settled = ledger.settled(run)
+    for name, value in wanted.items():
         begun = settled.get(name, value)
         if begun != value:
             setting = f"CARTEXT_{name.upper()}"
             raise RunError(
-                f"run {settings.run!r} was begun with {setting}={begun}, not {value}; set "
+                f"run {run!r} was begun with {setting}={begun}, not {value}; set "
                 "that again, or give CARTEXT_RUN a new name: what is known by now costs nothing "
                 "once more"
             )

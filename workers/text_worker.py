@@ -62,8 +62,7 @@ class TextWorker:
             return
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
-        reader = Reader(self._settings, self._parts, self._output, self._stop, before)
-        self._reader = reader
+        self._reader = Reader(self._settings, self._parts, self._output, self._stop, before)
         tickers = [
             Ticker(name, seconds, function, self._stop)
             for name, seconds, function in (

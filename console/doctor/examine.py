@@ -107,8 +107,8 @@ def _open(tools: Tools) -> WorkerError | None:
 
 def _unless(blocked: set[str], point: Point, tools: Tools) -> Point:
     """The point, or why nobody asks it."""
-    sqlite = tools.settings.ledger_url.startswith("sqlite")
-    if point.name in OF_THIS_MACHINE or (point.name == "ledger" and sqlite):
+    in_a_file = tools.settings.ledger_file is not None
+    if point.name in OF_THIS_MACHINE or (point.name == "ledger" and in_a_file):
         return point
     if "login" in blocked or not tools.clients or (blocked and point.name in OF_REKOGNITION):
         return Point(point.name, partial(_not_asked, "".join(blocked) or "login"))

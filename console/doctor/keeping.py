@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,15 +126,14 @@ def messages(tools: Tools) -> str:
 def ledger(tools: Tools) -> str:
     """It can be read and written, and every worker of a kind has the same."""
     settings = tools.settings
-    kind, _, where = settings.ledger_url.partition("://")
-    if kind == "dynamodb":
-        return _table(tools, where)
+    path = settings.ledger_file
+    if path is None:
+        return _table(tools, settings.ledger_url.removeprefix("dynamodb://"))
     if settings.reads and settings.quota_workers > 1:
         raise wrong(
             f"{settings.quota_workers} text workers have a ledger each: none knows the whole run",
             "set CARTEXT_LEDGER=dynamodb://TABLE, or CARTEXT_QUOTA_WORKERS=1",
         )
-    path = Path(where.removeprefix("/"))
     if not path.exists():
         return f"{path} will be made"
     if not os.access(path, os.W_OK):

@@ -7,17 +7,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from console.parts import ledger_if_any
 from console.status.model import Status, Work
 from console.status.queue import QueueLook
 from workers.ending import expected, finished
 from workers.errors import RunError, WorkerError
 from workers.images.bucket import Bucket, shard_of
-from workers.ledger import Ledger, open_ledger
+from workers.ledger import Ledger
 from workers.settings import Settings
 
 # between two looks, of which the rate is made
@@ -64,7 +63,13 @@ class Looker:
 
         Raises RunError when there is no ledger.
         """
-        with closing(_open_ledger(self._settings)) as ledger:
+        with ledger_if_any(self._settings) as ledger:
+            if ledger is None:
+                raise RunError(
+                    f"there is no ledger {self._settings.ledger_file}; give the worker's "
+                    "--state-dir (on an instance it is /var/lib/cartext) or --ledger, or wait "
+                    "until a worker has started"
+                )
             # the run knows better than the settings of a laptop
             if shards := ledger.settled(self._settings.run).get("shards"):
                 self._settings = self._settings.model_copy(update={"shards": int(shards)})
@@ -94,16 +99,6 @@ class Looker:
         earlier = {work.name: work.done for work in first.works}
         for work in status.works if seconds else []:
             work.per_second = (work.done - earlier.get(work.name, 0)) / seconds
-
-
-def _open_ledger(settings: Settings) -> Ledger:
-    kind, _, path = settings.ledger_url.partition(":///")
-    if kind == "sqlite" and not Path(path).exists():
-        raise RunError(
-            f"there is no ledger {path}; give the worker's --state-dir (on an instance it is "
-            "/var/lib/cartext) or --ledger, or wait until a worker has started"
-        )
-    return open_ledger(settings, read_only=True)
 
 
 def read(ledger: Ledger, settings: Settings) -> Status:

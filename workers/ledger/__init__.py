@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from workers.aws.calls import Calls
@@ -25,14 +23,14 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
 
     What is paid for is kept also by a worker that stops, for as long as its `stop` lets it drain.
     """
-    kind, _, where = settings.ledger_url.partition("://")
-    if kind == "dynamodb":
+    path = settings.ledger_file
+    if path is None:
+        name = settings.ledger_url.removeprefix("dynamodb://")
         (client,) = make_clients(settings, "dynamodb")
         # one that stops is true
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
-        Table(where, client, calls).check_version()
-        return DynamoDbLedger(where, client, calls)
-    path = Path(where.removeprefix("/"))
+        Table(name, client, calls).check_version()
+        return DynamoDbLedger(name, client, calls)
     if not read_only and not path.exists():
         note = "a run that is under way elsewhere goes on with its own"
         log.info("new ledger", path=str(path), note=note)
