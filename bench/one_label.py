@@ -9,7 +9,7 @@ import gc
 from contextlib import closing
 from functools import partial
 
-from console.parts import parts_on
+from console.services import services_on
 from workers import log
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
@@ -29,8 +29,8 @@ def main() -> None:
     rekognition.detect_labels = partial(rekognition.detect_labels, Settings=only)
     with closing(open_ledger(settings, stop)) as ledger:
         calls = Calls(settings, stop)
-        parts = parts_on(settings, ledger, stop, calls, (s3, sqs, rekognition))
-        LabelWorker(settings, parts, stop).run()
+        services = services_on(settings, ledger, stop, calls, (s3, sqs, rekognition))
+        LabelWorker(settings, services, stop).run()
 
 
 if __name__ == "__main__":

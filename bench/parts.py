@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from console.parts import make_parts
+from console.services import make_services
 from workers import log
 from workers.answer import LabelAnswer, TextAnswer
 from workers.events import Labelled, TextRead, say
@@ -48,11 +48,11 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         settings, stop = Settings(quota=1e6, log_format="json"), Stop()  # type: ignore[call-arg]
         self.ledger = SqliteLedger(folder / "ledger.sqlite3")
-        parts = make_parts(settings, self.ledger, stop)
-        self.recognizer, self.queue = parts.recognizer, parts.index_queue
+        services = make_services(settings, self.ledger, stop)
+        self.recognizer, self.queue = services.recognizer, services.index_queue
         self.folder = folder
-        self.pages = parts.bucket.pages()
-        self.images = next(parts.bucket.pages())
+        self.pages = services.bucket.pages()
+        self.images = next(services.bucket.pages())
         self.question = LabelQuestion.of(settings)
         self.answers = self.look(0), self.read(0)
         labels = self.question.seen(self.answers[0]).found

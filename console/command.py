@@ -21,17 +21,17 @@ from pydantic_settings import SettingsConfigDict, SettingsError
 from console.answers import command as answers
 from console.doctor import command as doctor
 from console.open_files import allow_files
-from console.parts import make_parts
 from console.plan import command as plan
 from console.report import command as report
+from console.services import make_services
 from console.status import command as status
 from workers import log as worker_log
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.events import STOPPED_BY_BUG, Stopped, say
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
-from workers.parts import Parts
 from workers.resend import resend
+from workers.services import Services
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -184,18 +184,18 @@ class ResendSettings(Settings):
 
 
 def _label(settings: Settings) -> None:
-    with _work(settings, "label") as (parts, stop):
-        LabelWorker(settings, parts, stop).run()
+    with _work(settings, "label") as (services, stop):
+        LabelWorker(settings, services, stop).run()
 
 
 def _text(settings: Settings) -> None:
-    with _work(settings, "text") as (parts, stop):
-        TextWorker(settings, parts, stop).run()
+    with _work(settings, "text") as (services, stop):
+        TextWorker(settings, services, stop).run()
 
 
 def _resend(settings: Settings) -> None:
-    with _work(settings, "label") as (parts, stop):
-        sent = resend(settings, parts, stop)
+    with _work(settings, "label") as (services, stop):
+        sent = resend(settings, services, stop)
     print(f"sent again: {sent.indexes:,} indexes, {sent.ends} ends")  # noqa: T201 - for people
 
 
@@ -221,12 +221,12 @@ COMMANDS = {
 
 
 @contextmanager
-def _work(settings: Settings, role: str) -> Iterator[tuple[Parts, Stop]]:
+def _work(settings: Settings, role: str) -> Iterator[tuple[Services, Stop]]:
     stop = Stop()
     stop.on_signals()
     allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
-        yield make_parts(settings, ledger, stop), stop
+        yield make_services(settings, ledger, stop), stop
 
 
 @contextmanager

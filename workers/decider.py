@@ -22,8 +22,8 @@ from workers.events import Failed, Known, Labelled, NotLabelled, say
 from workers.images.limits import unfit
 from workers.index_queue.sender import IndexSender
 from workers.model import Decision, Image, Picture
-from workers.parts import Parts
 from workers.question import LabelQuestion, Seen
+from workers.services import Services
 from workers.settings import Settings
 from workers.single_flight import SingleFlight
 from workers.suspicion import Suspicion
@@ -45,11 +45,16 @@ class Decider:
     """
 
     def __init__(
-        self, settings: Settings, parts: Parts, sender: IndexSender, stop: Stop, suspects: bool
+        self,
+        settings: Settings,
+        services: Services,
+        sender: IndexSender,
+        stop: Stop,
+        suspects: bool,
     ) -> None:
         self._settings = settings
-        self._ledger = parts.ledger
-        self._recognizer = parts.recognizer
+        self._ledger = services.ledger
+        self._recognizer = services.recognizer
         self._sender = sender
         self._stop = stop
         self._question = LabelQuestion.of(settings)

@@ -25,8 +25,8 @@ from workers.index_queue.sender import IndexSender
 from workers.model import Decision, ShardEnd
 from workers.output.files import write_failures, write_near
 from workers.pace import Pace
-from workers.parts import Parts
 from workers.price import dollars, has_budget, refusal
+from workers.services import Services
 from workers.settings import Settings
 from workers.settled import OF_LABELS, check, settle
 from workers.threads.stop import Stop
@@ -38,14 +38,14 @@ log = structlog.get_logger()
 class LabelWorker:
     """One shard's way through a run."""
 
-    def __init__(self, settings: Settings, parts: Parts, stop: Stop) -> None:
+    def __init__(self, settings: Settings, services: Services, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._parts = parts
-        self._ledger = parts.ledger
-        self._bucket = parts.bucket
-        self._recognizer = parts.recognizer
-        self._queue = parts.index_queue
+        self._services = services
+        self._ledger = services.ledger
+        self._bucket = services.bucket
+        self._recognizer = services.recognizer
+        self._queue = services.index_queue
         self._sender = IndexSender(self._queue, self._acknowledged, settings.linger_seconds, stop)
         self._of: int | None = None
 
@@ -68,7 +68,7 @@ class LabelWorker:
         before = self._ledger.label_counts(run, shard)
         self._pace = Pace(before.decided)
         suspects = before.decided == before.failed
-        self._decider = Decider(self._settings, self._parts, self._sender, self._stop, suspects)
+        self._decider = Decider(self._settings, self._services, self._sender, self._stop, suspects)
         log.info(START, bucket=self._bucket.name, shard=shard, decided_before=before.decided)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop

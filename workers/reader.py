@@ -26,8 +26,8 @@ from workers.index_queue.batcher import BATCH, Batcher
 from workers.index_queue.messages import Received
 from workers.model import Result, RunProgress
 from workers.output.files import Output
-from workers.parts import Parts
 from workers.question import TextQuestion
+from workers.services import Services
 from workers.settings import Settings
 from workers.single_flight import SingleFlight
 from workers.suspicion import Suspicion
@@ -52,24 +52,24 @@ class Reader:
     def __init__(
         self,
         settings: Settings,
-        parts: Parts,
+        services: Services,
         output: Output,
         stop: Stop,
         before: RunProgress,
     ) -> None:
         self._settings = settings
         self._stop = stop
-        self._recognizer = parts.recognizer
-        self._ledger = parts.ledger
+        self._recognizer = services.recognizer
+        self._ledger = services.ledger
         self._output = output
         self._question = TextQuestion.of(settings)
         # with that one a message is not left to a redelivery any more
-        self._last_receive = parts.index_queue.max_receives() or math.inf
-        self._deleter = Batcher("deleter", parts.index_queue.delete, DELETE_LINGER_SECONDS, stop)
+        self._last_receive = services.index_queue.max_receives() or math.inf
+        self._deleter = Batcher("deleter", services.index_queue.delete, DELETE_LINGER_SECONDS, stop)
         # behind a full queue every receive brings a whole batch, while no thread runs dry
         self.pool = BoundedPool(settings.slots, stop, BATCH)
         self.in_flight = InFlight(
-            parts.index_queue,
+            services.index_queue,
             settings.visibility_timeout,
             settings.longest_hold,
             let_go=self._land,

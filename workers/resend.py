@@ -8,7 +8,7 @@ from itertools import chain, islice
 from workers.errors import RunError
 from workers.index_queue.messages import end_entry
 from workers.index_queue.sender import IndexSender
-from workers.parts import Parts
+from workers.services import Services
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -24,13 +24,13 @@ class Resent:
     ends: int
 
 
-def resend(settings: Settings, parts: Parts, stop: Stop) -> Resent:
+def resend(settings: Settings, services: Services, stop: Stop) -> Resent:
     """Sends what the label workers of this ledger have found again, and then their ends.
 
     A pair's ledger knows of no results: everything goes, and the text worker deletes what it has
     done. Raises RunError when the ledger knows nothing of the run, or not all that it has found.
     """
-    run, ledger, queue = settings.run, parts.ledger, parts.index_queue
+    run, ledger, queue = settings.run, services.ledger, services.index_queue
     shards = range(int(ledger.settled(run).get("shards", 0)))
     if not shards:
         raise RunError(

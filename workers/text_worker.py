@@ -16,9 +16,9 @@ from workers.index_queue.messages import END_MARK, Received
 from workers.model import RunProgress
 from workers.output.files import Output
 from workers.pace import Pace
-from workers.parts import Parts
 from workers.price import dollars
 from workers.reader import Reader
+from workers.services import Services
 from workers.settings import Settings
 from workers.settled import OF_TEXT, settle
 from workers.threads.stop import Stop
@@ -35,14 +35,14 @@ MISSING_SECONDS, ALONE_SECONDS = 60.0, 10.0
 class TextWorker:
     """Works on whatever run a message names, and leaves when its own run is done."""
 
-    def __init__(self, settings: Settings, parts: Parts, stop: Stop) -> None:
+    def __init__(self, settings: Settings, services: Services, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._bucket = parts.bucket
-        self._parts = parts
-        self._recognizer = parts.recognizer
-        self._queue = parts.index_queue
-        self._ledger = parts.ledger
+        self._bucket = services.bucket
+        self._services = services
+        self._recognizer = services.recognizer
+        self._queue = services.index_queue
+        self._ledger = services.ledger
         self._output = Output(settings.state_dir, self._ledger)
         poll = settings.poll_seconds
         self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
@@ -62,7 +62,7 @@ class TextWorker:
             return
         log.info(START, bucket=self._bucket.name, done_before=before.done)
         self._pace = Pace(before.done)
-        self._reader = Reader(self._settings, self._parts, self._output, self._stop, before)
+        self._reader = Reader(self._settings, self._services, self._output, self._stop, before)
         tickers = [
             Ticker(name, seconds, function, self._stop)
             for name, seconds, function in (

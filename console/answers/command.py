@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from console.answers.carry import STREAM, count, export_to, import_from, name
-from console.parts import ledger_if_any
+from console.services import ledger_if_any
 from console.words import bytes_text, table
 from workers.errors import RunError
 from workers.ledger import Ledger, open_ledger

@@ -9,8 +9,8 @@ from typing import Any
 
 from console.doctor.finding import unknown, unproven, wrong
 from console.doctor.tools import Tools, refused_as
-from console.parts import ledger_if_any, recognizer_on
 from console.plan.model import IMAGE_NAMES
+from console.services import ledger_if_any, recognizer_on
 from console.words import bytes_text
 from workers import price
 from workers.errors import RunError

@@ -7,9 +7,9 @@ import json
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from console.parts import ledger_if_any, open_bucket
 from console.plan.model import make_plan
 from console.plan.render import as_dict, as_text
+from console.services import ledger_if_any, open_bucket
 from workers.errors import RunError
 from workers.images.bucket import Bucket
 from workers.ledger import Ledger

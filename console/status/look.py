@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from botocore.exceptions import ClientError
 
-from console.parts import ledger_if_any
+from console.services import ledger_if_any
 from console.status.model import Status, Work
 from console.status.queue import QueueLook
 from workers.ending import expected, finished

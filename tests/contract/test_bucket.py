@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from console.parts import open_bucket
 from console.report.pictures import BucketPictures
+from console.services import open_bucket
 from tests.contract.conftest import settings
 from tests.unit.fakes import png
 from workers.aws.calls import Calls

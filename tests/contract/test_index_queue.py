@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from console.parts import open_bucket
+from console.services import open_bucket
 from sandbox.aws.server import MAX_RECEIVES, Fault, Sandbox
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients

@@ -420,9 +420,9 @@ def test_what_an_older_version_has_labelled_is_refused_by_resend(
     (sqs,) = make_clients(own, "sqs")
     queue = IndexQueue(sqs, Calls(own, Stop()), own)
     # it asks for neither images nor labels
-    parts: Any = SimpleNamespace(ledger=ledger, index_queue=queue)
+    services: Any = SimpleNamespace(ledger=ledger, index_queue=queue)
     with pytest.raises(RunError, match=r"^3 images .* names 2 of .*; 2 were sent .* new --run$"):
-        resend(own, parts, Stop())
+        resend(own, services, Stop())
     sent = {message.index for message in queue.receive(10, 1)}
     assert sent == set(indexes(3)[1:])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.session import get_session
 
-from console.parts import make_parts
+from console.services import make_services
 from sandbox.aws.moto.dynamodb import create_ledger_table
 from sandbox.aws.server import Sandbox
 from sandbox.scenes import sample_images
@@ -63,7 +63,7 @@ def test_a_whole_run(
     def work(worker: Any, name: str) -> None:
         settings, stop = Settings(state_dir=tmp_path / name, **shared), Stop()
         ledger = open_ledger(settings, stop)
-        worker(settings, make_parts(settings, ledger, stop), stop).run()
+        worker(settings, make_services(settings, ledger, stop), stop).run()
         ledger.close()
 
     work(LabelWorker, "label")

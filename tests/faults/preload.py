@@ -11,7 +11,7 @@ import boto3
 from botocore.loaders import JSONFileLoader
 
 import console.command
-import console.parts  # noqa: F401
+import console.services  # noqa: F401
 
 _load = cache(JSONFileLoader().load_file)
 JSONFileLoader.load_file = lambda _, path: _load(path)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tenacity import wait_none
 
-from console.parts import parts_on
+from console.services import services_on
 from tests.unit.fakes import FakeS3, client, png
 from tests.unit.unruly_queue import SOMEBODY_ELSE, UnrulyQueue, written_by_hand
 from workers.aws.calls import Calls
@@ -91,7 +91,9 @@ class Scene:
         self.stop = Stop()
         calls = Calls(settings, self.stop, backoff=wait_none())
         clients = (self.s3, self.queue, rekognition)
-        kind(settings, parts_on(settings, self.ledger, self.stop, calls, clients), self.stop).run()
+        kind(
+            settings, services_on(settings, self.ledger, self.stop, calls, clients), self.stop
+        ).run()
 
     def run(self, name: str, **fields: Any) -> tuple[list[str], list[str]]:
         """Runs the pair to its end; which keys A paid for, and which pictures B."""

@@ -20,7 +20,7 @@ from workers.index_queue.queue import IndexQueue
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
 from workers.model import Box, Label, TextLine
-from workers.parts import Parts
+from workers.services import Services
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
 
@@ -62,8 +62,8 @@ def test_the_pair_works_with_it(
         stop = Stop()
         calls = Calls(settings, stop, backoff=wait_none())
         bucket, ledger = Bucket(s3, calls, settings), open_ledger(settings)
-        parts = Parts(ledger, bucket, Captions(bucket), IndexQueue(queue, calls, settings))
-        kind(settings, parts, stop).run()
+        services = Services(ledger, bucket, Captions(bucket), IndexQueue(queue, calls, settings))
+        kind(settings, services, stop).run()
         ledger.close()
     output = tmp_path / "TextWorker" / "default" / "output.txt"
     failed = tmp_path / "LabelWorker" / "default" / "failed.jsonl"

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from console.parts import ledger_if_any
 from console.plan.command import PlanSettings, show
 from console.plan.model import Plan, fleet_rate, make_plan, text_traffic
 from console.plan.render import as_text
+from console.services import ledger_if_any
 from tests.unit.fakes import FakeS3, Scripted, etag
 from workers.answer import Answer, LabelAnswer
 from workers.aws.calls import Calls
@@ -26,7 +26,7 @@ from workers.images.bucket import HEAD_BYTES, Bucket
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
 from workers.model import Image, Picture
-from workers.parts import Parts
+from workers.services import Services
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -278,8 +278,8 @@ class BeyondTheBudgetError(Exception):
 def start(settings: Settings, s3: FakeS3) -> None:
     """Starts a label worker, whose queue and recogniser cannot be asked."""
     queue = SimpleNamespace(max_receives=Scripted(BeyondTheBudgetError()))
-    parts: Any = Parts(open_ledger(settings), bucket_of(s3, settings), None, queue)
-    LabelWorker(settings, parts, Stop()).run()
+    services: Any = Services(open_ledger(settings), bucket_of(s3, settings), None, queue)
+    LabelWorker(settings, services, Stop()).run()
 
 
 @pytest.mark.parametrize("shards", [1, 2])

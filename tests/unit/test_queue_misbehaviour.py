@@ -24,7 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tenacity import wait_none
 
-from console.parts import parts_on
+from console.services import services_on
 from tests.unit.fakes import FakeS3, client, client_error, png
 from tests.unit.unruly_queue import (
     LABEL_WORKER,
@@ -185,8 +185,8 @@ class World:
             services = (self.s3, self.queue, self.rekognition(inner, settings.run))
             clients = tuple(Mortal(service, life) for service in services)
             calls = Calls(settings, stop, backoff=wait_none())
-            parts = parts_on(settings, Mortal(inner, life, writes), stop, calls, clients)
-            worker = kind(settings, parts, stop)
+            services = services_on(settings, Mortal(inner, life, writes), stop, calls, clients)
+            worker = kind(settings, services, stop)
             if kind is TextWorker:
                 self.queue.before_delete = lambda message: self._is_kept(message, inner)
             worker.run()

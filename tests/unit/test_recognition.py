@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.parts import parts_on
+from console.services import services_on
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
 from workers.answer import LabelAnswer
@@ -43,8 +43,8 @@ def recognizer(make_calls: MakeCalls, make_settings: MakeSettings, stop: Stop):
         operations = {k: kwargs.pop(k) for k in ("detect_labels", "detect_text") if k in kwargs}
         settings = make_settings(**{"retry_seconds": 0.05, **kwargs})
         clients = (s3 or FakeS3({"1.jpg": png()}), None, client(**operations))
-        parts = parts_on(settings, None, stop, make_calls(settings), clients)
-        return parts.recognizer
+        services = services_on(settings, None, stop, make_calls(settings), clients)
+        return services.recognizer
 
     return make
 

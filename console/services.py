@@ -1,4 +1,4 @@
-"""Where the parts are made and put together; who wants others hands them in instead."""
+"""Where the services are made and put together; who wants others hands them in instead."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from workers.aws.quota import Quota
 from workers.images.bucket import Bucket
 from workers.index_queue.queue import IndexQueue
 from workers.ledger import Ledger, open_ledger
-from workers.parts import Parts
 from workers.recognition.rekognition import Rekognition
+from workers.services import Services
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -35,19 +35,19 @@ def ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def make_parts(settings: Settings, ledger: Ledger, stop: Stop) -> Parts:
-    """A worker's parts on AWS; RunError without a region or a login."""
+def make_services(settings: Settings, ledger: Ledger, stop: Stop) -> Services:
+    """A worker's services on AWS; RunError without a region or a login."""
     s3, sqs, rekognition = make_clients(settings, "s3", "sqs", "rekognition")
-    return parts_on(settings, ledger, stop, Calls(settings, stop), (s3, sqs, rekognition))
+    return services_on(settings, ledger, stop, Calls(settings, stop), (s3, sqs, rekognition))
 
 
-def parts_on(
+def services_on(
     settings: Settings, ledger: Ledger, stop: Stop, calls: Calls, clients: tuple[Any, Any, Any]
-) -> Parts:
-    """A worker's parts on these clients of S3, SQS and Rekognition."""
+) -> Services:
+    """A worker's services on these clients of S3, SQS and Rekognition."""
     s3, sqs, rekognition = clients
     bucket = Bucket(s3, calls, settings)
-    return Parts(
+    return Services(
         ledger=ledger,
         bucket=bucket,
         recognizer=recognizer_on(settings, stop, calls, bucket, rekognition),

@@ -1,4 +1,4 @@
-"""What a worker is put together from; the command makes the parts, a test may hand in others."""
+"""What a worker works with; the command makes the services, a test may hand in others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.recognition.recognizer import Recognizer
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """One of each that a label worker and a text worker need alike."""
 
     ledger: Ledger
