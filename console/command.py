@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from console.report import command as report
 from console.services import make_services
 from console.status import command as status
 from workers import log as worker_log
+from workers.alive import Alive
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.events import STOPPED_BY_BUG, Stopped, say
 from workers.label_worker import LabelWorker
-from workers.ledger import open_ledger
+from workers.ledger import Ledger, open_ledger
 from workers.resend import resend
-from workers.services import Services
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -184,19 +184,19 @@ class ResendSettings(Settings):
 
 
 def _label(settings: Settings) -> None:
-    with _work(settings, "label") as (services, stop):
-        LabelWorker(settings, services, stop).run()
+    with _work(settings, "label") as (ledger, stop), _alive(ledger, "label", stop) as alive:
+        LabelWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 
 def _text(settings: Settings) -> None:
-    with _work(settings, "text") as (services, stop):
-        TextWorker(settings, services, stop).run()
+    with _work(settings, "text") as (ledger, stop), _alive(ledger, "text", stop) as alive:
+        TextWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 
 def _resend(settings: Settings) -> None:
-    with _work(settings, "label") as (services, stop):
-        sent = resend(settings, services, stop)
-    print(f"sent again: {sent.indexes:,} indexes, {sent.ends} ends")  # noqa: T201 - for people
+    with _work(settings, "label") as (ledger, stop):
+        sent = resend(settings, make_services(settings, ledger, stop), stop)
+    print(f"sent again: {sent.indexes:,} indexes, {'and' if sent.end else 'not'} the end")  # noqa: T201 - for people
 
 
 @dataclass(frozen=True)
@@ -221,12 +221,17 @@ COMMANDS = {
 
 
 @contextmanager
-def _work(settings: Settings, role: str) -> Iterator[tuple[Services, Stop]]:
+def _work(settings: Settings, role: str) -> Iterator[tuple[Ledger, Stop]]:
     stop = Stop()
     stop.on_signals()
     allow_files(settings)
     with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
-        yield make_services(settings, ledger, stop), stop
+        yield ledger, stop
+
+
+def _alive(ledger: Ledger, kind: str, stop: Stop) -> AbstractContextManager[Alive | None]:
+    """Among the others of a fleet, where there is one."""
+    return Alive(ledger.fleet, kind, stop) if ledger.fleet else nullcontext()
 
 
 @contextmanager

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from workers.alive import Alive
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
-from workers.aws.quota import Quota
+from workers.aws.quota import Quota, whole
 from workers.images.bucket import Bucket
 from workers.index_queue.queue import IndexQueue
 from workers.ledger import Ledger, open_ledger
+from workers.parts.queue import PartQueue
 from workers.recognition.rekognition import Rekognition
-from workers.services import Services
+from workers.services import Fleet, Services
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -35,29 +37,35 @@ def ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def make_services(settings: Settings, ledger: Ledger, stop: Stop) -> Services:
+def make_services(
+    settings: Settings, ledger: Ledger, stop: Stop, alive: Alive | None = None
+) -> Services:
     """A worker's services on AWS; RunError without a region or a login."""
     s3, sqs, rekognition = make_clients(settings, "s3", "sqs", "rekognition")
-    return services_on(settings, ledger, stop, Calls(settings, stop), (s3, sqs, rekognition))
+    calls = Calls(settings, stop)
+    return services_on(settings, ledger, stop, calls, (s3, sqs, rekognition), alive=alive)
 
 
-def services_on(
-    settings: Settings, ledger: Ledger, stop: Stop, calls: Calls, clients: tuple[Any, Any, Any]
+def services_on(  # noqa: PLR0913 - what all of them need
+    settings: Settings,
+    ledger: Ledger,
+    stop: Stop,
+    calls: Calls,
+    clients: tuple[Any, Any, Any],
+    *,
+    alive: Alive | None = None,
 ) -> Services:
-    """A worker's services on these clients of S3, SQS and Rekognition."""
+    """A worker's services on these clients of S3, SQS and Rekognition; `alive` in a fleet."""
     s3, sqs, rekognition = clients
     bucket = Bucket(s3, calls, settings)
+    quota = Quota(settings.quota, stop, share=alive.share if alive else whole)
+    url, fleet = settings.parts_queue_url, None
+    if alive and url:
+        fleet = Fleet(alive, PartQueue(sqs, calls, url, settings))
     return Services(
         ledger=ledger,
         bucket=bucket,
-        recognizer=recognizer_on(settings, stop, calls, bucket, rekognition),
+        recognizer=Rekognition(rekognition, bucket, calls, quota, settings),
         index_queue=IndexQueue(sqs, calls, settings),
+        fleet=fleet,
     )
-
-
-def recognizer_on(
-    settings: Settings, stop: Stop, calls: Calls, bucket: Bucket, client: Any
-) -> Rekognition:
-    """Rekognition on this client, within this worker's share of the quota."""
-    quota = Quota(settings.quota / settings.quota_workers, stop)
-    return Rekognition(client, bucket, calls, quota, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -20,7 +21,6 @@ from workers.errors import (
 )
 from workers.events import Failed, Known, Labelled, NotLabelled, say
 from workers.images.limits import unfit
-from workers.index_queue.sender import IndexSender
 from workers.model import Decision, Image, Picture
 from workers.question import LabelQuestion, Seen
 from workers.services import Services
@@ -32,14 +32,15 @@ from workers.threads.stop import Stop
 
 log = structlog.get_logger()
 
-# images beyond the ones in flight that wait for a thread, while the next page is listed
+# images beyond the ones in flight that wait for a thread, while the next page is listed; in a fleet
+# somebody else may be free for them
 BACKLOG = 1000
 # set aside for another try; when so many fail it is not the images
 MOST_SET_ASIDE = 10_000
 
 
 class Decider:
-    """Takes the images that a run has not decided, page by page, and keeps and sends what it finds.
+    """Takes the images that a run has not decided, part by part; hands on what it has decided.
 
     `suspects` says that no image has succeeded yet, in this start or an earlier one.
     """
@@ -48,19 +49,19 @@ class Decider:
         self,
         settings: Settings,
         services: Services,
-        sender: IndexSender,
+        hand_on: Callable[[list[Decision]], object],
         stop: Stop,
         suspects: bool,
     ) -> None:
         self._settings = settings
         self._ledger = services.ledger
         self._recognizer = services.recognizer
-        self._sender = sender
+        self._hand_on = hand_on
         self._stop = stop
         self._question = LabelQuestion.of(settings)
         self._suspicion: Suspicion[Decision] = Suspicion(not suspects)
         self._flight: SingleFlight[Image] = SingleFlight()
-        self._pool = BoundedPool(settings.slots, stop, BACKLOG)
+        self._pool = BoundedPool(settings.slots, stop, 0 if services.fleet else BACKLOG)
         # with the number of the try that it waits for
         self._set_aside: list[tuple[Image, int]] = []
         self._failures = 0
@@ -100,12 +101,17 @@ class Decider:
         """Waits until all are decided, those also that were set aside."""
         self._pool.wait_until_idle()
         while self._set_aside and not self._stop:
-            again, self._set_aside = self._set_aside, []
-            for image, attempt in again:
-                self._submit(image, attempt)
+            self.try_again()
             self._pool.wait_until_idle()
         if not self._stop:
             self._suspicion.give_up()
+
+    def try_again(self) -> None:
+        """Has those looked at that were set aside, if nothing else is left to do."""
+        if not self._pool.held:
+            again, self._set_aside = self._set_aside, []
+            for image, attempt in again:
+                self._submit(image, attempt)
 
     def close(self) -> None:
         """Lets go of the threads once what they look at is done."""
@@ -171,18 +177,16 @@ class Decider:
         return self._decision(image, labels=seen.found, near=seen.near, known=known)
 
     def _decision(self, image: Image, **found: Any) -> Decision:
-        run, shard = self._settings.run, self._settings.shard
-        return Decision(run, shard, image.index, image.picture, **found)
+        return Decision(self._settings.run, image.part, image.index, image.picture, **found)
 
     def _keep(self, decided: list[Decision], began: float) -> None:
         if not decided:
             return
         # kept before it is sent: the end counts what is kept, and B what was sent
-        self._ledger.decide(decided).result()
+        decided = self._ledger.decide(decided).result()
+        self._hand_on(decided)
         milliseconds = round((time.monotonic() - began) * 1000)
         for decision in decided:
-            if decision.labels:
-                self._sender.send(decision)
             if not decision.known:
                 self._log_decision(decision, milliseconds)
         # there may be a million of these: a line for all of a page

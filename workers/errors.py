@@ -3,6 +3,7 @@
 Exception
 ├── ImageError            this image can never succeed: kept with its reason, counts as done
 │   └── AccessError       this image cannot be had; when none can, the worker ends with 78
+├── NotListerError        another worker of the fleet goes on with the listing
 └── WorkerError           the worker ends, with one line for a person
     ├── PassingError      75  a call failed for as long as it is tried; about an image: later
     ├── OutageError       75  a service cannot be reached or keeps refusing
@@ -23,6 +24,10 @@ class ImageError(Exception):
 
 class AccessError(ImageError):
     """This image cannot be had, by a permission or a key; when none can, it is everybody's."""
+
+
+class NotListerError(Exception):
+    """Another worker of the fleet goes on with the listing."""
 
 
 class WorkerError(Exception):

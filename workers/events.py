@@ -67,10 +67,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A shard's end mark is on the queue (A), or has come (B)."""
+    """The run's end mark is on the queue (A), or has come (B)."""
 
     index: str
-    shard: int
     expected: int
 
 

@@ -1,4 +1,4 @@
-"""A, the label worker: lists the bucket, finds the cars, and puts their indexes on the queue."""
+"""A, the label worker: finds the cars in a bucket, and puts their indexes on the queue."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ from workers.events import (
 )
 from workers.index_queue.messages import END_MARK, end_entry
 from workers.index_queue.sender import IndexSender
-from workers.model import Decision, ShardEnd
+from workers.model import Decision, Image, Part, RunEnd
 from workers.output.files import write_failures, write_near
 from workers.pace import Pace
+from workers.parts.in_hand import InHand
+from workers.parts.own import OwnParts
+from workers.parts.shared import SharedParts
+from workers.parts.source import PartSource
 from workers.price import dollars, has_budget, refusal
 from workers.services import Services
 from workers.settings import Settings
-from workers.settled import OF_LABELS, check, settle
+from workers.settled import OF_LABELS, check, refuse_shards, settle
 from workers.threads.stop import Stop
 from workers.threads.ticker import Ticker
 
@@ -36,7 +40,7 @@ log = structlog.get_logger()
 
 
 class LabelWorker:
-    """One shard's way through a run."""
+    """A worker's way through a run, part by part."""
 
     def __init__(self, settings: Settings, services: Services, stop: Stop) -> None:
         self._settings = settings
@@ -47,74 +51,105 @@ class LabelWorker:
         self._recognizer = services.recognizer
         self._queue = services.index_queue
         self._sender = IndexSender(self._queue, self._acknowledged, settings.linger_seconds, stop)
-        self._of: int | None = None
+        self._counted: int | None = None
 
     def run(self) -> None:
-        """Works until every image of the shard is decided and the end is on the queue.
+        """Works until every image of the run is decided and the end is on the queue.
 
         Raises WorkerError when it ends before that.
         """
-        run, shard = self._settings.run, self._settings.shard
+        run = self._settings.run
         check(self._ledger, self._settings, OF_LABELS)
-        if ended := self._ledger.shard_ended(run, shard):
-            log.info(ALREADY_FINISHED, shard=shard, sent=ended.expected, note=AGAIN)
+        if ended := self._ledger.run_end(run):
+            log.info(ALREADY_FINISHED, sent=ended.expected, note=AGAIN)
             self._refuse_all_failed()
             return
+        refuse_shards(self._ledger, run)
         self._bucket.check()
-        self._check_budget()
+        seen = self._first_look()
         self._queue.max_receives()
         # what is refused above begins no run
         settle(self._ledger, self._settings, OF_LABELS)
-        before = self._ledger.label_counts(run, shard)
+        before = self._ledger.label_counts(run)
         self._pace = Pace(before.decided)
-        suspects = before.decided == before.failed
-        self._decider = Decider(self._settings, self._services, self._sender, self._stop, suspects)
-        log.info(START, bucket=self._bucket.name, shard=shard, decided_before=before.decided)
+        log.info(START, bucket=self._bucket.name, decided_before=before.decided)
+        self._parts = self._part_source(seen)
+        self._in_hand = InHand(self._parts.done)
+        self._decider = Decider(
+            self._settings,
+            self._services,
+            self._hand_on,
+            self._stop,
+            suspects=before.decided == before.failed,
+        )
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
         )
-        if self._of is None:
+        if not self._services.fleet and self._parts.of is None:
             threading.Thread(target=self._count, name="count", daemon=True).start()
         try:
-            self._resend()
-            self._decide_all()
-            self._sender.flush()
+            self._work_on_parts()
             if not self._stop:
                 self._end()
         except Exception as error:
             self._stop.fail(error)
         self._decider.close()
         self._sender.flush()
+        self._parts.close()
         progress.close()
         self._log_summary()
         self._stop.raise_error()
         self._refuse_all_failed()
 
-    def _check_budget(self) -> None:
-        if not has_budget(self._settings):
-            return
-        estimate, ours = Estimate(self._settings, self._ledger), 0
-        for page in self._bucket.pages_in_any_order(whole=True):
+    def _first_look(self) -> int | None:
+        """How many images a run has that is about to begin, where that must be known.
+
+        Raises RunError when they may cost more than the budget.
+        """
+        if not has_budget(self._settings) or self._ledger.listed(self._settings.run).parts:
+            return None
+        estimate, images = Estimate(self._settings, self._ledger), 0
+        for page in self._bucket.pages():
             estimate.add(self._bucket.identified(page))
-            ours += sum(map(self._bucket.is_ours, page))
+            images += len(page)
         if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
             raise RunError(reason)
-        # all that `_count` would find out by another listing
-        self._of = ours
+        return images
 
-    def _resend(self) -> None:
-        """Sends again what an earlier start had decided and may not have sent."""
-        self._sender.send_all(self._ledger.unsent(self._settings.run, self._settings.shard))
+    def _part_source(self, seen: int | None) -> PartSource:
+        services = self._services
+        if services.fleet:
+            return SharedParts(self._settings, services, services.fleet, seen, self._stop)
+        return OwnParts(self._settings, services, seen)
 
-    def _decide_all(self) -> None:
-        listed = 0
-        for page in self._bucket.pages():
-            listed += len(page)
-            undecided = self._ledger.undecided(self._settings.run, [image.index for image in page])
-            images = [image for image in page if image.index in undecided]
-            self._decider.page(self._bucket.identified(images))
-        self._of = listed
+    def _work_on_parts(self) -> None:
+        # what a version without parts had decided and may not have sent
+        self._sender.send_all(self._ledger.unsent(self._settings.run, 0))
+        for taken in self._parts.taken():
+            if taken:
+                self._work_on(*taken)
+            else:
+                self._decider.try_again()
         self._decider.finish()
+        self._sender.flush()
+
+    def _work_on(self, part: Part, images: list[Image]) -> None:
+        """Has the part's images decided, and sends what an earlier start may not have sent."""
+        run = self._settings.run
+        undecided = self._ledger.undecided(run, [image.index for image in images])
+        unsent = [*self._ledger.unsent(run, part.number)]
+        self._in_hand.take(part.number, len(undecided) + len(unsent))
+        for decision in unsent:
+            self._sender.send(decision)
+        self._decider.page(
+            self._bucket.identified([image for image in images if image.index in undecided])
+        )
+
+    def _hand_on(self, decided: list[Decision]) -> None:
+        self._in_hand.decided(decided)
+        for decision in decided:
+            if decision.labels:
+                self._sender.send(decision)
 
     def _acknowledged(self, decisions: list[Decision]) -> None:
         # not waited for: the next indexes go out while this is written
@@ -124,60 +159,62 @@ class LabelWorker:
                 if decision.picture.is_known:
                     self._ledger.keep(decision.picture, Handed())
         self._ledger.sent(decisions)
+        self._in_hand.sent(decisions)
 
     def _end(self) -> None:
         """Says on the queue how many indexes were sent, now that SQS has acknowledged them all."""
-        run, shard = self._settings.run, self._settings.shard
-        self._ledger.sent([]).result()
-        if next(self._ledger.unsent(run, shard), None):
+        run, folder = self._settings.run, self._settings.run_dir
+        if len(self._in_hand):
             raise OutageError("not every index could be sent; start again to go on")
-        expected = self._ledger.label_counts(run, shard).labelled
-        end = ShardEnd(run, shard, self._settings.shards, expected)
-        folder, below = self._settings.run_dir, self._settings.min_confidence
-        write_failures(folder, self._ledger.failures(run, shard))
-        write_near(folder, self._ledger.near(run, shard), below)
-        self._queue.send([end_entry(end)])
-        self._ledger.end_shard(end).result()
-        say(End(END_MARK, shard, expected))
+        self._ledger.sent([]).result()
+        write_failures(folder, self._ledger.failures(run))
+        write_near(folder, self._ledger.near(run), self._settings.min_confidence)
+        end = self._ledger.run_end(run)
+        if not end:
+            end = RunEnd(run, self._ledger.label_counts(run).labelled)
+            self._queue.send([end_entry(end)])
+            self._ledger.end_run(end).result()
+        say(End(END_MARK, end.expected))
 
     def _refuse_all_failed(self) -> None:
-        """The shard's images all failed, and no other shard has done better as far as is known."""
-        run, shard, shards = self._settings.run, self._settings.shard, self._settings.shards
-        for each in (shard, *range(shards)):
-            counts = self._ledger.label_counts(run, each)
-            if counts.decided > counts.failed:
-                return
-        refuse_decisions(self._ledger.failures(run, shard))
+        counts = self._ledger.label_counts(self._settings.run)
+        if counts.decided == counts.failed:
+            refuse_decisions(self._ledger.failures(self._settings.run))
 
     def _count(self) -> None:
-        """Counts the shard's images ahead of the work, so that the time left can be told."""
+        """Counts the images ahead of the work, so that the time left can be told."""
         # what is known is decided as fast as it is listed: only what is paid for takes time
         self._decider.busy.wait()
         try:
-            listed = 0
-            for page in self._bucket.pages_in_any_order():
-                listed += len(page)
+            counted = 0
+            for page in self._bucket.pages():
+                counted += len(page)
                 if self._stop or self._of is not None:
                     return
-            self._of = listed
+            self._counted = counted
         except Exception as error:
             # the listing that the work depends on meets the same error, and reports it
             log.debug("count failed", error=str(error))
 
+    @property
+    def _of(self) -> int | None:
+        of = self._parts.of
+        return self._counted if of is None else of
+
     def _log_progress(self) -> None:
-        counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
+        counts, of = self._ledger.label_counts(self._settings.run), self._of
         log.info(
             PROGRESS,
             done=counts.decided,
-            of=self._of,
+            of=of,
             labelled=counts.labelled,
             failed=counts.failed,
             known=counts.known,
-            **self._pace.fields(counts.decided, self._of),
+            **self._pace.fields(counts.decided, of),
         )
 
     def _log_summary(self) -> None:
-        counts = self._ledger.label_counts(self._settings.run, self._settings.shard)
+        counts = self._ledger.label_counts(self._settings.run)
         log.info(
             SUMMARY,
             finished=not self._stop,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -33,7 +33,8 @@ NO_PICTURE = Picture("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An object of the bucket: its index is its key, `size` in bytes.
+    """An object of the bucket: its index is its key, `size` in bytes; `part` is the number of its
+    part of the listing.
 
     Of a key from a list neither `size` nor `etag` is known at first; a `problem` is why it cannot
     be had.
@@ -43,6 +44,7 @@ class Image:
     size: int
     etag: str
     problem: str | None = None
+    part: int = 0
 
     @property
     def picture(self) -> Picture:
@@ -110,7 +112,7 @@ class Decision:
     """
 
     run: str
-    shard: int
+    part: int
     index: str
     picture: Picture = NO_PICTURE
     labels: tuple[Label, ...] = ()
@@ -143,12 +145,46 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardEnd:
-    """Shard `shard` of `shards` is done and has sent `expected` distinct indexes."""
+class Part:
+    """A stretch of a run's listing: its images, about so many, stand behind `after` up to `upto`.
+
+    Such a place is a key; in a list of keys, how many stand before it. They are numbered from 1.
+    In a fleet it is worked on `by` a worker, or by nobody yet.
+    """
+
+    number: int
+    after: str
+    upto: str
+    images: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How far a run's listing has come: so many `parts` with so many `images`, up to `reached`.
+
+    It is `whole` when nothing is behind that. `of` is how many images a first look has seen, None
+    without one; `lister` is the worker that goes on with it, in a fleet.
+    """
+
+    parts: int = 0
+    images: int = 0
+    reached: str = ""
+    whole: bool = False
+    of: int | None = None
+    lister: str = ""
+
+    def behind(self, *parts: Part) -> Listed:
+        """How far it has come with these."""
+        images = self.images + sum(part.images for part in parts)
+        return replace(self, parts=parts[-1].number, images=images, reached=parts[-1].upto)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """Every image of the run is decided, and `expected` distinct indexes were sent."""
 
     run: str
-    shard: int
-    shards: int
     expected: int
 
 
@@ -156,15 +192,15 @@ class ShardEnd:
 class RunProgress:
     """What the text workers know of a run; `workers.ending` says what follows from it.
 
-    `ends` are those that have come, one a shard; `foreign_end` says that an end mark without a
-    count has come. `done` has `by_hand` in it, images that no end counts, and the `known` ones, for
-    which nothing was paid.
+    `expected` is what the end says that has come last, None before one; `foreign_end` says that an
+    end mark without a count has come. `done` has `by_hand` in it, images that no end counts, and
+    the `known` ones, for which nothing was paid.
     """
 
     done: int
     with_text: int
     failed: int
-    ends: tuple[ShardEnd, ...] = ()
+    expected: int | None = None
     foreign_end: bool = False
     by_hand: int = 0
     known: int = 0
@@ -172,12 +208,15 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How many images of a shard are decided, have a label, failed, were known without paying."""
+    """How many images are decided, have a label, failed, were known without paying; and how many
+    parts are done.
+    """
 
-    decided: int
-    labelled: int
-    failed: int
+    decided: int = 0
+    labelled: int = 0
+    failed: int = 0
     known: int = 0
+    parts: int = 0
 
 
 BY_HAND = "\x01"

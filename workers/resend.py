@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 
 from workers.errors import RunError
 from workers.index_queue.messages import end_entry
@@ -18,28 +18,28 @@ CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """How many indexes and ends are on the queue once more."""
+    """How many indexes, and whether the end, are on the queue once more."""
 
     indexes: int
-    ends: int
+    end: bool
 
 
 def resend(settings: Settings, services: Services, stop: Stop) -> Resent:
-    """Sends what the label workers of this ledger have found again, and then their ends.
+    """Sends what the label workers of this ledger have found again, and then the end.
 
     A pair's ledger knows of no results: everything goes, and the text worker deletes what it has
     done. Raises RunError when the ledger knows nothing of the run, or not all that it has found.
     """
     run, ledger, queue = settings.run, services.ledger, services.index_queue
-    shards = range(int(ledger.settled(run).get("shards", 0)))
-    if not shards:
+    # `shards` is what the version before kept
+    if not {"label", "shards"} & ledger.settled(run).keys():
         raise RunError(
             f"no label worker has begun run {run!r} in this ledger; give --run, and the label "
             "worker's --state-dir or --ledger"
         )
     sender = IndexSender(queue, ledger.sent, 0, stop)
-    counted = sum(ledger.label_counts(run, shard).labelled for shard in shards)
-    labelled = chain.from_iterable(ledger.labelled(run, shard) for shard in shards)
+    counted = ledger.label_counts(run).labelled
+    labelled = ledger.labelled(run)
     named = indexes = 0
     while chunk := list(islice(labelled, CHUNK)):
         missing = ledger.not_done(run, [decision.index for decision in chunk])
@@ -48,8 +48,8 @@ def resend(settings: Settings, services: Services, stop: Stop) -> Resent:
         named, indexes = named + len(chunk), indexes + len(again)
     # not before SQS has all of them
     stop.raise_error()
-    ends = [end for shard in shards if (end := ledger.shard_ended(run, shard))]
-    for end in ends:
+    end = ledger.run_end(run)
+    if end:
         queue.send([end_entry(end)])
     if named < counted:
         # in a table of a version before this command a decision does not say what was found
@@ -58,4 +58,4 @@ def resend(settings: Settings, services: Services, stop: Stop) -> Resent:
             f"them only, for an older version labelled the others; {indexes:,} were sent again. If "
             "results are still missing then, begin another run with a new --run"
         )
-    return Resent(indexes, len(ends))
+    return Resent(indexes, bool(end))

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # a text detection takes half a second and more
 SLOW_CALL_SECONDS = 0.75
+URL = r"^https?://\S+/\S+$"
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 # a run's folder lies beside these
 NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock|run\.env")
@@ -71,7 +72,12 @@ class Settings(BaseSettings):
         description="12 digits: the account that must own the bucket, else nothing is asked of it",
         pattern=r"^[0-9]{12}$",
     )
-    queue_url: str = Field(description="URL of the index queue", pattern=r"^https?://\S+/\S+$")
+    queue_url: str = Field(description="URL of the index queue", pattern=URL)
+    parts_queue_url: str | None = Field(
+        None,
+        description="label worker of a fleet: URL of the queue of the listing's parts",
+        pattern=URL,
+    )
     run: str = Field(
         "default",
         description="name of the run: a finished run stays finished, a new name asks again, and "
@@ -116,26 +122,19 @@ class Settings(BaseSettings):
         "auto: bytes up to 1 MB, else by reference once its ETag was checked",
     )
 
-    shard: int = Field(0, ge=0, description="label worker: number of this shard, from 0")
-    shards: int = Field(
-        1, ge=1, le=10_000, description="label worker: how many shards share the listing"
-    )
     in_flight: int | None = Field(
         None,
         ge=1,
         le=1000,
-        description="images worked on at once (default: 0.75 s of this worker's share of the "
-        "quota, 32 to 256)",
+        description="images worked on at once (default: 0.75 s of the quota, 32 to 256)",
     )
     quota: float = Field(
         50.0,
         ge=0.001,
         le=1_000_000,
         allow_inf_nan=False,
-        description="the account's Rekognition quota for this call, in calls a second",
-    )
-    quota_workers: int = Field(
-        1, ge=1, le=10_000, description="how many workers of this kind share the quota"
+        description="the account's Rekognition quota for this call, in calls a second; a fleet "
+        "shares it",
     )
     retry_seconds: Seconds = Field(
         60.0, description="how long one call is tried again before it counts as failed"
@@ -198,8 +197,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.shard >= self.shards:
-            raise ValueError(f"shard {self.shard} of {self.shards}: they count from 0")
+        if self.parts_queue_url and self.ledger_file:
+            raise ValueError(
+                "CARTEXT_PARTS_QUEUE_URL is given, but the ledger is a file: a fleet shares a "
+                "table, CARTEXT_LEDGER=dynamodb://TABLE"
+            )
         return self
 
     @property
@@ -216,8 +218,7 @@ class Settings(BaseSettings):
     @property
     def slots(self) -> int:
         """How many images are worked on at once; by default enough for slow calls at the quota."""
-        share = self.quota / self.quota_workers
-        return self.in_flight or min(max(32, math.ceil(share * SLOW_CALL_SECONDS)), 256)
+        return self.in_flight or min(max(32, math.ceil(self.quota * SLOW_CALL_SECONDS)), 256)
 
     @property
     def longest_hold(self) -> float:

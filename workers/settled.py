@@ -9,7 +9,7 @@ from workers.images.keys import digest
 from workers.ledger import Ledger
 from workers.settings import Settings
 
-OF_LABELS = ("shards", "label", "min_confidence", "prefix", "keys")
+OF_LABELS = ("label", "min_confidence", "prefix", "keys")
 OF_TEXT = ("text_confidence", "text_pattern", "text_on")
 
 
@@ -23,6 +23,16 @@ def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
 def check(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:
     """Raises RunError where the run was begun with others of these settings."""
     _refuse_others(ledger, settings.run, _wanted(settings, names))
+
+
+def refuse_shards(ledger: Ledger, run: str) -> None:
+    """Raises RunError where the version before has divided the run into shards."""
+    shards = ledger.settled(run).get("shards", "1")
+    if shards != "1":
+        raise RunError(
+            f"run {run!r} was begun by the version before, in {shards} shards; give CARTEXT_RUN a "
+            "new name: what is known by now costs nothing once more"
+        )
 
 
 def _refuse_others(ledger: Ledger, run: str, wanted: dict[str, str]) -> None:

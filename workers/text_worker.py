@@ -124,7 +124,7 @@ class TextWorker:
         with bound_contextvars(run=message.run):
             if message.end:
                 self._ledger.record_end(message.end).result()
-                say(End(END_MARK, message.end.shard, message.end.expected))
+                say(End(END_MARK, message.end.expected))
             else:
                 self._ledger.record_foreign_end(message.run).result()
                 log.info("end without counts", index=END_MARK)

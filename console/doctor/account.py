@@ -74,12 +74,6 @@ def clock(tools: Tools) -> str:
 def quotas(tools: Tools) -> str:
     """The account's own quotas beside the setting."""
     settings = tools.settings
-    if settings.labels and settings.shards not in {1, settings.quota_workers}:
-        raise wrong(
-            f"{settings.shards} label workers share the quota, but each is told of "
-            f"{settings.quota_workers}",
-            f"set CARTEXT_QUOTA_WORKERS={settings.shards}",
-        )
     operations = ["DetectLabels"] * settings.labels + ["DetectText"] * settings.reads
     every = _all_quotas(tools)
     found = {operation: _quota_of(operation, every) for operation in operations}

@@ -10,15 +10,17 @@ from typing import Any
 from console.doctor.finding import unknown, unproven, wrong
 from console.doctor.tools import Tools, refused_as
 from console.plan.model import IMAGE_NAMES
-from console.services import ledger_if_any, recognizer_on
+from console.services import ledger_if_any
 from console.words import bytes_text
 from workers import price
+from workers.aws.quota import Quota
 from workers.errors import RunError
 from workers.estimate import Estimate
 from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
-from workers.model import Image
+from workers.model import Image, Listed
 from workers.question import LabelQuestion
+from workers.recognition.rekognition import Rekognition
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
@@ -70,7 +72,8 @@ def image(tools: Tools) -> str:
 
 def first_image(tools: Tools) -> Image:
     """The first one of the listing that fits, best one that is named like an image."""
-    page = tools.bucket.identified(next(tools.bucket.pages(whole=True)))
+    _, listed = next(tools.bucket.parts(Listed()), (None, []))
+    page = tools.bucket.identified(listed)
     fitting = [each for each in page if not unfit(each)]
     named = [each for each in fitting if each.index.lower().endswith(IMAGE_NAMES)]
     if not fitting:
@@ -128,9 +131,8 @@ def answers(tools: Tools) -> str:
             f"--paid asks about one of them ({price.dollars_text(price.dollars(calls))})",
         )
     image = first_image(tools)
-    recognizer = recognizer_on(
-        settings, Stop(), tools.calls, tools.bucket, tools.clients["rekognition"]
-    )
+    client, quota = tools.clients["rekognition"], Quota(settings.quota, Stop())
+    recognizer = Rekognition(client, tools.bucket, tools.calls, quota, settings)
     told = []
     if settings.labels:
         question = LabelQuestion.of(settings)
@@ -148,7 +150,7 @@ def budget(tools: Tools) -> str:
     settings, ends, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, True
     with ledger_if_any(settings) as ledger:
         estimate = Estimate(settings, ledger)
-        for page in tools.bucket.pages_in_any_order(whole=True):
+        for page in tools.bucket.pages():
             estimate.add(tools.bucket.identified(page))
             if time.monotonic() > ends:
                 all_listed = False

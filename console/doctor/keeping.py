@@ -129,11 +129,6 @@ def ledger(tools: Tools) -> str:
     path = settings.ledger_file
     if path is None:
         return _table(tools, settings.ledger_url.removeprefix("dynamodb://"))
-    if settings.reads and settings.quota_workers > 1:
-        raise wrong(
-            f"{settings.quota_workers} text workers have a ledger each: none knows the whole run",
-            "set CARTEXT_LEDGER=dynamodb://TABLE, or CARTEXT_QUOTA_WORKERS=1",
-        )
     if not path.exists():
         return f"{path} will be made"
     if not os.access(path, os.W_OK):

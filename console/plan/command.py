@@ -22,7 +22,7 @@ class PlanSettings(Settings):
     It asks for nothing that is paid for.
 
     example:
-      cartext plan --bucket my-photos --quota 50 --quota-workers 2 --budget-dollars 20
+      cartext plan --bucket my-photos --quota 50 --budget-dollars 20
     """
 
     model_config = SettingsConfigDict(env_prefix_target="all")

@@ -47,14 +47,13 @@ class Plan:
     def seconds(self) -> float:
         """How long the calls take when both kinds of worker are at their full rate."""
         calls = max(self.estimate.label_calls, self.estimate.text_calls)
-        return calls / fleet_rate(self.estimate.settings)
+        return calls / full_rate(self.estimate.settings)
 
     @property
     def bytes_per_second(self) -> float:
-        """What one text worker moves at most, when it is at its full rate."""
-        settings, images = self.estimate.settings, self.estimate.images
-        each = self.moved / images if images else 0
-        return each * fleet_rate(settings) / settings.quota_workers
+        """What the text worker moves at most, when it is at its full rate."""
+        images = self.estimate.images
+        return self.moved / images * full_rate(self.estimate.settings) if images else 0
 
     def add(self, images: list[Image]) -> None:
         """Counts a page of the run's images."""
@@ -77,10 +76,10 @@ class Plan:
             examples.append(image.index)
 
 
-def fleet_rate(settings: Settings) -> float:
-    """Images a second of all workers of a kind: what the quota or their threads let through."""
+def full_rate(settings: Settings) -> float:
+    """Images a second of a worker that is alone: what the quota or its threads let through."""
     by_quota = settings.quota * SHARE_OF_QUOTA
-    by_threads = settings.slots * settings.quota_workers / CALL_SECONDS
+    by_threads = settings.slots / CALL_SECONDS
     return min(by_quota, by_threads)
 
 
@@ -95,6 +94,6 @@ def text_traffic(size: int, source: ImageSource) -> float:
 def make_plan(settings: Settings, bucket: Bucket, ledger: Ledger | None) -> Plan:
     """Goes through the run's images, a page at a time in memory."""
     plan = Plan(Estimate(settings, ledger))
-    for page in bucket.pages_in_any_order(whole=True):
+    for page in bucket.pages():
         plan.add(bucket.identified(page))
     return plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from console.plan.model import Plan, fleet_rate
+from console.plan.model import Plan, full_rate
 from console.words import bytes_text, duration_text, table
 from workers import price
 from workers.estimate import Estimate
@@ -36,7 +36,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "all_copies": estimate.all_copies,
         "label_calls_at_most": estimate.label_calls,
         "text_calls_at_most": estimate.text_calls,
-        "images_per_second": round(fleet_rate(settings), 2),
+        "images_per_second": round(full_rate(settings), 2),
         "seconds": round(plan.seconds, 1),
         "text_bytes_per_second": round(plan.bytes_per_second),
         "dollars_at_least": round(estimate.dollars_at_least, 4),
@@ -93,17 +93,16 @@ def _answer_rows(estimate: Estimate) -> Iterable[tuple[str, str, str]]:
 
 def _rate(plan: Plan) -> str:
     settings = plan.estimate.settings
-    fleet = f"{settings.quota_workers} of each worker" if settings.quota_workers > 1 else "a pair"
     return (
         f"{'beside the listing, ' if plan.estimate.answered else ''}"
-        f"{fleet_rate(settings):.1f} images/s: {fleet}, {settings.slots} images in flight each, "
-        f"a quota of {settings.quota:g} calls/s"
+        f"{full_rate(settings):.1f} images/s: a quota of {settings.quota:g} calls/s, "
+        f"{settings.slots} images in flight"
     )
 
 
 def _machine(plan: Plan) -> str:
     """What machine a text worker needs."""
-    told = f"of each text worker, if every image has a {_names(plan.estimate.settings)}"
+    told = f"of the text worker, if every image has a {_names(plan.estimate.settings)}"
     if machine := price.machine_for(plan.bytes_per_second):
         name, moves = machine
         return f"{told}: {name} moves {bytes_text(moves)}/s for long"

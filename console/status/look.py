@@ -15,7 +15,7 @@ from console.status.model import Status, Work
 from console.status.queue import QueueLook
 from workers.ending import expected, finished
 from workers.errors import RunError, WorkerError
-from workers.images.bucket import Bucket, shard_of
+from workers.images.bucket import Bucket
 from workers.ledger import Ledger
 from workers.settings import Settings
 
@@ -70,9 +70,6 @@ class Looker:
                     "--state-dir (on an instance it is /var/lib/cartext) or --ledger, or wait "
                     "until a worker has started"
                 )
-            # the run knows better than the settings of a laptop
-            if shards := ledger.settled(self._settings.run).get("shards"):
-                self._settings = self._settings.model_copy(update={"shards": int(shards)})
             status = read(ledger, self._settings)
             status.failures = self._failures.by_reason(ledger, status)
         if self._queue:
@@ -82,13 +79,13 @@ class Looker:
         return status
 
     def _count_images(self, status: Status) -> None:
-        if not self._bucket or all(work.ended for work in status.label.values()):
+        work = status.label
+        if not self._bucket or not work or work.of is not None:
             return
         if self._listing is None:
-            self._listing = _Listing(self._bucket, self._settings.shards)
-        if (counts := self._listing.counts) is not None:
-            for shard, work in status.label.items():
-                work.of = work.done if work.ended else max(counts[shard], work.done)
+            self._listing = _Listing(self._bucket)
+        if (images := self._listing.images) is not None:
+            work.of = max(images, work.done)
 
     def _measure(self, status: Status) -> None:
         self._before.append(status)
@@ -104,16 +101,14 @@ class Looker:
 def read(ledger: Ledger, settings: Settings) -> Status:
     """What the ledger tells without going through its rows."""
     status = Status(settings.run)
-    for shard in range(settings.shards):
-        counts = ledger.label_counts(settings.run, shard)
-        ended = ledger.shard_ended(settings.run, shard) is not None
-        if counts.decided or ended:
-            name = f"label {shard + 1} of {settings.shards}"
-            done, of = counts.decided, counts.decided if ended else None
-            good, failed, known = counts.labelled, counts.failed, counts.known
-            status.label[shard] = Work(name, done, of, good, failed, known, ended)
+    counts, listed = ledger.label_counts(settings.run), ledger.listed(settings.run)
+    ended = ledger.run_end(settings.run) is not None
+    if counts.decided or ended:
+        done, of = counts.decided, listed.images if listed.whole else listed.of
+        good, failed, known = counts.labelled, counts.failed, counts.known
+        status.label = Work("label", done, done if ended else of, good, failed, known, ended)
     progress = ledger.progress(settings.run)
-    if progress.done or progress.ends or progress.foreign_end:
+    if progress.done or progress.expected is not None or progress.foreign_end:
         status.progress = progress
         done, good, failed = progress.done, progress.with_text, progress.failed
         of, known, ended = expected(progress), progress.known, finished(progress)
@@ -137,16 +132,12 @@ class _Failures:
             self._bring_up_to_date(ledger, status)
             ended = time.monotonic()
             self._again = ended + (ended - began) / COUNTING_SHARE
-        kinds: dict[str, Counter[str]] = {}
-        for name, (_, counts) in self._known.items():
-            kinds.setdefault(name.split()[0], Counter()).update(counts)
-        return kinds
+        return {name: counts for name, (_, counts) in self._known.items()}
 
     def _bring_up_to_date(self, ledger: Ledger, status: Status) -> None:
-        for shard, work in status.label.items():
-            if self._is_news(work):
-                found = (decision.failure for decision in ledger.failures(self._run, shard))
-                self._known[work.name] = work.failed, _count(found, work.failed)
+        if status.label and self._is_news(status.label):
+            found = (decision.failure for decision in ledger.failures(self._run))
+            self._known["label"] = status.label.failed, _count(found, status.label.failed)
         if status.text and self._is_news(status.text):
             found = (json.loads(row)["failure"] for row, _ in ledger.results(self._run))
             self._known["text"] = status.text.failed, _count(found, status.text.failed)
@@ -166,22 +157,19 @@ def _count(failures: Iterable[str | None], most: int) -> Counter[str]:
 
 
 class _Listing:
-    """Counts the bucket's images in the background; `counts` is by shard, None until then."""
+    """Counts the bucket's `images` in the background; None until then."""
 
-    def __init__(self, bucket: Bucket, shards: int) -> None:
-        self.counts: Counter[int] | None = None
-        self._thread = threading.Thread(target=self._count, args=(bucket, shards), daemon=True)
+    def __init__(self, bucket: Bucket) -> None:
+        self.images: int | None = None
+        self._thread = threading.Thread(target=self._count, args=(bucket,), daemon=True)
         self._thread.start()
 
     def join(self) -> None:
         """Waits until it has counted, or failed to."""
         self._thread.join()
 
-    def _count(self, bucket: Bucket, shards: int) -> None:
-        counts: Counter[int] = Counter()
+    def _count(self, bucket: Bucket) -> None:
         try:
-            for page in bucket.pages(whole=True):
-                counts.update(shard_of(image.index, shards) for image in page)
+            self.images = sum(map(len, bucket.pages()))
         except (WorkerError, ClientError):
             return
-        self.counts = counts

@@ -13,7 +13,7 @@ from workers.price import dollars
 
 @dataclass
 class Work:
-    """One worker's part: `of` is None while nobody knows how many there will be.
+    """What the workers of a kind have done: `of` is None while nobody knows how many there will be.
 
     `good` counts the images with the label, or with text, `known` those for which nothing was paid;
     `per_second` is None before two looks.
@@ -55,10 +55,10 @@ class QueueCounters:
 
 @dataclass
 class Status:
-    """One look at a run: its label workers by shard, and what is known of its text workers."""
+    """One look at a run: what is known of its label workers, and of its text workers."""
 
     run: str
-    label: dict[int, Work] = field(default_factory=dict)
+    label: Work | None = None
     text: Work | None = None
     progress: RunProgress | None = None
     failures: dict[str, Counter[str]] = field(default_factory=dict)
@@ -68,14 +68,14 @@ class Status:
     @property
     def works(self) -> list[Work]:
         """Every worker of which the ledger knows."""
-        return [*self.label.values(), *([self.text] if self.text else [])]
+        return [work for work in (self.label, self.text) if work]
 
     @property
     def finished(self) -> bool:
         """As far as this ledger tells: the text workers' end counts where it is known."""
         if self.progress:
             return finished(self.progress, bool(self.queue and self.queue.empty))
-        return bool(self.label) and all(work.ended for work in self.label.values())
+        return bool(self.label and self.label.ended)
 
     @property
     def paid(self) -> int:

@@ -12,16 +12,13 @@ from workers.price import dollars_text
 
 def as_dict(status: Status) -> dict[str, Any]:
     """The status as JSON has it; null is unknown."""
-    text, queue = status.text, status.queue or QueueCounters()
+    label, text, queue = status.label, status.text, status.queue or QueueCounters()
     return {
-        "schema": 1,
+        "schema": 2,
         "run": status.run,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "finished": status.finished,
-        "label": [
-            {"shard": shard, **_work(part), "labelled": part.good}
-            for shard, part in status.label.items()
-        ],
+        "label": {**_work(label), "labelled": label.good} if label else None,
         "text": {**_work(text), "with_text": text.good} if text else None,
         "failures": status.failures,
         "queue": vars(queue),

@@ -17,7 +17,7 @@ from workers.errors import RunError
 from workers.index_queue.messages import Received, end_entry, image_entry, unsendable
 from workers.index_queue.queue import IndexQueue
 from workers.index_queue.sender import IndexSender
-from workers.model import Box, Decision, Label, Picture, ShardEnd
+from workers.model import Box, Decision, Label, Picture, RunEnd
 from workers.settings import Settings
 from workers.threads.stop import Stop
 

@@ -34,7 +34,7 @@ from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Label, Picture, RunProgress, ShardEnd, TextLine
+from workers.model import Box, Label, Picture, RunProgress, RunEnd, TextLine
 from workers.output.rows import result_row
 from workers.resend import resend
 from workers.threads.stop import Stop

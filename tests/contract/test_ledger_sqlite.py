@@ -20,7 +20,7 @@ import pytest
 from tests.contract.conftest import LINES, RUN, indexes_in, result, wait
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
-from workers.model import ShardEnd
+from workers.model import RunEnd
 
 ROOT = Path(__file__).parents[2]
 # https://www.sqlite.org/pragma.html#pragma_synchronous

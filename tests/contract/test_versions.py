@@ -18,7 +18,7 @@ from tests.contract.conftest import CAR, RUN, decision, open_table, result, sett
 from workers.errors import RunError
 from workers.ledger import Ledger, SqliteLedger, open_ledger, sqlite_file
 from workers.ledger.dynamodb.items import partition_of
-from workers.model import Decision, LabelCounts, Picture, ShardEnd, dump
+from workers.model import Decision, LabelCounts, Picture, RunEnd, dump
 
 TABLES = Path(__file__).with_name("version_1.sql").read_text(encoding="utf-8")
 END = ShardEnd(RUN, 1, 2, 3)

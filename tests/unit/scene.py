@@ -19,7 +19,7 @@ from workers.aws.calls import Calls
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd
+from workers.model import NO_PICTURE, Decision, Label, Picture, RunEnd
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workers.ending import Ending, ending, expected, finished, missing
-from workers.model import RunProgress, ShardEnd
+from workers.model import RunProgress, RunEnd
 
 
 def run(

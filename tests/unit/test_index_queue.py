@@ -21,7 +21,7 @@ from workers.index_queue.batcher import BATCH, BATCH_BYTES, Batcher
 from workers.index_queue.messages import end_entry, image_entry, parse, unsendable
 from workers.index_queue.queue import IndexQueue
 from workers.index_queue.sender import IndexSender
-from workers.model import NO_PICTURE, Box, Decision, Label, Picture, ShardEnd
+from workers.model import NO_PICTURE, Box, Decision, Label, Picture, RunEnd
 from workers.threads.stop import Stop
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

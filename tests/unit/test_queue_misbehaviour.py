@@ -41,7 +41,7 @@ from workers.errors import WorkerError
 from workers.index_queue.messages import end_entry, image_entry, parse
 from workers.label_worker import LabelWorker
 from workers.ledger import SqliteLedger
-from workers.model import NO_PICTURE, Decision, Label, Picture, ShardEnd, natural_key
+from workers.model import NO_PICTURE, Decision, Label, Picture, RunEnd, natural_key
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop

@@ -20,7 +20,7 @@ from tests.unit.conftest import MakeCalls
 from tests.unit.fakes import FakeS3, Scripted, client, client_error
 from workers.images.bucket import Bucket
 from workers.ledger import Ledger, open_ledger
-from workers.model import Decision, Label, Result, ShardEnd, TextLine
+from workers.model import Decision, Label, Result, RunEnd, TextLine
 from workers.settings import Settings
 
 MakeSettings = Callable[..., Settings]

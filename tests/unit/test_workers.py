@@ -25,7 +25,7 @@ from workers.events import AGAIN
 from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.model import NO_PICTURE, Decision, Picture, ShardEnd
+from workers.model import NO_PICTURE, Decision, Picture, RunEnd
 from workers.pace import Pace
 from workers.suspicion import MOST
 from workers.text_worker import TextWorker

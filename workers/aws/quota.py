@@ -12,13 +12,21 @@ from workers.threads.stop import Stop
 SHARE_OF_QUOTA = 0.98
 CREDIT_SECONDS = 0.1
 REFUSAL_SECONDS = 0.3
+# how soon it is noticed that there is a share again
+NO_SHARE_SECONDS = 0.1
+
+
+def whole() -> float:
+    """The share of who is alone."""
+    return 1.0
 
 
 class Quota:
     """A token bucket that holds `CREDIT_SECONDS` worth of calls, shared by a worker's threads.
 
-    It begins at half the rate, because the worker before this one may have used the second's quota,
-    and is at the full one after two seconds. When the service throttles all the same, because the
+    Of the account's quota it has a `share`, from 0 to 1, which changes with a fleet. It begins at
+    half the rate, because the worker before this one may have used the second's quota, and is at
+    the full one after two seconds. When the service throttles all the same, because the
     account's quota is smaller or others use it too, it halves its rate and comes back slowly.
     """
 
@@ -27,16 +35,24 @@ class Quota:
         calls_per_second: float,
         stop: Stop,
         clock: Callable[[], float] = time.monotonic,
+        share: Callable[[], float] = whole,
     ) -> None:
-        self.full_rate = calls_per_second * SHARE_OF_QUOTA
+        self._quota = calls_per_second * SHARE_OF_QUOTA
+        self._share = share
         self._rate = self.full_rate / 2
-        self._gain = self.full_rate / 4
+        # of the full rate, in a second
+        self._gain = 1 / 4
         self._stop = stop
         self._clock = clock
         self._lock = threading.Lock()
         self._line = threading.Lock()
         self._updated = self._next_call = clock()
         self._slowed = float("-inf")
+
+    @property
+    def full_rate(self) -> float:
+        """Calls a second that this worker may make, when nobody refuses them."""
+        return self._quota * self._share()
 
     @property
     def rate(self) -> float:
@@ -47,9 +63,12 @@ class Quota:
         """Returns when the next call may be made; raises StoppedError when the worker stops."""
         # one by one: a turn given out early would be at the rate of that time
         with self._line:
+            while not (full_rate := self.full_rate):
+                self._stop.sleep(NO_SHARE_SECONDS)
             with self._lock:
                 now = self._clock()
-                self._rate = min(self.full_rate, self._rate + self._gain * (now - self._updated))
+                gained = full_rate * self._gain * (now - self._updated)
+                self._rate = min(full_rate, self._rate + gained)
                 self._updated = now
                 turn = max(self._next_call, now - CREDIT_SECONDS)
                 self._next_call = turn + 1 / self._rate
@@ -62,5 +81,5 @@ class Quota:
             # a refusal of a call that was made before the last slowing says nothing new
             if now - self._slowed >= REFUSAL_SECONDS:
                 self._rate = max(self._rate / 2, self.full_rate / 100)
-                self._gain = self.full_rate / 20
+                self._gain = 1 / 20
                 self._slowed = now

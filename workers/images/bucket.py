@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -18,17 +18,16 @@ from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, code_of
 from workers.errors import AccessError, ImageError, RunError, WorkerError
-from workers.images.keys import key_pages
+from workers.images.keys import PAGE, key_pages
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
-from workers.images.listing import Ask, in_order, side_by_side
-from workers.model import Image
+from workers.images.listing import images_of, in_order, side_by_side
+from workers.model import Image, Listed, Part
 from workers.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
-Listed = Callable[[Ask], Iterator[list[Image]]]
 
 # the size of an image stands behind its metadata, which may hold a preview and colour profiles
 HEAD_BYTES = 64 * 1024
@@ -42,7 +41,7 @@ _listing = reader(Listing)
 
 
 class Bucket:
-    """The images of one bucket below a prefix, one shard of them; `region` is the client's."""
+    """The images of one bucket below a prefix; `region` is the client's."""
 
     def __init__(self, s3: S3Client, calls: Calls, settings: Settings) -> None:
         self._s3 = s3
@@ -90,29 +89,49 @@ class Bucket:
             return False
         return True
 
-    def pages(self, whole: bool = False) -> Iterator[list[Image]]:
-        """This shard's images, or those of all shards, up to 1,000 a page, in the order of keys.
+    def parts(self, listed: Listed, most: int = PAGE) -> Iterator[tuple[Part, list[Image]]]:
+        """The parts of the listing behind where that has come, each with up to so many images.
 
         They are listed, or come from the list of keys: then `identified` says what they are.
         """
-        return self._pages(in_order, whole)
+        number, after = listed.parts, listed.reached
+        if self._settings.keys:
+            for place, images in self._keys(int(after or 0), most):
+                number += 1
+                part = Part(number, after, str(place), len(images))
+                yield part, _of_part(part, images)
+                after = part.upto
+            return
+        for page in in_order(self._page, after):
+            for first in range(0, len(page), most):
+                number += 1
+                objects = page[first : first + most]
+                images = images_of(objects, number)
+                part = Part(number, after, objects[-1]["Key"], len(images))
+                yield part, images
+                after = part.upto
 
-    def pages_in_any_order(self, whole: bool = False) -> Iterator[list[Image]]:
-        """The same images, sooner: a listing's pages are asked for side by side."""
-        return self._pages(side_by_side, whole)
+    def part(self, part: Part) -> list[Image]:
+        """The images of a part, as they are by now."""
+        if self._settings.keys:
+            after = int(part.after or 0)
+            _, images = next(self._keys(after, int(part.upto) - after), (after, []))
+            return _of_part(part, images)
+        ask = partial(self._page, MaxKeys=max(1, part.images))
+        pages = in_order(ask, part.after, part.upto)
+        return images_of([*chain.from_iterable(pages)], part.number)
 
-    def is_ours(self, image: Image) -> bool:
-        """Whether it is one of this shard's."""
-        return shard_of(image.index, self._settings.shards) == self._settings.shard
+    def pages(self) -> Iterator[list[Image]]:
+        """The images, up to 1,000 a page, in any order: a listing's are asked for side by side."""
+        if self._settings.keys:
+            yield from (images for _, images in self._keys())
+        else:
+            yield from map(images_of, side_by_side(self._page))
 
-    def _pages(self, listed: Listed, whole: bool) -> Iterator[list[Image]]:
-        keys, prefix = self._settings.keys, self._settings.prefix
-        for page in key_pages(keys, self.name, prefix) if keys else listed(self._page):
-            yield [
-                image
-                for image in page
-                if not image.index.endswith("/") and (whole or self.is_ours(image))
-            ]
+    def _keys(self, after: int = 0, most: int = PAGE) -> Iterator[tuple[int, list[Image]]]:
+        settings = self._settings
+        assert settings.keys  # noqa: S101 - for mypy
+        return key_pages(settings.keys, self.name, settings.prefix, after, most)
 
     def identified(self, images: list[Image]) -> list[Image]:
         """The images, each with its picture, or the problem why that cannot be had.
@@ -131,7 +150,7 @@ class Bucket:
             size, etag = self._look(image.index, _size_and_etag)
         except ImageError as error:
             return replace(image, problem=str(error))
-        return Image(image.index, size, etag)
+        return replace(image, size=size, etag=etag)
 
     def _page(self, **place: Any) -> Listing:
         """The page of the listing at a place, as S3 is told it."""
@@ -246,6 +265,5 @@ def where(settings: Settings) -> dict[str, Any]:
     return {"Bucket": settings.bucket, **({"ExpectedBucketOwner": owner} if owner else {})}
 
 
-def shard_of(key: str, shards: int) -> int:
-    """The shard, from 0, that a key belongs to."""
-    return zlib.crc32(key.encode()) % shards
+def _of_part(part: Part, images: list[Image]) -> list[Image]:
+    return [replace(image, part=part.number) for image in images]

@@ -25,17 +25,19 @@ ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]{1,5})?")
 BOOLEANS = {"true", "false"}
 
 
-def key_pages(path: Path, bucket: str, prefix: str) -> Iterator[list[Image]]:
-    """The images of the list whose keys begin with the prefix, in its order, up to 1,000 a page.
+def key_pages(
+    path: Path, bucket: str, prefix: str, after: int = 0, most: int = PAGE
+) -> Iterator[tuple[int, list[Image]]]:
+    """The images of the list whose keys begin with the prefix, in its order, behind the first
+    `after`: up to so many a page, with how many stand in the list up to its end.
 
     A key alone says nothing of its picture. Raises RunError when the list cannot be understood.
     """
     images = (image for image in _images(path, bucket) if image.index.startswith(prefix))
-    while True:
-        page = list(islice(images, PAGE))
-        yield list(dict.fromkeys(page))
-        if len(page) < PAGE:
-            return
+    behind = islice(images, after, None)
+    while page := list(islice(behind, most)):
+        after += len(page)
+        yield after, list(dict.fromkeys(page))
 
 
 def digest(path: Path) -> str:

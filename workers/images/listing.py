@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from typing import Any
 
-from workers.aws.answers import Listing
+from workers.aws.answers import ListedObject, Listing
 from workers.index_queue.messages import MOST_INDEX_BYTES
 from workers.model import Image
 
@@ -29,14 +29,23 @@ Ask = Callable[..., Listing]
 """Asks S3 for a page: with `StartAfter` or `ContinuationToken`, and `MaxKeys`, or nothing."""
 
 
-def in_order(ask: Ask) -> Iterator[list[Image]]:
-    """The pages of the listing, by key."""
-    stretch = _Stretch()
+def in_order(ask: Ask, after: str = "", upto: str | None = None) -> Iterator[list[ListedObject]]:
+    """The pages of the listing by key, of what is behind a key and up to another one."""
+    stretch = _Stretch(after, upto)
     while not stretch.is_done:
         yield stretch.take(ask(**stretch.next_page))
 
 
-def side_by_side(ask: Ask) -> Iterator[list[Image]]:
+def images_of(objects: list[ListedObject], part: int = 0) -> list[Image]:
+    """What is listed, as images of a part; a folder of the console's is none."""
+    return [
+        Image(each["Key"], each["Size"], each["ETag"], None, part)
+        for each in objects
+        if not each["Key"].endswith("/")
+    ]
+
+
+def side_by_side(ask: Ask) -> Iterator[list[ListedObject]]:
     """The pages of the listing in any order; those under way are all that is in memory.
 
     Raises what `ask` raises, as soon as the other calls under way have ended.
@@ -62,8 +71,8 @@ class _Stretch:
             return {"ContinuationToken": self.token}
         return {"StartAfter": self.reached} if self.reached else {}
 
-    def take(self, page: Listing) -> list[Image]:
-        """Its images on the page."""
+    def take(self, page: Listing) -> list[ListedObject]:
+        """What of it is on the page."""
         entries = page.get("Contents", [])
         self.token = page.get("NextContinuationToken")
         self.pages += 1
@@ -73,7 +82,7 @@ class _Stretch:
         if self.upto is not None and self.reached >= self.upto:
             self.is_done = True
             entries = [entry for entry in entries if entry["Key"] <= self.upto]
-        return [Image(entry["Key"], entry["Size"], entry["ETag"]) for entry in entries]
+        return entries
 
     def divide(self, border: str) -> _Stretch | None:
         """Gives away what is behind the border; None when it has come there already."""
@@ -94,7 +103,7 @@ class _SideBySide:
         self._listing: dict[Future[Listing], _Stretch] = {}
         self._searching: dict[Future[list[str]], _Stretch] = {}
 
-    def pages(self) -> Iterator[list[Image]]:
+    def pages(self) -> Iterator[list[ListedObject]]:
         while self._waiting or self._listing:
             self._fill()
             under_way: set[Future[Any]] = {*self._listing, *self._searching}
@@ -103,11 +112,11 @@ class _SideBySide:
                 self._divide(self._searching.pop(search), search.result())
             for answer in done & self._listing.keys():
                 stretch = self._listing.pop(answer)
-                images = stretch.take(answer.result())
+                objects = stretch.take(answer.result())
                 if not stretch.is_done:
                     # the next page is on its way while this one is looked at
                     self._go_on(stretch)
-                yield images
+                yield objects
 
     @property
     def _free(self) -> int:

@@ -1,4 +1,4 @@
-"""The messages on the index queue, their wire format: an image's index, or the end of a shard."""
+"""The messages on the index queue, their wire format: an image's index, or the end of the run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.aws.answers import MessageAnswer
-from workers.model import NO_PICTURE, Decision, Found, Label, Picture, ShardEnd, dump, filed, load
+from workers.model import NO_PICTURE, Decision, Found, Label, Picture, RunEnd, dump, filed, load
 from workers.settings import run_name_problem
 
 END_MARK = "-1"
 # bigger numbers are nobody's counts: a run that believed them could never end
-MOST_IMAGES, MOST_SHARDS, MOST_BYTES = 10**12, 10_000, 10**14
+MOST_IMAGES, MOST_BYTES = 10**12, 10**14
 # in UTF-8, of S3's keys and of what is said of an image: no ledger need take more
 MOST_INDEX_BYTES, MOST_FOUND_BYTES = 1024, 200_000
 # it goes into the header of a request
@@ -23,7 +23,7 @@ NOT_SENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message as it came: an image's index, or a shard's end, or neither (`problem`).
+    """A message as it came: an image's index, or the run's end, or neither (`problem`).
 
     A `foreign_end` has no counts: it comes from somebody else's label worker. An image that says
     nothing of its picture is asked for `by_hand`; no end counts it.
@@ -33,11 +33,10 @@ class Received:
     receives: int
     run: str
     index: str = ""
-    shard: int = 0
     picture: Picture = NO_PICTURE
     labels: tuple[Label, ...] = ()
     by_hand: bool = False
-    end: ShardEnd | None = None
+    end: RunEnd | None = None
     foreign_end: bool = False
     problem: str | None = None
 
@@ -47,7 +46,8 @@ class Received:
         return filed(self.index, self.by_hand)
 
 
-def _attribute(value: str | int) -> dict[str, str]:
+def attribute(value: str | int) -> dict[str, str]:
+    """A message's attribute as SQS takes it."""
     kind = "Number" if isinstance(value, int) else "String"
     return {"DataType": kind, "StringValue": str(value)}
 
@@ -58,22 +58,19 @@ def image_entry(decision: Decision) -> dict[str, Any]:
     return {
         "MessageBody": decision.index,
         "MessageAttributes": {
-            "run": _attribute(decision.run),
-            "shard": _attribute(decision.shard),
-            "found": _attribute(dump(found)),
+            "run": attribute(decision.run),
+            "found": attribute(dump(found)),
         },
     }
 
 
-def end_entry(end: ShardEnd) -> dict[str, Any]:
-    """The message that says: the shard has sent so many distinct indexes, there are no more."""
+def end_entry(end: RunEnd) -> dict[str, Any]:
+    """The message that says: the run has sent so many distinct indexes, there are no more."""
     return {
         "MessageBody": END_MARK,
         "MessageAttributes": {
-            "run": _attribute(end.run),
-            "shard": _attribute(end.shard),
-            "shards": _attribute(end.shards),
-            "expected": _attribute(end.expected),
+            "run": attribute(end.run),
+            "expected": attribute(end.expected),
         },
     }
 
@@ -117,7 +114,6 @@ def parse(message: MessageAnswer, own_run: str, label_sender: str | None = None)
             receives,
             run,
             index=body,
-            shard=int(attributes.get("shard", 0)),
             picture=Picture(found.etag, found.size or 0),
             labels=found.labels or ((found.label,) if found.label else ()),
             by_hand="found" not in attributes,
@@ -132,11 +128,16 @@ def _within(text: str, most: int, what: str) -> None:
         raise ValueError(f"{what} has {most:,} bytes at most")
 
 
-def _end(run: str, attributes: dict[str, str]) -> ShardEnd:
-    shard, shards, expected = (int(attributes[name]) for name in ("shard", "shards", "expected"))
-    if not (0 <= shard < shards <= MOST_SHARDS and 0 <= expected <= MOST_IMAGES):
-        raise ValueError(f"the end's numbers do not fit: shard {shard} of {shards}, {expected}")
-    return ShardEnd(run, shard, shards, expected)
+def _end(run: str, attributes: dict[str, str]) -> RunEnd:
+    expected, shards = int(attributes["expected"]), int(attributes.get("shards", 1))
+    if shards != 1:
+        raise ValueError(
+            f"the end of one of {shards} shards, into which the version before divided a run; "
+            "begin another run with a new CARTEXT_RUN: what is known by now costs nothing"
+        )
+    if not 0 <= expected <= MOST_IMAGES:
+        raise ValueError(f"no run has {expected} images")
+    return RunEnd(run, expected)
 
 
 def unsendable(index: str) -> str | None:

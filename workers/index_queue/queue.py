@@ -1,15 +1,23 @@
-"""SQS's calls on the index queue."""
+"""SQS's calls on a queue, and the index queue."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
-from workers.aws.answers import AttributesAnswer, BatchAnswer, MessagesAnswer, NotDone, reader
+from workers.aws.answers import (
+    AttributesAnswer,
+    BatchAnswer,
+    MessageAnswer,
+    MessagesAnswer,
+    NotDone,
+    reader,
+)
 from workers.aws.calls import Calls
 from workers.aws.codes import PartlyFailedError
 from workers.errors import RunError
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 log = structlog.get_logger()
 
@@ -35,13 +44,21 @@ read_messages, read_attributes = reader(MessagesAnswer), reader(AttributesAnswer
 read_batch = reader(BatchAnswer)
 
 
-class IndexQueue:
-    """SQS's calls on one queue, and how many of them were made."""
+class Queue(Generic[M]):
+    """SQS's calls on one queue, and how many of them were made; `parse` makes a message of its."""
 
-    def __init__(self, sqs: SQSClient, calls: Calls, settings: Settings) -> None:
+    def __init__(
+        self,
+        sqs: SQSClient,
+        calls: Calls,
+        url: str,
+        parse: Callable[[MessageAnswer], M],
+        settings: Settings,
+    ) -> None:
         self._sqs = sqs
         self._calls = calls
-        self._url = settings.queue_url
+        self._url = url
+        self._parse = parse
         self._settings = settings
         self._lock = threading.Lock()
         self.calls_made = 0
@@ -74,13 +91,12 @@ class IndexQueue:
             lambda reply: read(read_attributes(reply)["Attributes"]),
         )
 
-    def receive(self, most: int, seconds: int | None = None) -> list[Received]:
+    def receive(self, most: int, seconds: int | None = None) -> list[M]:
         """Waits up to `seconds` (or `poll_seconds`) for up to `most` (10 at most) messages."""
         settings = self._settings
 
-        def read(reply: Any) -> list[Received]:
-            messages = read_messages(reply).get("Messages", [])
-            return [parse(message, settings.run, settings.label_sender) for message in messages]
+        def read(reply: Any) -> list[M]:
+            return [*map(self._parse, read_messages(reply).get("Messages", []))]
 
         return self._call(
             "SQS ReceiveMessage",
@@ -148,6 +164,14 @@ class IndexQueue:
             return request()
 
         return self._calls.call(what, counted, read)
+
+
+class IndexQueue(Queue[Received]):
+    """The queue of indexes."""
+
+    def __init__(self, sqs: SQSClient, calls: Calls, settings: Settings) -> None:
+        read = partial(parse, own_run=settings.run, label_sender=settings.label_sender)
+        super().__init__(sqs, calls, settings.queue_url, read, settings)
 
 
 def _entries(receipts: list[str], **more: Any) -> list[dict[str, Any]]:

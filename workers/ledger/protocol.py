@@ -12,12 +12,26 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from workers.answer import Answer
-from workers.model import Decision, LabelCounts, Picture, Result, RunProgress, ShardEnd
+from workers.ledger.dynamodb.fleet import FleetTable
+from workers.model import (
+    Decision,
+    LabelCounts,
+    Listed,
+    Part,
+    Picture,
+    Result,
+    RunEnd,
+    RunProgress,
+)
 from workers.output.rows import ResultRow
 
 
 class AnswerLedger(Protocol):
     """What both keep: answers, for good and for all runs, and what a run was begun with."""
+
+    @property
+    def fleet(self) -> FleetTable | None:
+        """What the workers of a fleet tell each other; None where there is none."""
 
     def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
         """The answers of a kind that are kept about these, packed."""
@@ -36,37 +50,52 @@ class AnswerLedger(Protocol):
 
 
 class LabelLedger(AnswerLedger, Protocol):
-    """What the label worker keeps."""
+    """What the label workers keep."""
+
+    def listed(self, run: str) -> Listed:
+        """How far the run's listing has come."""
+
+    def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
+        """Keeps the next parts, and how far the listing has come with them.
+
+        The future raises NotListerError when another worker goes on with the listing.
+        """
+
+    def open_parts(self, run: str) -> Iterator[Part]:
+        """The parts that are listed and not done."""
+
+    def end_part(self, run: str, number: int) -> Future[None]:
+        """Keeps that all images of a part are decided, and that SQS has its indexes."""
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
-        """Those of the indexes that the label worker has not decided."""
+        """Those of the indexes that no label worker has decided."""
 
-    def decide(self, decisions: list[Decision]) -> Future[None]:
-        """Keeps decisions; one with a label counts as not sent yet."""
+    def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
+        """Keeps decisions; one with a label counts as not sent yet. Gives those that are kept."""
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
         """Keeps that SQS has these."""
 
-    def unsent(self, run: str, shard: int) -> Iterator[Decision]:
+    def unsent(self, run: str, part: int) -> Iterator[Decision]:
         """Decisions with a label of which it is not known that SQS has them."""
 
-    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
+    def labelled(self, run: str) -> Iterator[Decision]:
         """Decisions with a label, whether SQS has them or not."""
 
-    def label_counts(self, run: str, shard: int) -> LabelCounts:
-        """How many images the label worker has decided, and how."""
+    def label_counts(self, run: str) -> LabelCounts:
+        """How much is decided, and how."""
 
-    def failures(self, run: str, shard: int) -> Iterator[Decision]:
-        """The label worker's failed images, in the order of their names."""
+    def failures(self, run: str) -> Iterator[Decision]:
+        """The images that can never be looked at, in the order of their names."""
 
-    def near(self, run: str, shard: int) -> Iterator[Decision]:
+    def near(self, run: str) -> Iterator[Decision]:
         """Images that have a label, but not surely enough, in the order of their names."""
 
-    def end_shard(self, end: ShardEnd) -> Future[None]:
-        """Keeps that the shard is done and its end is sent."""
+    def end_run(self, end: RunEnd) -> Future[None]:
+        """Keeps that every image is decided, and that this is sent."""
 
-    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
-        """The end of the shard, if it was sent."""
+    def run_end(self, run: str) -> RunEnd | None:
+        """The end of the run, if it was sent."""
 
 
 class TextLedger(AnswerLedger, Protocol):
@@ -83,8 +112,8 @@ class TextLedger(AnswerLedger, Protocol):
     def complete(self, results: list[Result]) -> Future[None]:
         """Keeps results; the first one of an index stays."""
 
-    def record_end(self, end: ShardEnd) -> Future[None]:
-        """Keeps that a shard's end has come; the last one of a shard stays."""
+    def record_end(self, end: RunEnd) -> Future[None]:
+        """Keeps that the run's end has come; the last one stays."""
 
     def record_foreign_end(self, run: str) -> Future[None]:
         """Keeps that an end mark without counts has come."""

@@ -23,50 +23,69 @@ INSERT OR IGNORE INTO settled VALUES (:run, :name, :value);
 -- What a run was begun with
 SELECT name, value FROM settled WHERE run = :run;
 
+-- listed --
+-- How far a run's listing has come
+SELECT parts, images, reached, whole, "of" FROM listed WHERE run = :run;
+
+-- keep_listed --
+-- Keep how far a run's listing has come
+INSERT OR REPLACE INTO listed VALUES (:run, :parts, :images, :reached, :whole, :of);
+
+-- list_part --
+-- Keep a part of the listing
+INSERT OR REPLACE INTO part VALUES (:run, :number, :after, :upto, :images);
+
+-- open_parts --
+-- The parts of a run that are not done
+SELECT number, after, upto, images FROM part WHERE run = :run ORDER BY number;
+
+-- end_part --
+-- Keep that a part is done
+DELETE FROM part WHERE run = :run AND number = :number;
+
 -- decided --
 -- Those of the indexes, a JSON list, that are decided
 SELECT idx FROM decision WHERE run = :run AND idx IN (SELECT value FROM json_each(:indexes));
 
 -- decide --
 -- Keep a decision, unless there is one about the image
-INSERT OR IGNORE INTO decision (run, shard, idx, etag, size, labels, failure, known, near, sent)
-VALUES (:run, :shard, :index, :etag, :size, :labels, :failure, :known, :near, 0);
+INSERT OR IGNORE INTO decision (run, part, idx, etag, size, labels, failure, known, near, sent)
+VALUES (:run, :part, :index, :etag, :size, :labels, :failure, :known, :near, 0);
 
 -- sent --
 -- Keep that SQS has the index
 UPDATE decision SET sent = 1 WHERE run = :run AND idx = :index;
 
 -- unsent --
--- A shard's decisions with a label of which it is not known that SQS has them
-SELECT idx, etag, size, labels, failure, known, near FROM decision
-WHERE run = :run AND shard = :shard AND labels IS NOT NULL AND sent = 0;
+-- A part's decisions with a label of which it is not known that SQS has them
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+WHERE run = :run AND part = :part AND labels IS NOT NULL AND sent = 0;
 
 -- labelled --
--- A shard's decisions with a label
-SELECT idx, etag, size, labels, failure, known, near FROM decision
-WHERE run = :run AND shard = :shard AND labels IS NOT NULL;
+-- A run's decisions with a label
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision WHERE run = :run AND labels IS NOT NULL;
 
 -- failures --
--- A shard's decisions about images that can never be looked at
-SELECT idx, etag, size, labels, failure, known, near FROM decision
-WHERE run = :run AND shard = :shard AND failure IS NOT NULL ORDER BY idx;
+-- A run's decisions about images that can never be looked at
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+WHERE run = :run AND failure IS NOT NULL ORDER BY idx;
 
 -- near --
--- A shard's decisions about images that have a label, but not surely enough
-SELECT idx, etag, size, labels, failure, known, near FROM decision
-WHERE run = :run AND shard = :shard AND near IS NOT NULL ORDER BY idx;
+-- A run's decisions about images that have a label, but not surely enough
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+WHERE run = :run AND near IS NOT NULL ORDER BY idx;
 
 -- label_counts --
--- How many images of a shard are decided, and how
-SELECT decided, labelled, failed, known FROM label_tally WHERE run = :run AND shard = :shard;
+-- How many images of a run are decided, and how, and how many of its parts
+SELECT decided, labelled, failed, known, parts FROM label_tally WHERE run = :run;
 
--- end_shard --
--- Keep that a shard is done and its end is sent
-INSERT OR REPLACE INTO ended_shard VALUES (:run, :shard, :shards, :expected);
+-- end_run --
+-- Keep that a run is done and its end is sent
+INSERT OR REPLACE INTO sent_end VALUES (:run, :expected);
 
--- shard_ended --
--- The end that a shard has sent
-SELECT run, shard, shards, expected FROM ended_shard WHERE run = :run AND shard = :shard;
+-- run_end --
+-- The end that was sent
+SELECT expected FROM sent_end WHERE run = :run;
 
 -- done --
 -- Those of the indexes, a JSON list, that have a result
@@ -78,18 +97,18 @@ INSERT OR IGNORE INTO result (run, idx, sort_key, row, line, failed, known)
 VALUES (:run, :index, :sort_key, :row, :line, :failed, :known);
 
 -- record_end --
--- Keep a shard's end that has come, in the place of an earlier one
-INSERT OR REPLACE INTO received_end VALUES (:run, :shard, :shards, :expected);
+-- Keep the run's end that has come, in the place of an earlier one
+INSERT OR REPLACE INTO received_end VALUES (:run, :expected);
 
 -- record_foreign_end --
 -- Keep that an end mark without counts has come
 INSERT OR IGNORE INTO foreign_end VALUES (:run);
 
 -- progress --
--- What is done of a run, beside each end that has come; one row without an end where none has
-SELECT coalesce(done, 0), coalesce(with_text, 0), coalesce(failed, 0),
+-- What is done of a run, and the end that has come
+SELECT coalesce(done, 0), coalesce(with_text, 0), coalesce(failed, 0), expected,
   EXISTS (SELECT 1 FROM foreign_end WHERE foreign_end.run = asked.run), coalesce(by_hand, 0),
-  coalesce(known, 0), shard, shards, expected
+  coalesce(known, 0)
 FROM (SELECT :run AS run) AS asked
 LEFT JOIN text_tally USING (run) LEFT JOIN by_hand_tally USING (run)
 LEFT JOIN received_end USING (run);

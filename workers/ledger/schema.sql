@@ -1,5 +1,5 @@
 -- What stands in the ledger's file: answers, the label worker's side, the text worker's, tallies.
--- Its version is in PRAGMA user_version; from_1.sql makes this of the version before.
+-- Its version is in PRAGMA user_version; from_1.sql and from_2.sql make this of earlier ones.
 
 -- for good and for all runs: what was paid for
 CREATE TABLE IF NOT EXISTS answer (
@@ -10,18 +10,24 @@ CREATE TABLE IF NOT EXISTS settled (
   run TEXT, name TEXT, value TEXT, PRIMARY KEY (run, name)
 ) WITHOUT ROWID;
 
+-- how far a run's listing has come, and what of it is not done
+CREATE TABLE IF NOT EXISTS listed (
+  run TEXT PRIMARY KEY, parts INTEGER, images INTEGER, reached TEXT, whole INTEGER, "of" INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS part (
+  run TEXT, number INTEGER, after TEXT, upto TEXT, images INTEGER, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+
 -- `labels` is a JSON list, `near` a label; NULL where there is none
 CREATE TABLE IF NOT EXISTS decision (
-  run TEXT, shard INTEGER, idx TEXT, etag TEXT, size INTEGER, labels TEXT, failure TEXT,
+  run TEXT, part INTEGER, idx TEXT, etag TEXT, size INTEGER, labels TEXT, failure TEXT,
   known INTEGER, near TEXT, sent INTEGER, PRIMARY KEY (run, idx)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unsent ON decision (run, shard) WHERE labels IS NOT NULL AND sent = 0;
-CREATE INDEX IF NOT EXISTS failed ON decision (run, shard) WHERE failure IS NOT NULL;
-CREATE INDEX IF NOT EXISTS near ON decision (run, shard) WHERE near IS NOT NULL;
+CREATE INDEX IF NOT EXISTS unsent ON decision (run, part) WHERE labels IS NOT NULL AND sent = 0;
+CREATE INDEX IF NOT EXISTS failed ON decision (run) WHERE failure IS NOT NULL;
+CREATE INDEX IF NOT EXISTS near ON decision (run) WHERE near IS NOT NULL;
 
-CREATE TABLE IF NOT EXISTS ended_shard (
-  run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sent_end (run TEXT PRIMARY KEY, expected INTEGER) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS result (
   run TEXT, idx TEXT, sort_key TEXT, row TEXT, line TEXT, failed INTEGER, known INTEGER,
@@ -29,21 +35,22 @@ CREATE TABLE IF NOT EXISTS result (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS in_order ON result (run, sort_key);
 
-CREATE TABLE IF NOT EXISTS received_end (
-  run TEXT, shard INTEGER, shards INTEGER, expected INTEGER, PRIMARY KEY (run, shard)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received_end (run TEXT PRIMARY KEY, expected INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS foreign_end (run TEXT PRIMARY KEY) WITHOUT ROWID;
 
 -- a row that is not inserted, because it is a duplicate, is not counted either
 CREATE TABLE IF NOT EXISTS label_tally (
-  run TEXT, shard INTEGER, decided INTEGER, labelled INTEGER, failed INTEGER, known INTEGER,
-  PRIMARY KEY (run, shard)
+  run TEXT PRIMARY KEY, decided INTEGER, labelled INTEGER, failed INTEGER, known INTEGER,
+  parts INTEGER
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS tally_decision AFTER INSERT ON decision BEGIN
-  INSERT OR IGNORE INTO label_tally VALUES (NEW.run, NEW.shard, 0, 0, 0, 0);
+  INSERT OR IGNORE INTO label_tally VALUES (NEW.run, 0, 0, 0, 0, 0);
   UPDATE label_tally SET decided = decided + 1, labelled = labelled + (NEW.labels IS NOT NULL),
-    failed = failed + (NEW.failure IS NOT NULL), known = known + NEW.known
-  WHERE run = NEW.run AND shard = NEW.shard;
+    failed = failed + (NEW.failure IS NOT NULL), known = known + NEW.known WHERE run = NEW.run;
+END;
+CREATE TRIGGER IF NOT EXISTS tally_part AFTER DELETE ON part BEGIN
+  INSERT OR IGNORE INTO label_tally VALUES (OLD.run, 0, 0, 0, 0, 0);
+  UPDATE label_tally SET parts = parts + 1 WHERE run = OLD.run;
 END;
 
 -- asked for by hand: filed with a mark before the index, and counted once more here

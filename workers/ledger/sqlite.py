@@ -14,10 +14,12 @@ from workers.model import (
     Label,
     LabelCounts,
     Labels,
+    Listed,
+    Part,
     Picture,
     Result,
+    RunEnd,
     RunProgress,
-    ShardEnd,
     as_plain,
     dump,
     load,
@@ -30,6 +32,7 @@ class SqliteLedger:
     """The ledger in one SQLite file; raises what `SqliteFile` does."""
 
     shared = False
+    fleet = None
     refresh_seconds = 0.5
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
@@ -66,45 +69,61 @@ class SqliteLedger:
 
     # --- the label worker's side ---------------------------------------------------------------
 
+    def listed(self, run: str) -> Listed:
+        for parts, images, reached, whole, of in self._file.read("listed", run=run):
+            return Listed(parts, images, reached, bool(whole), of)
+        return Listed()
+
+    def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
+        self._file.write("list_part", *({"run": run, **as_plain(part)} for part in parts))
+        return self._file.write("keep_listed", {"run": run, **as_plain(listed)})
+
+    def open_parts(self, run: str) -> Iterator[Part]:
+        return (Part(*row) for row in self._file.stream("open_parts", run=run))
+
+    def end_part(self, run: str, number: int) -> Future[None]:
+        return self._file.write("end_part", {"run": run, "number": number})
+
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         return set(indexes) - self._known("decided", run, indexes)
 
-    def decide(self, decisions: list[Decision]) -> Future[None]:
-        return self._file.write("decide", *map(_decision_row, decisions))
+    def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
+        # nobody else decides: each is kept
+        return self._file.write("decide", *map(_decision_row, decisions), gives=decisions)
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
         return self._file.write("sent", *({"run": d.run, "index": d.index} for d in decisions))
 
-    def unsent(self, run: str, shard: int) -> Iterator[Decision]:
-        return self._decisions("unsent", run, shard)
+    def unsent(self, run: str, part: int) -> Iterator[Decision]:
+        return self._decisions("unsent", run, part=part)
 
-    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
-        return self._decisions("labelled", run, shard)
+    def labelled(self, run: str) -> Iterator[Decision]:
+        return self._decisions("labelled", run)
 
-    def failures(self, run: str, shard: int) -> Iterator[Decision]:
-        return self._decisions("failures", run, shard)
+    def failures(self, run: str) -> Iterator[Decision]:
+        return self._decisions("failures", run)
 
-    def near(self, run: str, shard: int) -> Iterator[Decision]:
-        return self._decisions("near", run, shard)
+    def near(self, run: str) -> Iterator[Decision]:
+        return self._decisions("near", run)
 
-    def label_counts(self, run: str, shard: int) -> LabelCounts:
-        rows = self._file.read("label_counts", run=run, shard=shard)
-        return LabelCounts(*rows[0]) if rows else LabelCounts(0, 0, 0)
+    def label_counts(self, run: str) -> LabelCounts:
+        rows = self._file.read("label_counts", run=run)
+        return LabelCounts(*rows[0]) if rows else LabelCounts()
 
-    def end_shard(self, end: ShardEnd) -> Future[None]:
-        return self._file.write("end_shard", as_plain(end))
+    def end_run(self, end: RunEnd) -> Future[None]:
+        return self._file.write("end_run", as_plain(end))
 
-    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
-        rows = self._file.read("shard_ended", run=run, shard=shard)
-        return ShardEnd(*rows[0]) if rows else None
+    def run_end(self, run: str) -> RunEnd | None:
+        rows = self._file.read("run_end", run=run)
+        return RunEnd(run, *rows[0]) if rows else None
 
-    def _decisions(self, name: str, run: str, shard: int) -> Iterator[Decision]:
-        for index, etag, size, labels, failure, known, near in self._file.stream(
-            name, run=run, shard=shard
+    def _decisions(self, name: str, run: str, **more: int) -> Iterator[Decision]:
+        for part, index, etag, size, labels, failure, known, near in self._file.stream(
+            name, run=run, **more
         ):
             yield Decision(
                 run,
-                shard,
+                part,
                 index,
                 Picture(etag, size),
                 load(Labels, labels) if labels else (),
@@ -121,17 +140,17 @@ class SqliteLedger:
     def complete(self, results: list[Result]) -> Future[None]:
         return self._file.write("complete", *map(_result_values, results))
 
-    def record_end(self, end: ShardEnd) -> Future[None]:
+    def record_end(self, end: RunEnd) -> Future[None]:
         return self._file.write("record_end", as_plain(end))
 
     def record_foreign_end(self, run: str) -> Future[None]:
         return self._file.write("record_foreign_end", {"run": run})
 
     def progress(self, run: str) -> RunProgress:
-        rows = self._file.read("progress", run=run)
-        done, with_text, failed, foreign_end, by_hand, known, *_ = rows[0]
-        ends = tuple(ShardEnd(run, *row[6:]) for row in rows if row[6] is not None)
-        return RunProgress(done, with_text, failed, ends, bool(foreign_end), by_hand, known)
+        ((done, with_text, failed, expected, foreign_end, by_hand, known),) = self._file.read(
+            "progress", run=run
+        )
+        return RunProgress(done, with_text, failed, expected, bool(foreign_end), by_hand, known)
 
     def results(self, run: str) -> Iterator[ResultRow]:
         return map(ResultRow._make, self._file.stream("results", run=run))
@@ -143,7 +162,7 @@ class SqliteLedger:
 def _decision_row(decision: Decision) -> Row:
     return {
         "run": decision.run,
-        "shard": decision.shard,
+        "part": decision.part,
         "index": decision.index,
         **decision.picture._asdict(),
         "labels": dump(decision.labels, Labels) if decision.labels else None,

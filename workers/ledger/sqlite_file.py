@@ -26,15 +26,19 @@ GATHER_SECONDS = 0.01
 BUSY_SECONDS = 30
 
 _SQL = resources.files("workers.ledger")
-VERSION = 2
+VERSION = 3
 SCHEMA = (_SQL / "schema.sql").read_text(encoding="utf-8")
-FROM_1 = (_SQL / "from_1.sql").read_text(encoding="utf-8")
+# by the version that they lead on from
+TAKE_ALONG = {
+    version: (_SQL / f"from_{version}.sql").read_text(encoding="utf-8")
+    for version in range(1, VERSION)
+}
 _text = (_SQL / "queries.sql").read_text(encoding="utf-8")
 _, *_parts = re.split(r"^-- (\w+) --$", _text, flags=re.MULTILINE)
 QUERIES = dict(zip(_parts[::2], _parts[1::2], strict=True))
 
 Row = dict[str, Any]
-Write = tuple[str, list[Row], Future[None]]
+Write = tuple[str, list[Row], Future[Any], Any]
 
 
 class VersionBeforeError(RunError):
@@ -102,10 +106,12 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
-    def write(self, name: str, *rows: Row) -> Future[None]:
-        """Has a statement done with each of the rows; durable when the future is done."""
-        future: Future[None] = Future()
-        self._queue.put((QUERIES[name], list(rows), future))
+    def write(self, name: str, *rows: Row, gives: Any = None) -> Future[Any]:
+        """Has a statement done with each of the rows; durable when the future is done, and then it
+        `gives` this.
+        """
+        future: Future[Any] = Future()
+        self._queue.put((QUERIES[name], list(rows), future, gives))
         return future
 
     def _commit_all(self) -> None:
@@ -123,18 +129,18 @@ class SqliteFile:
     def _commit(self, writes: list[Write]) -> None:
         try:
             self._writing.execute("BEGIN IMMEDIATE")
-            for statement, rows, _ in writes:
+            for statement, rows, *_ in writes:
                 self._writing.executemany(statement, rows)
             self._writing.execute("COMMIT")
         except Exception as error:
             # whatever it is: a future that is never done would hang its worker
             if self._writing.in_transaction:
                 self._writing.execute("ROLLBACK")
-            for _, _, future in writes:
+            for _, _, future, _ in writes:
                 future.set_exception(self._unusable(error))
         else:
-            for _, _, future in writes:
-                future.set_result(None)
+            for _, _, future, gives in writes:
+                future.set_result(gives)
 
     def _unusable(self, error: Exception) -> RunError:
         return RunError(
@@ -147,9 +153,8 @@ class SqliteFile:
         with self._writing:
             # not twice at once: another worker may open the same file
             self._writing.execute("BEGIN EXCLUSIVE")
-            version = self._version(self._writing)
-            if version == 1:
-                _execute_all(self._writing, FROM_1)
+            for version in range(self._version(self._writing) or VERSION, VERSION):
+                _execute_all(self._writing, TAKE_ALONG[version])
             _execute_all(self._writing, SCHEMA)
             self._writing.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -184,9 +189,9 @@ class ReadOnlyFile(SqliteFile):
     """The same file, for a look beside a running worker; it waits for nobody and makes nothing."""
 
     def _make_or_take_along(self) -> None:
-        if self._version(self._reading) == 1:
+        if 0 < self._version(self._reading) < VERSION:
             raise VersionBeforeError(
-                f"the ledger {self._path} is of the version before; start a worker on it once, "
+                f"the ledger {self._path} is of a version before; start a worker on it once, "
                 "which takes it along"
             )
 

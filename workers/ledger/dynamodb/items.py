@@ -7,14 +7,20 @@ The table has the string keys `pk` and `sk`, and one kind of item for each thing
     /answers/KIND/PART.    ETag size         an answer, for good and for all runs
     RUN/run                setting           what the run was begun with
     RUN/decided/PARTITION  index             the label worker has decided about this image, and what
-    RUN/unsent/SHARD       index             and found a label of which SQS may not know
-    RUN/failed/SHARD       index             and can never look at it
-    RUN/label/SHARD        tally/PROCESS     how many a process of the label worker has decided
-    RUN/label/SHARD        end               the shard is done and its end is sent
+    RUN/unsent/PART        index             and found a label of which SQS may not know
+    RUN/failed/PARTITION   index             and can never look at it
+    RUN/part               number            a part of the listing that is not done
+    RUN/label              listing           how far that has come, and whose it is
+    RUN/label              tally/PROCESS     how many a process of the label worker has decided
+    RUN/label              end               all are decided and the end is sent
     RUN/result/PARTITION   order of names    a text worker's result
     RUN/text               tally/PROCESS     how many results a process has brought
-    RUN/text               end/SHARD         the shard's end has come
+    RUN/text               end               the end has come
     RUN/text               foreign-end       an end mark without counts has come
+    /alive/KIND            worker            its heartbeat
+
+The version before divided a run into shards: it had RUN/failed/SHARD, RUN/label/SHARD with tallies,
+and an end of each, `end/SHARD`, in RUN/text.
 
 Images are spread over partitions because one value of `pk` takes about 1,000 write units a second.
 A process has its own tally, so that transactions of two workers never wait for the same item.
@@ -32,9 +38,11 @@ from workers.model import (
     Decision,
     Label,
     Labels,
+    Listed,
+    Part,
     Picture,
     Result,
-    ShardEnd,
+    as_plain,
     dump,
     load,
     natural_key,
@@ -47,10 +55,10 @@ Values = dict[str, Any]
 Item = tuple[str, Values]
 """The sort key of an item, and what it holds."""
 
-VERSION = 2
+VERSION = 3
 PARTITIONS = 4
 # no run is named like these
-LEDGER, ANSWERS = "/ledger", "/answers"
+LEDGER, ANSWERS, ALIVE = "/ledger", "/answers", "/alive"
 # a write unit is 1 KB; an image with much text is made smaller
 COMPRESS_BYTES = 700
 # in characters of up to 4 bytes; a sort key has 1,024 bytes at most
@@ -69,7 +77,7 @@ def decided_key(decision: Decision) -> Key:
 
 def unsent_key(decision: Decision) -> Key:
     """Where a decision stands until it is known that SQS has its index."""
-    return f"{decision.run}/unsent/{decision.shard}", decision.index
+    return f"{decision.run}/unsent/{decision.part}", decision.index
 
 
 def result_key(run: str, filed: str) -> Key:
@@ -103,11 +111,11 @@ def decision_items(decision: Decision) -> dict[Key, Values]:
     }
     puts: dict[Key, Values] = {decided_key(decision): {}}
     if decision.labels or decision.near:
-        puts[decided_key(decision)] = {**values, "shard": decision.shard}
+        puts[decided_key(decision)] = {**values, "part": decision.part}
     if decision.labels:
         puts[unsent_key(decision)] = values
     if decision.failure is not None:
-        puts[f"{decision.run}/failed/{decision.shard}", decision.index] = values
+        puts[f"{decision.run}/failed/{partition_of(decision.index)}", decision.index] = values
     return puts
 
 
@@ -118,16 +126,16 @@ def decision_counts(decision: Decision) -> Counter[str]:
     return counts + Counter(known=int(decision.known))
 
 
-def decision_of(run: str, shard: int, index: str, values: Values) -> Decision:
-    """The decision that an unsent, decided or failed item holds."""
+def decision_of(run: str, index: str, values: Values, part: int = 0) -> Decision:
+    """The decision that an unsent, decided or failed item holds; a decided one may be empty."""
     # the version before kept one label, and no size
     old = f"[{values['label']}]" if "label" in values else None
     labels, near = values.get("labels", old), values.get("near")
     return Decision(
         run,
-        shard,
+        values.get("part", part),
         index,
-        Picture(values["etag"], values.get("size", 0)),
+        Picture(values.get("etag", ""), values.get("size", 0)),
         load(Labels, labels) if labels else (),
         values.get("failure"),
         bool(values.get("known")),
@@ -179,9 +187,37 @@ def is_by_hand(item: Item) -> bool:
     return str(item[1]["index"]).startswith(BY_HAND)
 
 
-def end_values(end: ShardEnd) -> Values:
-    """What an end's item holds."""
-    return {"shards": end.shards, "expected": end.expected}
+def part_key(run: str, number: int) -> Key:
+    """Where a part stands until it is done."""
+    return f"{run}/part", f"{number:012d}"
+
+
+def part_values(part: Part) -> Values:
+    """What that item holds."""
+    values = as_plain(part)
+    del values["number"]
+    return dict(values)
+
+
+def part_of(item: Item) -> Part:
+    """The part that an item holds."""
+    number, values = item
+    return Part(int(number), **values)
+
+
+def listing_key(run: str) -> Key:
+    """Where it stands how far a run's listing has come."""
+    return f"{run}/label", "listing"
+
+
+def listed_of(values: Values) -> Listed:
+    """How far the listing has come, as its item says."""
+    return Listed(**{**values, "whole": bool(values.get("whole"))})
+
+
+def listed_values(listed: Listed) -> Values:
+    """What that item holds."""
+    return {**as_plain(listed), "whole": int(listed.whole)}
 
 
 def attributes(key: Key, values: Values | None = None) -> dict[str, Any]:

@@ -8,16 +8,17 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
 from workers.aws.calls import Calls
 from workers.ending import missing
 from workers.errors import OutageError
 from workers.ledger.dynamodb import items
+from workers.ledger.dynamodb.fleet import FleetTable
 from workers.ledger.dynamodb.items import Key, Values
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.transactions import (
@@ -26,7 +27,16 @@ from workers.ledger.dynamodb.transactions import (
     Transactions,
     Write,
 )
-from workers.model import Decision, LabelCounts, Picture, Result, RunProgress, ShardEnd
+from workers.model import (
+    Decision,
+    LabelCounts,
+    Listed,
+    Part,
+    Picture,
+    Result,
+    RunEnd,
+    RunProgress,
+)
 from workers.output.rows import ResultRow
 
 if TYPE_CHECKING:
@@ -43,7 +53,7 @@ class _Seen:
 
     others: Counter[str] = field(default_factory=Counter)
     own: Counter[str] = field(default_factory=Counter)
-    ends: list[ShardEnd] = field(default_factory=list)
+    expected: int | None = None
     foreign_end: bool = False
     stale_at: float = 0.0
 
@@ -69,8 +79,10 @@ class DynamoDbLedger:
         self._table = Table(table, client, calls)
         self._transactions = Transactions(self._table)
         self._clock = clock
+        self.fleet = FleetTable(self._table)
         self._own_tally = f"tally/{uuid.uuid4().hex[:12]}"
         self._seen: dict[str, _Seen] = {}
+        self._known_shards: dict[str, int] = {}
 
     # --- what both keep ------------------------------------------------------------------------
 
@@ -91,7 +103,7 @@ class DynamoDbLedger:
                     yield kind, items.picture_of(sk), values["packed"]
 
     def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
-        version = self._put((items.LEDGER, "version"), {"value": items.VERSION}, True)
+        version = self._put((items.LEDGER, "version"), {"value": items.VERSION})
         puts = [self._put((f"{run}/run", n), {"value": v}, True) for n, v in settings.items()]
         return _all_of([version, *puts])
 
@@ -104,6 +116,20 @@ class DynamoDbLedger:
 
     # --- the label worker's side ---------------------------------------------------------------
 
+    def listed(self, run: str) -> Listed:
+        values = self._table.get(items.listing_key(run))
+        return items.listed_of(values) if values else Listed()
+
+    def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
+        return self.fleet.list_parts(run, parts, listed)
+
+    def open_parts(self, run: str) -> Iterator[Part]:
+        return map(items.part_of, self._table.query(f"{run}/part"))
+
+    def end_part(self, run: str, number: int) -> Future[None]:
+        key, tally = items.part_key(run, number), (f"{run}/label", self._own_tally)
+        return self._transactions.write(Write(old=key, tally=tally, counts=Counter(parts=1)))
+
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
         # a listing's page is a short stretch of each partition: one request tells of a thousand
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
@@ -115,14 +141,24 @@ class DynamoDbLedger:
             undecided.difference_update(index for index, _ in decided)
         return undecided
 
-    def decide(self, decisions: list[Decision]) -> Future[None]:
-        return _all_of([self._transactions.write(self._decided(each)) for each in decisions])
+    def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
+        writes = [*map(self._decided, decisions)]
+        futures = [*map(self._transactions.write, writes)]
+        return _all_of(futures, lambda: [*map(self._standing, decisions, writes)])
+
+    def _standing(self, decision: Decision, write: Write) -> Decision:
+        """The decision about its image that is in the table."""
+        if not write.is_duplicate:
+            return decision
+        # another worker's; or its own, where the answer to its first try was lost
+        values = self._table.get(items.decided_key(decision)) or {}
+        return items.decision_of(decision.run, decision.index, values, decision.part)
 
     def _decided(self, decision: Decision) -> Write:
         return Write(
             items.decision_items(decision),
             new=items.decided_key(decision),
-            tally=(f"{decision.run}/label/{decision.shard}", self._own_tally),
+            tally=(f"{decision.run}/label", self._own_tally),
             counts=items.decision_counts(decision),
             linger=LABELLED_LINGER_SECONDS if decision.labels else LINGER_SECONDS,
         )
@@ -131,40 +167,54 @@ class DynamoDbLedger:
         writes = [Write(deletes={items.unsent_key(decision)}) for decision in decisions]
         return _all_of(list(map(self._transactions.write, writes or [Write(linger=0)])))
 
-    def unsent(self, run: str, shard: int) -> Iterator[Decision]:
-        for index, values in self._table.query(f"{run}/unsent/{shard}"):
-            yield items.decision_of(run, shard, index, values)
+    def unsent(self, run: str, part: int) -> Iterator[Decision]:
+        for index, values in self._table.query(f"{run}/unsent/{part}"):
+            yield items.decision_of(run, index, values, part)
 
-    def labelled(self, run: str, shard: int) -> Iterator[Decision]:
-        return (decision for decision in self._seen_ones(run, shard) if decision.labels)
+    def labelled(self, run: str) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run) if decision.labels)
 
-    def failures(self, run: str, shard: int) -> Iterator[Decision]:
-        for index, values in self._table.query(f"{run}/failed/{shard}"):
-            yield items.decision_of(run, shard, index, values)
+    def failures(self, run: str) -> Iterator[Decision]:
+        places = max(items.PARTITIONS, self._shards(run))
+        pks = [f"{run}/failed/{place}" for place in range(places)]
+        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
+            yield items.decision_of(run, index, values)
 
-    def near(self, run: str, shard: int) -> Iterator[Decision]:
-        return (decision for decision in self._seen_ones(run, shard) if decision.near)
+    def near(self, run: str) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run) if decision.near)
 
-    def _seen_ones(self, run: str, shard: int) -> Iterator[Decision]:
+    def _seen_ones(self, run: str) -> Iterator[Decision]:
         """Decisions about images in which a label was seen, surely enough or not."""
         pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
         for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
-            if values.get("shard") == shard:
-                yield items.decision_of(run, shard, index, values)
+            if values:
+                yield items.decision_of(run, index, values)
 
-    def label_counts(self, run: str, shard: int) -> LabelCounts:
+    def label_counts(self, run: str) -> LabelCounts:
         counts: Counter[str] = Counter()
-        for name, values in self._table.query(f"{run}/label/{shard}"):
-            if name.startswith("tally/"):
-                counts.update(values)
-        return LabelCounts(counts["decided"], counts["labelled"], counts["failed"], counts["known"])
+        shards = [f"{run}/label/{shard}" for shard in range(self._shards(run))]
+        for pk in (f"{run}/label", *shards):
+            for name, values in self._table.query(pk):
+                if name.startswith("tally/"):
+                    counts.update(values)
+        return LabelCounts(*(counts[each.name] for each in fields(LabelCounts)))
 
-    def end_shard(self, end: ShardEnd) -> Future[None]:
-        return self._put((f"{end.run}/label/{end.shard}", "end"), items.end_values(end))
+    def end_run(self, end: RunEnd) -> Future[None]:
+        return self._put((f"{end.run}/label", "end"), {"expected": end.expected})
 
-    def shard_ended(self, run: str, shard: int) -> ShardEnd | None:
-        values = self._table.get((f"{run}/label/{shard}", "end"))
-        return ShardEnd(run, shard, **values) if values else None
+    def run_end(self, run: str) -> RunEnd | None:
+        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._shards(run))]
+        for keys in filter(None, ([(f"{run}/label", "end")], shards)):
+            ends = [*map(self._table.get, keys)]
+            if all(ends):
+                return RunEnd(run, sum(end["expected"] for end in ends if end))
+        return None
+
+    def _shards(self, run: str) -> int:
+        """How many shards a run has that the version before began; 0 for one of today."""
+        if run not in self._known_shards:
+            self._known_shards[run] = int(self.settled(run).get("shards", 0))
+        return self._known_shards[run]
 
     # --- the text workers' side ----------------------------------------------------------------
 
@@ -185,9 +235,8 @@ class DynamoDbLedger:
             counts=items.result_counts(result),
         )
 
-    def record_end(self, end: ShardEnd) -> Future[None]:
-        key = f"{end.run}/text", f"end/{end.shard}"
-        return self._put_and_forget(end.run, key, items.end_values(end))
+    def record_end(self, end: RunEnd) -> Future[None]:
+        return self._put_and_forget(end.run, (f"{end.run}/text", "end"), {"expected": end.expected})
 
     def record_foreign_end(self, run: str) -> Future[None]:
         return self._put_and_forget(run, (f"{run}/text", "foreign-end"), {})
@@ -223,16 +272,22 @@ class DynamoDbLedger:
     def _look(self, run: str) -> _Seen:
         asked = self._clock()
         seen = _Seen()
+        # of the shards into which the version before divided a run
+        ends: list[Values] = []
         for name, values in self._table.query(f"{run}/text"):
-            kind, _, number = name.partition("/")
+            kind, _, shard = name.partition("/")
             if name == self._own_tally:
                 seen.own.update(values)
             elif kind == "tally":
                 seen.others.update(values)
+            elif kind == "end" and shard:
+                ends.append(values)
             elif kind == "end":
-                seen.ends.append(ShardEnd(run, int(number), **values))
+                seen.expected = values["expected"]
             elif kind == "foreign-end":
                 seen.foreign_end = True
+        if ends and len(ends) == ends[0]["shards"] and seen.expected is None:
+            seen.expected = sum(end["expected"] for end in ends)
         left = missing(self._with_own(run, seen))
         at_end = left is not None and left <= LAST_IMAGES
         seen.stale_at = asked + FRESH_SECONDS / (MORE_OFTEN if at_end else 1)
@@ -247,7 +302,7 @@ class DynamoDbLedger:
             sums["done"],
             sums["with_text"],
             sums["failed"],
-            tuple(seen.ends),
+            seen.expected,
             seen.foreign_end,
             sums["by_hand"],
             sums["known"],
@@ -265,16 +320,17 @@ class DynamoDbLedger:
         return future
 
 
-def _all_of(futures: list[Future[None]]) -> Future[None]:
-    """Done when all of them are, in this order; the first error is its error."""
-    whole: Future[None] = Future()
+def _all_of(futures: list[Future[None]], gives: Callable[[], Any] = lambda: None) -> Future[Any]:
+    """Done when all of them are, in this order, and what it gives; the first error is its error."""
+    whole: Future[Any] = Future()
 
     def settle(_: Future[None]) -> None:
-        errors = filter(None, (future.exception() for future in futures))
-        if error := next(errors, None):
+        try:
+            for future in futures:
+                future.result()
+            whole.set_result(gives())
+        except Exception as error:
             whole.set_exception(error)
-        else:
-            whole.set_result(None)
 
     # they are done one after the other
     futures[-1].add_done_callback(settle)

@@ -151,9 +151,38 @@ class Table:
             put["ExpressionAttributeValues"] = {":floor": item["floor"]}
         return {"Put": put}
 
-    def delete(self, key: Key) -> Any:
-        """The action that takes an item away, if it is there."""
-        return {"Delete": {"TableName": self.name, "Key": attributes(key)}}
+    def delete(self, key: Key, only_there: bool = False) -> Any:
+        """The action that takes an item away; with `only_there` on condition that there is one."""
+        delete = {"TableName": self.name, "Key": attributes(key)}
+        if only_there:
+            delete["ConditionExpression"] = "attribute_exists(pk)"
+        return {"Delete": delete}
+
+    def put_if(self, key: Key, values: Values, name: str) -> Any:
+        """The action that writes an item that is there, if it holds the same under this name."""
+        item = attributes(key, values)
+        return {
+            "Put": {
+                "TableName": self.name,
+                "Item": item,
+                "ConditionExpression": "#name = :value",
+                "ExpressionAttributeNames": {"#name": name},
+                "ExpressionAttributeValues": {":value": item[name]},
+            }
+        }
+
+    def swap(self, key: Key, name: str, old: str, new: str) -> Any:
+        """The action that writes a text into an item that holds the old one under this name."""
+        return {
+            "Update": {
+                "TableName": self.name,
+                "Key": attributes(key),
+                "UpdateExpression": "SET #name = :new",
+                "ConditionExpression": "#name = :old",
+                "ExpressionAttributeNames": {"#name": name},
+                "ExpressionAttributeValues": {":old": {"S": old}, ":new": {"S": new}},
+            }
+        }
 
     def add(self, key: Key, counts: Counter[str]) -> Any:
         """The action that adds to an item's numbers, and makes it if it is not there."""

@@ -26,7 +26,8 @@ MOST_BYTES = 3_000_000
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """What is written whole, or not at all when it is a duplicate: when `new` is there already.
+    """What is written whole, or not at all when it is a duplicate: when `new` is there already, or
+    `old`, which it takes away, is not there any more.
 
     `counts` are added to the tally when it is written; `future` is done in either case. It waits
     `linger` seconds at most for others to share its transaction.
@@ -35,15 +36,23 @@ class Write:
     puts: dict[Key, Values] = field(default_factory=dict)
     deletes: set[Key] = field(default_factory=set)
     new: Key | None = None
+    old: Key | None = None
     tally: Key | None = None
     counts: Counter[str] = field(default_factory=Counter)
     linger: float = LINGER_SECONDS
+    is_duplicate: bool = False
     future: Future[None] = field(default_factory=Future)
+
+    def condition(self, table: Table) -> Any:
+        """The action that cannot be done when it is a duplicate."""
+        if self.new:
+            return table.put(self.new, self.puts[self.new], only_new=True)
+        return table.delete(self.old, only_there=True) if self.old else None
 
     @property
     def keys(self) -> set[Key]:
         """Of every item that it touches."""
-        return {*self.puts, *self.deletes, *([self.tally] if self.tally else [])}
+        return {*self.puts, *self.deletes, *filter(None, (self.old, self.tally))}
 
     @property
     def size(self) -> int:
@@ -84,17 +93,17 @@ class Group:
     @property
     def conditional(self) -> list[Write]:
         """The writes that may turn out to be duplicates."""
-        return [write for write in self.writes if write.new]
+        return [write for write in self.writes if write.new or write.old]
 
     def actions(self, table: Table) -> list[Any]:
-        """What the transaction does; first come the puts that decide about `conditional`."""
+        """What the transaction does; first comes what decides about `conditional`."""
         puts = {key: values for write in self.writes for key, values in write.puts.items()}
         deletes = {key for write in self.writes for key in write.deletes}
-        new = [write.new for write in self.writes if write.new]
+        new = {write.new for write in self.writes}
         # what is put and deleted in one transaction costs no write at all
-        others = puts.keys() - deletes - set(new)
+        others = puts.keys() - deletes - new
         return [
-            *(table.put(key, puts[key], only_new=True) for key in new),
+            *(write.condition(table) for write in self.conditional),
             *(table.put(key, puts[key]) for key in others),
             *(table.delete(key) for key in deletes - puts.keys()),
             *(table.add(tally, counts) for tally, counts in self.counts().items()),
@@ -171,4 +180,5 @@ class Transactions:
             if not duplicates:
                 return
             for number in duplicates:
+                conditional[number].is_duplicate = True
                 group.writes.remove(conditional[number])

@@ -1,0 +1,103 @@
+"""Which workers of a fleet are alive, by their heartbeats, and the share of the quota of each.
+
+A worker looks at the heartbeats of all and then gives its own, again and again. Whose heartbeat
+does not change any more is dead. Who could not look for a while takes itself for dead, and does so
+sooner than the others; and a new one waits until each of the others has looked since it is there.
+So the shares of those that call are never more than the quota, whatever their clocks say.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+from workers.ledger.dynamodb.fleet import FleetTable
+from workers.threads.stop import Stop
+from workers.threads.ticker import Ticker
+
+LOOK_SECONDS = 1.0
+# from when a worker looked last, by its own clock; the others, by theirs, wait longer
+LAPSED_SECONDS, DEAD_SECONDS = 3.0, 5.0
+
+
+class _Beat(NamedTuple):
+    number: int
+    since: float
+
+
+class Alive:
+    """A worker of a fleet among those of its kind; as a context, it is alive within."""
+
+    def __init__(
+        self,
+        fleet: FleetTable,
+        kind: str,
+        stop: Stop,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.worker = uuid.uuid4().hex[:12]
+        self.fleet = fleet
+        self._kind = kind
+        self._stop = stop
+        self._clock = clock
+        self._number = 0
+        self._looked = -math.inf
+        self._others: dict[str, _Beat] = {}
+        # up to which heartbeat of each it has to wait; None: it has yet to be seen
+        self._awaited: dict[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.look()
+        self._ticker = Ticker("alive", LOOK_SECONDS, self.look, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ticker.close()
+        self.fleet.leave(self._kind, self.worker)
+
+    def look(self) -> None:
+        """Looks at the others, and then says that this one is alive."""
+        now = self._clock()
+        beats = self.fleet.beats(self._kind)
+        beats.pop(self.worker, None)
+        with self._lock:
+            self._others = {
+                worker: before if before and before.number == number else _Beat(number, now)
+                for worker, number in beats.items()
+                for before in [self._others.get(worker)]
+            }
+            if now - self._looked > LAPSED_SECONDS:
+                self._awaited = None
+            elif self._awaited is None:
+                # the next but one is of somebody who has looked after this one's first
+                self._awaited = {worker: number + 2 for worker, number in beats.items()}
+            dead = beats.keys() - self._living(now)
+        self._number += 1
+        self.fleet.beat(self._kind, self.worker, self._number)
+        self._looked = now
+        self.fleet.leave(self._kind, *dead)
+
+    def living(self) -> set[str]:
+        """The workers that are alive, this one included."""
+        with self._lock:
+            return {self.worker, *self._living(self._clock())}
+
+    def share(self) -> float:
+        """This worker's share of the quota, from 0 to 1, as it is now."""
+        now = self._clock()
+        with self._lock:
+            living = self._living(now)
+            if self._awaited is None or now - self._looked > LAPSED_SECONDS:
+                return 0.0
+            for worker in living & self._awaited.keys():
+                if self._others[worker].number < self._awaited[worker]:
+                    return 0.0
+            return 1 / (1 + len(living))
+
+    def _living(self, now: float) -> set[str]:
+        return {name for name, beat in self._others.items() if now - beat.since <= DEAD_SECONDS}

@@ -1,0 +1,73 @@
+"""The parts of who works alone: what is listed is worked on at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+
+from workers.errors import NotListerError, RunError
+from workers.model import Part
+from workers.parts.source import Taken
+from workers.services import Services
+from workers.settings import Settings
+
+
+class OwnParts:
+    """What an earlier start has left, and then page by page what stands behind it.
+
+    `of` is how many images a first look has seen, if there was one.
+    """
+
+    def __init__(self, settings: Settings, services: Services, of: int | None) -> None:
+        self._run = settings.run
+        self._ledger = services.ledger
+        self._bucket = services.bucket
+        self._listed = self._ledger.listed(self._run)
+        if of is not None:
+            self._listed = replace(self._listed, of=of)
+
+    @property
+    def of(self) -> int | None:
+        return self._listed.images if self._listed.whole else self._listed.of
+
+    def taken(self) -> Iterator[Taken | None]:
+        for part in [*self._ledger.open_parts(self._run)]:
+            yield part, self._bucket.part(part)
+        if self._listed.whole:
+            return
+        if fleet := self._ledger.fleet:
+            # without a queue of parts nobody else lists, but for an earlier start
+            worker, before = uuid.uuid4().hex[:12], self._listed.lister
+            fleet.take_listing(self._run, worker, before)
+            self._listed = replace(self._listed, lister=worker)
+        kept = self._keep()
+        for part, images in self._bucket.parts(self._listed):
+            self._listed = self._listed.behind(part)
+            # not waited for: the decisions about its images become durable after it
+            _check(kept)
+            kept = self._keep(part)
+            yield part, images
+        self._listed = replace(self._listed, whole=True)
+        _check(kept)
+        _check(self._keep())
+
+    def done(self, number: int) -> None:
+        self._ledger.end_part(self._run, number)
+
+    def close(self) -> None:
+        """Nobody else waits for them."""
+
+    def _keep(self, *parts: Part) -> Future[None]:
+        return self._ledger.list_parts(self._run, [*parts], self._listed)
+
+
+def _check(kept: Future[None]) -> None:
+    try:
+        kept.result()
+    except NotListerError as error:
+        raise RunError(
+            "another label worker lists this run in the same table; stop one of them, or give both "
+            "the fleet's CARTEXT_PARTS_QUEUE_URL"
+        ) from error
