@@ -13,12 +13,12 @@ from statistics import quantiles
 from typing import Any
 
 from bench.child import Child, Usage
-from bench.stub import ROOT, TABLE, Scenario, Stub
+from bench.stub import PARTS, ROOT, TABLE, Scenario, Stub
 
 STATE = ROOT / "build" / "bench"
 # the workers begin at half their rate and are at the full one after two seconds
 RAMP_SECONDS = 3.0
-# calls are counted when they are let in, and the last of a shard are fewer
+# calls are counted when they are let in, and the last ones of a run are fewer
 END_SECONDS = 1.0
 QUIET_CORES = 0.1
 
@@ -140,8 +140,8 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             if role == "text":
                 time.sleep(late_texts)
             for worker in range(number):
-                shard = {"shard": worker, "shards": number} if role == "label" else {}
-                environment = stub.environment(**{**common, **shard, "quota_workers": number})
+                parts = {"parts_queue_url": stub.url_of(PARTS)} if shared else {}
+                environment = stub.environment(**{**common, **parts})
                 module = label_module if role == "label" else "console"
                 children.append(
                     Child(role, environment, folder / f"{role}-{worker}", module=module)
