@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,13 @@ class Workers:
 
     def follow(self) -> tuple[int, str]:
         """Plays `run.yml` from where the run is started; its status and its last line."""
+        return self._play("run.yml", "Follow it")
+
+    def fetch(self, run: str = RUN) -> tuple[int, str]:
+        """Plays `fetch.yml`; its status and its last line."""
+        return self._play("fetch.yml", "See which runs there are", "--extra-vars", f"run={run}")
+
+    def _play(self, playbook: str, first_task: str, *arguments: str) -> tuple[int, str]:
         groups: dict[str, dict[str, object]] = {}
         for name, host in self.hosts.items():
             groups.setdefault(role_of(name), {})[f"cartext-{name}"] = host
@@ -122,15 +130,16 @@ class Workers:
         instances = {name: {"name": f"cartext-{name}"} for name in self.names}
         deployment = {"instances": instances, "region": REGION, "bucket": "photos"}
         more = {
-            "run_name": RUN,
             "runs_dir": str(self.folder / "runs"),
             "deployment": deployment,
             "terraform_outputs": deployment,
+            **({"run_name": RUN} if playbook == "run.yml" else {}),
         }
         done = subprocess.run(
             [
-                *(ANSIBLE_PLAYBOOK, "run.yml", "--inventory", self.folder / "hosts.json"),
-                *("--start-at-task", "Follow it", "--extra-vars", json.dumps(more)),
+                *(ANSIBLE_PLAYBOOK, playbook, "--inventory", self.folder / "hosts.json"),
+                *("--start-at-task", first_task, "--extra-vars", json.dumps(more)),
+                *arguments,
             ],
             cwd=ROOT / "ansible",
             env={
@@ -274,3 +283,16 @@ def test_without_a_text_worker_no_run_is_finished(fleet: Workers, sandbox: Sandb
     status, said = fleet.follow()
     assert status != 0
     assert said.startswith(f"run {RUN} has no text worker any more")
+
+
+def test_what_a_machine_that_came_later_does_not_have_is_not_asked_of_it(fleet: Workers) -> None:
+    shutil.rmtree(fleet.folder / "text-2" / RUN)
+    status, _ = fleet.fetch()
+    assert status == 0
+    assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
+
+
+def test_a_run_that_nobody_has_is_said(fleet: Workers) -> None:
+    status, said = fleet.fetch("tuesday")
+    assert status != 0
+    assert f"no text worker has a run tuesday; there are {RUN}" in said
