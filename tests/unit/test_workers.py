@@ -517,14 +517,6 @@ def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> No
     assert handed(scene) == [scene.picture("1.jpg")]
 
 
-def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scene.ledger, "shared", True)
-    scene.images("1.jpg").start(LabelWorker)
-    assert handed(scene) == []
-
-
 def test_a_run_over_keys_is_a_run_over_these(scene: Scene, tmp_path: Path) -> None:
     scene.images("1.jpg", "2.jpg", "3.jpg", "4.jpg").start(LabelWorker, run="before", prefix="1")
     (tmp_path / "keys").write_text("3.jpg\ngone.jpg\n1.jpg\n3.jpg\n")
