@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     over_budget: bool = Field(False, description="label worker: start though it may cost more")
 
     linger_seconds: float = Field(
-        0.03, ge=0, le=5, description="longest wait of an index for a fuller batch"
+        0.1, ge=0, le=5, description="longest wait of an index for a fuller batch"
     )
     poll_seconds: int = Field(
         5, ge=0, le=20, description="longest wait of one request for messages"

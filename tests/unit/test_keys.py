@@ -276,5 +276,5 @@ def test_the_parts_of_a_list_are_the_list(
     assert [image.index for _, images in whole for image in images] == keys
     reached = Listed().behind(whole[0][0], whole[1][0])
     assert list(bucket.parts(reached, 30)) == whole[2:]
-    for part, images in (whole[2], whole[0], whole[0], whole[1], whole[3]):
+    for part, images in (whole[0], whole[2], whole[0], whole[0], whole[1], whole[3]):
         assert bucket.part(part) == images

@@ -18,7 +18,7 @@ from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, code_of
 from workers.errors import AccessError, ImageError, RunError, WorkerError
-from workers.images.keys import PAGE, key_pages
+from workers.images.keys import PAGE, KeyStretches, key_pages
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.images.listing import images_of, in_order, side_by_side
 from workers.model import Image, Listed, Part
@@ -50,6 +50,9 @@ class Bucket:
         self.name = settings.bucket
         self._where = where(settings)
         self.region = s3.meta.region_name
+        keys = settings.keys
+        self._key_list = (keys, self.name, settings.prefix) if keys else None
+        self._stretches = KeyStretches(*self._key_list) if self._key_list else None
 
     def check(self) -> None:
         """Raises RunError when the bucket is not there, not ours, or in another region."""
@@ -95,8 +98,8 @@ class Bucket:
         They are listed, or come from the list of keys: then `identified` says what they are.
         """
         number, after = listed.parts, listed.reached
-        if self._settings.keys:
-            for place, images in self._keys(int(after or 0), most):
+        if self._key_list:
+            for place, images in key_pages(*self._key_list, int(after or 0), most):
                 number += 1
                 part = Part(number, after, str(place), len(images))
                 yield part, _of_part(part, images)
@@ -113,25 +116,18 @@ class Bucket:
 
     def part(self, part: Part) -> list[Image]:
         """The images of a part, as they are by now."""
-        if self._settings.keys:
-            after = int(part.after or 0)
-            _, images = next(self._keys(after, int(part.upto) - after), (after, []))
-            return _of_part(part, images)
+        if self._stretches:
+            return _of_part(part, self._stretches.read(int(part.after or 0), int(part.upto)))
         ask = partial(self._page, MaxKeys=max(1, part.images))
         pages = in_order(ask, part.after, part.upto)
         return images_of([*chain.from_iterable(pages)], part.number)
 
     def pages(self) -> Iterator[list[Image]]:
         """The images, up to 1,000 a page, in any order: a listing's are asked for side by side."""
-        if self._settings.keys:
-            yield from (images for _, images in self._keys())
+        if self._key_list:
+            yield from (images for _, images in key_pages(*self._key_list))
         else:
             yield from map(images_of, side_by_side(self._page))
-
-    def _keys(self, after: int = 0, most: int = PAGE) -> Iterator[tuple[int, list[Image]]]:
-        settings = self._settings
-        assert settings.keys  # noqa: S101 - for mypy
-        return key_pages(settings.keys, self.name, settings.prefix, after, most)
 
     def identified(self, images: list[Image]) -> list[Image]:
         """The images, each with its picture, or the problem why that cannot be had.

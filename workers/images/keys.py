@@ -33,15 +33,38 @@ def key_pages(
 
     A key alone says nothing of its picture. Raises RunError when the list cannot be understood.
     """
-    images = (
-        image
-        for image in _images(path, bucket)
-        if image.index.startswith(prefix) and not image.index.endswith("/")
-    )
-    behind = islice(images, after, None)
-    while page := list(islice(behind, most)):
-        after += len(page)
-        yield after, list(dict.fromkeys(page))
+    stretches = KeyStretches(path, bucket, prefix)
+    while page := stretches.read(after, after + most):
+        after = stretches.at
+        yield after, page
+
+
+class KeyStretches:
+    """Stretches of the same list, read one after the other; one that lies before costs a rereading.
+
+    `at` is how many images stand before the place that it is at.
+    """
+
+    def __init__(self, path: Path, bucket: str, prefix: str) -> None:
+        self._list = path, bucket
+        self._prefix = prefix
+        self._begin()
+
+    def _begin(self) -> None:
+        self.at = 0
+        self._images = (
+            image
+            for image in _images(*self._list)
+            if image.index.startswith(self._prefix) and not image.index.endswith("/")
+        )
+
+    def read(self, after: int, upto: int) -> list[Image]:
+        """The images behind the first `after`, up to the `upto`-th, each once."""
+        if after < self.at:
+            self._begin()
+        stretch = list(islice(self._images, after - self.at, upto - self.at))
+        self.at = after + len(stretch)
+        return list(dict.fromkeys(stretch))
 
 
 def digest(path: Path) -> str:
