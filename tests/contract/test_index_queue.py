@@ -106,7 +106,7 @@ def test_odd_keys_come_from_the_listing_as_they_are(sandbox: Sandbox, settings: 
 
 
 def test_an_end_comes_as_it_was_sent(queue: IndexQueue) -> None:
-    end = ShardEnd(RUN, 2, 3, 12345)
+    end = RunEnd(RUN, 12345)
     queue.send([end_entry(end)])
     (got,) = receive(queue, 1)
     assert (got.end, got.foreign_end, got.index) == (end, False, "")
@@ -154,7 +154,7 @@ def test_in_the_label_workers_name_nobody_else_sends(
             for variable, value in login.items():
                 patch.setenv(variable, value)
             queue = open_queue(settings)
-        queue.send([end_entry(ShardEnd(RUN, 0, 1, 0)), image_entry(decision("1.jpg"))])
+        queue.send([end_entry(RunEnd(RUN, 0)), image_entry(decision("1.jpg"))])
         queue.send([{"MessageBody": "-1"}, {"MessageBody": "2.jpg"}])
         got = receive(text, 4)
         text.delete([each.receipt for each in got])

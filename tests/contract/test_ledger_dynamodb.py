@@ -34,7 +34,7 @@ from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Label, Picture, RunProgress, RunEnd, TextLine
+from workers.model import Box, Label, Picture, RunEnd, RunProgress, TextLine
 from workers.output.rows import result_row
 from workers.resend import resend
 from workers.threads.stop import Stop
@@ -128,7 +128,7 @@ def test_a_lost_answer_is_not_counted_twice(
     wait(*(ledger.decide([decision(name)]) for name in indexes(40)))
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
-        counts = reader.label_counts(RUN, 0)
+        counts = reader.label_counts(RUN)
         assert (counts.decided, counts.labelled) == (40, 40)
 
 
@@ -203,7 +203,7 @@ def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
     assert mine.progress(RUN).done == 3
     now = 1.0
     assert mine.progress(RUN).done == 5
-    wait(mine.record_end(ShardEnd(RUN, 0, 1, 6)))
+    wait(mine.record_end(RunEnd(RUN, 6)))
     assert expected(mine.progress(RUN)) == 6
     wait(*complete(other, indexes(6)[5:]))
     assert not finished(mine.progress(RUN))
@@ -221,11 +221,11 @@ def test_a_look_while_an_end_is_written_does_not_hide_it(open_again: Open, clien
         return write(**request)
 
     client.transact_write_items = look_first
-    end = ShardEnd(RUN, 0, 1, 1)
+    end = RunEnd(RUN, 1)
     wait(ledger.record_end(end))
-    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,))
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 1)
     wait(ledger.record_foreign_end(RUN))
-    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,), foreign_end=True)
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 1, foreign_end=True)
 
 
 # --- the queue's acknowledgements ----------------------------------------------------------------
@@ -251,18 +251,18 @@ def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) ->
     wait(*(first.decide([one]) for one in decisions))
     first.sent(decisions[:120]).result(30)
     restarted = open_again()
-    assert set(restarted.unsent(RUN, 0)) == set(decisions[120:])
+    assert set(restarted.unsent(RUN, 1)) == set(decisions[120:])
     restarted.sent(decisions).result(30)
-    assert list(first.unsent(RUN, 0)) == []
-    assert first.label_counts(RUN, 0).labelled == 250
+    assert list(first.unsent(RUN, 1)) == []
+    assert first.label_counts(RUN).labelled == 250
 
 
 def test_a_decision_that_was_there_already_is_sent_all_the_same(open_again: Open) -> None:
     wait(open_again().decide([decision("1.jpg")]))
     again = open_again()
     wait(again.decide([decision("1.jpg")]), again.sent([decision("1.jpg")]))
-    assert list(again.unsent(RUN, 0)) == []
-    assert again.label_counts(RUN, 0).decided == 1
+    assert list(again.unsent(RUN, 1)) == []
+    assert again.label_counts(RUN).decided == 1
 
 
 def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> None:
@@ -332,7 +332,7 @@ def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: A
     client.query = lambda **request: query(Limit=2, **request)
     assert indexes_in(ledger, RUN) == indexes(9)
     assert ledger.undecided(RUN, indexes(10)) == {indexes(10)[-1]}
-    assert [one.index for one in ledger.unsent(RUN, 0)] == indexes(9)
+    assert [one.index for one in ledger.unsent(RUN, 1)] == indexes(9)
 
 
 # --- layout, sizes and order ---------------------------------------------------------------------
@@ -370,9 +370,9 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ledger.settle(RUN, {"shards": "3"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
         ledger.decide([decision("b.gif", None, failure="wrong format", shard=2)]),
-        ledger.end_shard(ShardEnd(RUN, 2, 3, 7)),
+        ledger.end_shard(RunEnd(RUN, 7)),
         ledger.complete([found]),
-        ledger.record_end(ShardEnd(RUN, 2, 3, 7)),
+        ledger.record_end(RunEnd(RUN, 7)),
         ledger.record_foreign_end(RUN),
     )
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
@@ -452,7 +452,7 @@ def test_the_longest_keys_can_be_decided_about(ledger: DynamoDbLedger) -> None:
     names = ["9" * 1024, "日" * 341, "\U0001f697" * 256]
     wait(*(ledger.decide([decision(name)]) for name in names))
     assert ledger.undecided(RUN, names) == set()
-    assert {one.index for one in ledger.unsent(RUN, 0)} == set(names)
+    assert {one.index for one in ledger.unsent(RUN, 1)} == set(names)
 
 
 def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
@@ -494,7 +494,7 @@ def test_an_error_goes_into_every_future_of_the_group(
     sandbox.faults.append(Fault("TransactWriteItems", code))
     futures = complete(ledger, indexes(3))
     futures.append(ledger.sent([decision("1.jpg")]))
-    futures.append(ledger.record_end(ShardEnd(RUN, 0, 1, 3)))
+    futures.append(ledger.record_end(RunEnd(RUN, 3)))
     for future in futures:
         with pytest.raises(kind, match=words):
             future.result(10)

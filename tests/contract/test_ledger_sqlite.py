@@ -210,7 +210,7 @@ def test_a_value_that_cannot_be_kept_is_an_error_and_the_ledger_goes_on(tmp_path
     ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
     for write in (
         lambda: ledger.complete([result("lone \ud800")]),
-        lambda: ledger.record_end(ShardEnd(RUN, 0, 1, 10**30)),
+        lambda: ledger.record_end(RunEnd(RUN, 10**30)),
     ):
         with pytest.raises(RunError):
             write().result(10)
