@@ -17,9 +17,11 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from sandbox.aws.server import Fault, Sandbox
 from tests.contract.conftest import (
     LINES,
+    LISTER,
     RUN,
     decision,
     indexes_in,
+    list_parts,
     open_table,
     result,
     settings,
@@ -34,7 +36,7 @@ from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Label, Picture, RunEnd, RunProgress, TextLine
+from workers.model import Box, Label, LabelCounts, Part, Picture, RunEnd, RunProgress, TextLine
 from workers.output.rows import result_row
 from workers.resend import resend
 from workers.threads.stop import Stop
@@ -89,6 +91,11 @@ def after(operation: Callable[..., Any], error: Exception, times: int = 1) -> Ca
     return answer
 
 
+def lose_answers(client: Any, times: int = 1) -> None:
+    lost = ConnectionClosedError(endpoint_url="http://table.test")
+    client.transact_write_items = after(client.transact_write_items, lost, times)
+
+
 def kept_requests(client: Any, *operations: str) -> list[Any]:
     """The requests of these operations that are made from now on."""
     requests: list[Any] = []
@@ -122,14 +129,71 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
 def test_a_lost_answer_is_not_counted_twice(
     ledger: DynamoDbLedger, client: Any, open_again: Open
 ) -> None:
-    lost = ConnectionClosedError(endpoint_url="http://table.test")
-    client.transact_write_items = after(client.transact_write_items, lost)
+    lose_answers(client)
     wait(*complete(ledger, indexes(40)))
     wait(*(ledger.decide([decision(name)]) for name in indexes(40)))
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
         counts = reader.label_counts(RUN)
         assert (counts.decided, counts.labelled) == (40, 40)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_part_whose_ends_answer_is_lost_counts_once(
+    ledger: DynamoDbLedger, client: Any, open_again: Open, times: int
+) -> None:
+    list_parts(ledger, *(Part(number, "", "z", 1) for number in range(1, 5)))
+    lose_answers(client, times)
+    wait(*(ledger.end_part(RUN, number) for number in (1, 2, 3)))
+    for reader in (ledger, open_again()):
+        assert reader.label_counts(RUN).parts == 3
+        assert [part.number for part in reader.open_parts(RUN)] == [4]
+
+
+def test_a_decision_whose_answer_is_lost_is_ones_own_and_stands(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    labels = [decision(f"{n}.jpg", picture=Picture(f'"{n}"', n), part=4) for n in range(1, 4)]
+    near = decision("near.jpg", None, near=Label("Car", 87.5), picture=Picture('"n"', 9))
+    plain = decision("none.jpg", None, part=2)
+    lose_answers(client)
+    assert ledger.decide([*labels, near, plain]).result(30) == [*labels, near, plain]
+    assert list(ledger.unsent(RUN, 4)) == labels
+
+
+def test_what_another_worker_has_decided_stands(open_again: Open) -> None:
+    first, second = open_again(), open_again()
+    theirs = [
+        decision("1.jpg", picture=Picture('"old"', 1), part=2),
+        decision("2.jpg", None, picture=Picture('"old"', 1), part=2),
+    ]
+    wait(first.decide(theirs))
+    mine = [
+        decision("1.jpg", None, picture=Picture('"new"', 2), part=2),
+        decision("2.jpg", picture=Picture('"new"', 2), part=2),
+        decision("3.jpg", part=2),
+    ]
+    stands = second.decide(mine).result(30)
+    assert stands[0] == theirs[0]
+    # of an image without the label the table does not say more
+    assert (stands[1].index, stands[1].part, stands[1].labels) == ("2.jpg", 2, ())
+    assert stands[2] == mine[2]
+    assert list(second.unsent(RUN, 2)) == [theirs[0], mine[2]]
+    assert second.label_counts(RUN) == LabelCounts(3, 2, 0)
+
+
+def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> None:
+    """A list of keys may have it twice; a part that waited for the other's would never be done."""
+    first, second = open_again(), open_again()
+    twice = [decision("twice.jpg", part=number) for number in (1, 2)]
+    wait(first.decide([twice[0]]))
+    assert second.decide([twice[1]]).result(30) == [twice[1]]
+    assert second.label_counts(RUN) == LabelCounts(1, 1, 0)
+    wait(second.sent([twice[1]]))
+    # its own part has yet to know that it is sent
+    assert list(second.unsent(RUN, 1)) == [twice[0]]
+    wait(first.sent([twice[0]]))
+    assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
 
 
 def test_a_killed_workers_counts_stay(open_again: Open) -> None:
@@ -308,8 +372,12 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     ledger.undecided(RUN, indexes(1))
     ledger.progress(RUN)
     ledger.not_done(RUN, indexes(1))
+    ledger.listed(RUN)
+    list(ledger.open_parts(RUN))
+    ledger.fleet.part(RUN, 1)
+    ledger.fleet.beats("label")
     requests += [batch["RequestItems"]["ledger"] for batch in batches]
-    assert [request["ConsistentRead"] for request in requests] == [True] * 4
+    assert [request["ConsistentRead"] for request in requests] == [True] * 8
 
 
 def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:
@@ -367,42 +435,66 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
     car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
     found = result("a1.jpg", labels=(car,))
     wait(
-        ledger.settle(RUN, {"shards": "3"}),
+        ledger.settle(RUN, {"label": "Car"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
-        ledger.decide([decision("b.gif", None, failure="wrong format", shard=2)]),
-        ledger.end_shard(RunEnd(RUN, 7)),
+        ledger.decide([decision("b.gif", None, failure="wrong format", part=2)]),
+        ledger.end_run(RunEnd(RUN, 7)),
         ledger.complete([found]),
         ledger.record_end(RunEnd(RUN, 7)),
         ledger.record_foreign_end(RUN),
     )
+    list_parts(ledger, Part(1, "", "a.jpg", 1), Part(2, "a.jpg", "b.gif", 1), of=7)
+    ledger.fleet.take_part(RUN, 2, "abcdef012345", "")
+    wait(ledger.end_part(RUN, 1))
+    ledger.fleet.beat("label", "abcdef012345", 5)
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
     labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
     picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
-    end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
+    end = {"expected": {"N": "7"}}
     layout = {}
-    for item in items(sandbox, ""):
+    for item in sandbox.client("dynamodb").scan(TableName="ledger")["Items"]:
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
-        ("/run", "shards"): {"value": {"S": "3"}},
-        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "shard": {"N": "0"}},
-        ("/unsent/0", "a.jpg"): {**picture, "labels": {"S": labels}},
-        ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
+        ("/ledger", "version"): {"value": {"N": "3"}},
+        ("/run", "label"): {"value": {"S": "Car"}},
+        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "part": {"N": "1"}},
+        ("/unsent/1", "a.jpg"): {**picture, "labels": {"S": labels}},
         ("/decided/3", "b.gif"): {},
-        ("/failed/2", "b.gif"): {
+        ("/failed/3", "b.gif"): {
             "etag": {"S": ""},
             "size": {"N": "0"},
             "failure": {"S": "wrong format"},
         },
-        ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
-        ("/label/2", "end"): end,
+        ("/part", "000000000002"): {
+            "after": {"S": "a.jpg"},
+            "upto": {"S": "b.gif"},
+            "images": {"N": "1"},
+            "by": {"S": "abcdef012345"},
+        },
+        ("/label", "listing"): {
+            "parts": {"N": "2"},
+            "images": {"N": "2"},
+            "reached": {"S": "b.gif"},
+            "whole": {"N": "0"},
+            "of": {"N": "7"},
+            "lister": {"S": LISTER},
+        },
+        ("/label", "tally/PROCESS"): {
+            "decided": {"N": "2"},
+            "labelled": {"N": "1"},
+            "failed": {"N": "1"},
+            "parts": {"N": "1"},
+        },
+        ("/label", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
             "index": {"S": "a1.jpg"},
             "row": {"S": result_row(found).row},
         },
         ("/text", "tally/PROCESS"): {"done": {"N": "1"}},
-        ("/text", "end/2"): end,
+        ("/text", "end"): end,
         ("/text", "foreign-end"): {},
+        ("/alive/label", "abcdef012345"): {"beat": {"N": "5"}},
     }
 
 
@@ -410,7 +502,7 @@ def test_what_an_older_version_has_labelled_is_refused_by_resend(
     ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
 ) -> None:
     wait(
-        ledger.settle(RUN, {"shards": "1"}),
+        ledger.settle(RUN, {"label": "Car"}),
         ledger.decide([decision(name) for name in indexes(3)]),
     )
     # it kept no more than that a decision is made
@@ -438,7 +530,7 @@ def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, cl
     client.transact_write_items = hold
     noise = random.Random(1)
     lines = [TextLine(noise.randbytes(50_000).hex(), 99.0) for _ in range(90)]
-    futures = [ledger.settle(RUN, {"shards": "1"})]
+    futures = [ledger.settle(RUN, {"label": "Car"})]
     futures += [ledger.complete([result(f"{n}.jpg", (line,))]) for n, line in enumerate(lines)]
     all_asked.set()
     wait(*futures)
