@@ -123,14 +123,14 @@ def wait(*futures: Future[Any]) -> None:
         future.result(30)
 
 
-def list_parts(ledger: Ledger, *parts: Part, **more: Any) -> Listed:
+def list_parts(ledger: Ledger, *parts: Part, run: str = RUN, **more: Any) -> Listed:
     """Keeps the next parts, in a table as its lister; returns how far the listing has come then."""
-    listed = replace(ledger.listed(RUN), **more)
+    listed = replace(ledger.listed(run), **more)
     if fleet := ledger.fleet:
         listed = replace(listed, lister=listed.lister or LISTER)
-        fleet.take_listing(RUN, listed.lister, "")
+        fleet.take_listing(run, listed.lister, "")
     listed = listed.behind(*parts)
-    wait(ledger.list_parts(RUN, list(parts), listed))
+    wait(ledger.list_parts(run, list(parts), listed))
     return listed
 
 

@@ -270,6 +270,19 @@ def test_a_part_that_nobody_has_listed_is_none_that_is_done(ledger: Ledger) -> N
     assert ledger.label_counts(RUN).parts == ledger.label_counts("tuesday").parts == 0
 
 
+def test_each_run_has_its_own_parts(ledger: Ledger) -> None:
+    """Those of the one are those of the other, but for their run."""
+    for run in (RUN, "tuesday"):
+        wait(ledger.decide([decision(f"{run}.jpg", run=run)]))
+    mine = list_parts(ledger, *PARTS)
+    theirs = list_parts(ledger, *PARTS[:2], run="tuesday", of=9)
+    wait(ledger.end_part("tuesday", 1))
+    assert (ledger.listed(RUN), ledger.listed("tuesday")) == (mine, theirs)
+    assert list(ledger.open_parts(RUN)) == PARTS
+    assert list(ledger.open_parts("tuesday")) == PARTS[1:2]
+    assert [ledger.label_counts(run).parts for run in (RUN, "tuesday")] == [0, 1]
+
+
 def test_a_part_that_is_done_has_all_that_was_decided_before(open_again: Open) -> None:
     ledger = open_again()
     list_parts(ledger, PARTS[0])

@@ -132,8 +132,8 @@ def has_ended(ledger: Ledger) -> None:
     assert set(counts.values()) == {LabelCounts(2, 0, 2)}
     for run, (shards, _) in ENDS.items():
         if run != RUN:
-            failures = [each.index for each in ledger.failures(run)]
-            assert failures == ["a.gif", f"b-{shards - 1}.gif"], run
+            failures = [(each.index, each.part) for each in ledger.failures(run)]
+            assert failures == [("a.gif", 0), (f"b-{shards - 1}.gif", 0)], run
     # an end that comes now is the last one
     wait(ledger.record_end(RunEnd("half", 6)), ledger.record_end(RunEnd("whole", 6)))
     assert [ledger.progress(run).expected for run in ("half", "whole")] == [6, 6]
