@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import measures
 from bench.answers import answers
 from bench.fleet import PATIENCE
+from bench.growing import growing
 from bench.planning import planning
 from bench.provisioning import provisioning
 from bench.report import Row, as_json, chart, print_table
@@ -26,6 +27,7 @@ MEASURES = {
     "answers": (answers, "A over a bucket that it knows, and over one that it does not"),
     "parts": (measures.parts, "Where an image's CPU time goes"),
     "scale": (measures.scale, "Workers of each kind, 20 calls/s each, one queue and one table"),
+    "growing": (growing, "A fleet in which workers are killed, come and go"),
     "provisioning": (provisioning, "Two hosts of this machine made workers by Ansible"),
 }
 COSTS = "Dollars, every image a car; instances t3.small, list prices of us-east-1"

@@ -61,6 +61,16 @@ class Child(processes.Worker):
             self.process.returncode,
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        return not self._thread.is_alive()
+
+    def status(self) -> int:
+        """Waits for its end, whatever that is."""
+        self._thread.join()
+        return self._usage.status
+
     def wait(self) -> Usage:
         """Waits for its end; RuntimeError when that is not a good one."""
         self._thread.join()

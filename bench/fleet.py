@@ -13,12 +13,12 @@ from statistics import quantiles
 from typing import Any
 
 from bench.child import Child, Usage
-from bench.stub import ROOT, TABLE, Scenario, Stub
+from bench.stub import PARTS, ROOT, TABLE, Scenario, Stub
 
 STATE = ROOT / "build" / "bench"
 # the workers begin at half their rate and are at the full one after two seconds
 RAMP_SECONDS = 3.0
-# calls are counted when they are let in, and the last of a shard are fewer
+# calls are counted when they are let in, and the last ones of a run are fewer
 END_SECONDS = 1.0
 QUIET_CORES = 0.1
 
@@ -131,17 +131,17 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
         **settings,
     }
     wait_for_quiet(PATIENCE.seconds)
-    with _children() as children, Stub(scenario) as stub:
+    with processes() as children, Stub(scenario) as stub:
         folder = children.folder
         if prepare:
             prepare(folder / "label-0" / "state")
-        began, busy = time.monotonic(), _busy()
+        began, busy = time.monotonic(), busy_seconds()
         for role, number in (("label", labels), ("text", texts)):
             if role == "text":
                 time.sleep(late_texts)
             for worker in range(number):
-                shard = {"shard": worker, "shards": number} if role == "label" else {}
-                environment = stub.environment(**{**common, **shard, "quota_workers": number})
+                parts = {"parts_queue_url": stub.url_of(PARTS)} if shared else {}
+                environment = stub.environment(**{**common, **parts})
                 module = label_module if role == "label" else "console"
                 children.append(
                     Child(role, environment, folder / f"{role}-{worker}", module=module)
@@ -153,11 +153,11 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             stub.record(),
             usages[:labels],
             usages[labels:],
-            _busy() - busy,
+            busy_seconds() - busy,
         )
         if scenario.images and texts:
             run.window = _window(children, labels)
-            run.written = max(_output(child).stat().st_mtime for child in children[labels:])
+            run.written = max(output_of(child).stat().st_mtime for child in children[labels:])
             run.problems = _problems(run, children[labels:])
         return run
 
@@ -166,13 +166,13 @@ def wait_for_quiet(seconds: float) -> None:
     """Waits until nothing else is at work on the machine, or so long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        before = _busy()
+        before = busy_seconds()
         time.sleep(5)
-        if _busy() - before < 5 * QUIET_CORES:
+        if busy_seconds() - before < 5 * QUIET_CORES:
             return
 
 
-def _busy() -> float:
+def busy_seconds() -> float:
     """CPU seconds of all cores since the machine started; 0 where that is not told."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
@@ -182,7 +182,7 @@ def _busy() -> float:
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
-class _Children(list[Child]):
+class Processes(list[Child]):
     """Processes, and the folder in which each has its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -199,10 +199,10 @@ def workshop() -> Iterator[Path]:
 
 
 @contextmanager
-def _children() -> Iterator[_Children]:
+def processes() -> Iterator[Processes]:
     """A list for processes, which do not outlive it."""
     with workshop() as folder:
-        children = _Children(folder)
+        children = Processes(folder)
         try:
             yield children
         finally:
@@ -218,7 +218,8 @@ def _window(children: list[Child], labels: int) -> tuple[float, float]:
     return (first, last) if last - first > 1 else (first - RAMP_SECONDS, last + END_SECONDS)
 
 
-def _output(child: Child) -> Path:
+def output_of(child: Child) -> Path:
+    """The text worker's own output."""
     return child.folder / "state" / "default" / "output.txt"
 
 
@@ -231,17 +232,20 @@ def _problems(run: Run, texts: list[Child]) -> list[str]:
         twice = run.record[name]["paid"] - run.record[name]["images"]
         if twice:
             problems.append(f"{twice} calls of {name} were paid for twice")
-    for child in texts:
-        lines = _output(child).read_text().splitlines()
-        right = sum(line.split(": ")[1] == line.split(": ")[0] + " | AB 123" for line in lines)
-        if not right == len(lines) == run.cars:
-            problems.append(f"{right} of {run.cars} lines of output.txt are right")
+    problems += [wrong for child in texts if (wrong := wrong_lines(child, run.cars))]
     return problems
+
+
+def wrong_lines(child: Child, cars: int) -> str | None:
+    """What is wrong with a text worker's output, which has a line for each of the cars."""
+    lines = output_of(child).read_text().splitlines()
+    right = sum(line.split(": ")[1] == line.split(": ")[0] + " | AB 123" for line in lines)
+    return None if right == len(lines) == cars else f"{right} of {cars} lines are right"
 
 
 def run_sequential(scenario: Scenario) -> Run:
     """Runs the two processes of the sequential way to their end."""
-    with _children() as children, Stub(scenario) as stub:
+    with processes() as children, Stub(scenario) as stub:
         began = time.monotonic()
         for role in ("label", "text"):
             environment, folder = stub.environment(), children.folder / role

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
@@ -32,7 +33,7 @@ from workers.events import STOPPED_BY_BUG, Stopped, say
 from workers.label_worker import LabelWorker
 from workers.ledger import Ledger, open_ledger
 from workers.resend import resend
-from workers.settings import Settings
+from workers.settings import GONE, Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
 
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:
     try:
+        _refuse_what_is_gone(kind)
         return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
     except ValidationError as error:
         problems = (_complaint(problem, kind, given) for problem in error.errors())
@@ -128,6 +130,14 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     except SystemExit as error:
         # argparse has said what is wrong with a flag, or has printed the help
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
+
+
+def _refuse_what_is_gone(kind: type[Settings]) -> None:
+    written = {**dotenv_values(str(kind.model_config.get("env_file"))), **os.environ}
+    for name, instead in GONE.items():
+        # one of one is what it is without
+        if written.get(name, "1") not in {"", "1"}:
+            raise RunError(f"{name}={written[name]} is gone: {instead}")
 
 
 def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:

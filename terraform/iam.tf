@@ -98,6 +98,25 @@ data "aws_iam_policy_document" "worker" {
     }[each.key]
   }
 
+  # label workers put the parts there, and take them from there
+  dynamic "statement" {
+    for_each = each.key == "label" && local.has_ledger ? [aws_sqs_queue.this["parts"].arn] : []
+
+    content {
+      sid       = "PartsQueue"
+      resources = [statement.value]
+
+      actions = [
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+      ]
+    }
+  }
+
+  # A transaction is judged by the permissions of what is in it. Both kinds say there that they are alive.
   dynamic "statement" {
     for_each = aws_dynamodb_table.ledger
 
@@ -105,12 +124,15 @@ data "aws_iam_policy_document" "worker" {
       sid       = "Ledger"
       resources = [statement.value.arn]
 
-      # a transaction is judged by the permissions of what is in it; `cartext resend`, on a label
-      # worker's instance, asks which images have a result
-      actions = {
-        label = ["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
-        text  = ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
-      }[each.key]
+      actions = [
+        "dynamodb:BatchGetItem",
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+      ]
     }
   }
 }

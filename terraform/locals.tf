@@ -3,8 +3,8 @@ locals {
 
   # One entry an instance; the key is its name everywhere. Fewer workers take away the last ones only.
   workers = merge(
-    { for i in range(var.label_workers) : "label-${i + 1}" => { role = "label", shard = i } },
-    { for i in range(var.text_workers) : "text-${i + 1}" => { role = "text", shard = null } },
+    { for i in range(var.label_workers) : "label-${i + 1}" => { role = "label" } },
+    { for i in range(var.text_workers) : "text-${i + 1}" => { role = "text" } },
   )
 
   instance_types = {

@@ -48,6 +48,24 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_actions       = local.alarm_topics
 }
 
+# Parts wait for as long as a run goes on: how old one is says nothing.
+resource "aws_cloudwatch_metric_alarm" "parts_dead_letters" {
+  count = local.has_ledger ? 1 : 0
+
+  alarm_name          = "${var.project}-parts-dead-letters"
+  alarm_description   = "Parts of a listing were given up after ${local.max_receives} deliveries: label workers died over them, and their run does not end. Look at the label workers' logs, mend the cause and move the messages back."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.this["parts_dead"].name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_topics
+}
+
 resource "aws_cloudwatch_metric_alarm" "instance_status" {
   for_each = local.workers
 
@@ -89,49 +107,53 @@ resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.project
 
   dashboard_body = jsonencode({
-    widgets = [
-      {
-        type = "metric", x = 0, y = 0, width = 12, height = 6
-        properties = {
-          title  = "Index queue: messages"
-          region = var.region, period = 60, stat = "Maximum"
-          metrics = [
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues.index, { label = "waiting" }],
-            ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queues.index, { label = "in work" }],
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues.dead, { label = "dead letters" }],
-          ]
+    widgets = concat(
+      [
+        for queue, dead in local.dead_letters : {
+          type = "metric", x = 0, y = { index = 0, parts = 12 }[queue], width = 12, height = 6
+          properties = {
+            title  = "${title(queue)} queue: messages"
+            region = var.region, period = 60, stat = "Maximum"
+            metrics = [
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues[queue], { label = "waiting" }],
+              ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queues[queue], { label = "in work" }],
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queues[dead], { label = "dead letters" }],
+            ]
+          }
         }
-      },
-      {
-        type = "metric", x = 12, y = 0, width = 12, height = 6
-        properties = {
-          title   = "Index queue: age of the oldest message (s)"
-          region  = var.region, period = 60, stat = "Maximum"
-          metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queues.index]]
-        }
-      },
-      {
-        type = "metric", x = 0, y = 6, width = 12, height = 6
-        properties = {
-          title  = "Rekognition: calls a minute"
-          region = var.region, period = 60, stat = "SampleCount"
-          metrics = [
-            for pair in setproduct(["SuccessfulRequestCount", "ThrottledCount"], ["DetectLabels", "DetectText"]) :
-            ["AWS/Rekognition", pair[0], "Operation", pair[1]]
-          ]
-        }
-      },
-      {
-        type = "metric", x = 12, y = 6, width = 12, height = 6
-        properties = {
-          title  = "Workers: processor (%) and failed status checks"
-          region = var.region, period = 60, stat = "Maximum"
-          metrics = concat(
-            [for key, worker in aws_instance.worker : ["AWS/EC2", "CPUUtilization", "InstanceId", worker.id, { label = key }]],
-            [for key, worker in aws_instance.worker : ["AWS/EC2", "StatusCheckFailed", "InstanceId", worker.id, { label = "${key} failed", yAxis = "right" }]],
-          )
-        }
-      },
-    ]
+      ],
+      [
+        {
+          type = "metric", x = 12, y = 0, width = 12, height = 6
+          properties = {
+            title   = "Index queue: age of the oldest message (s)"
+            region  = var.region, period = 60, stat = "Maximum"
+            metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queues.index]]
+          }
+        },
+        {
+          type = "metric", x = 0, y = 6, width = 12, height = 6
+          properties = {
+            title  = "Rekognition: calls a minute"
+            region = var.region, period = 60, stat = "SampleCount"
+            metrics = [
+              for pair in setproduct(["SuccessfulRequestCount", "ThrottledCount"], ["DetectLabels", "DetectText"]) :
+              ["AWS/Rekognition", pair[0], "Operation", pair[1]]
+            ]
+          }
+        },
+        {
+          type = "metric", x = 12, y = 6, width = 12, height = 6
+          properties = {
+            title  = "Workers: processor (%) and failed status checks"
+            region = var.region, period = 60, stat = "Maximum"
+            metrics = concat(
+              [for key, worker in aws_instance.worker : ["AWS/EC2", "CPUUtilization", "InstanceId", worker.id, { label = key }]],
+              [for key, worker in aws_instance.worker : ["AWS/EC2", "StatusCheckFailed", "InstanceId", worker.id, { label = "${key} failed", yAxis = "right" }]],
+            )
+          }
+        },
+      ],
+    )
   })
 }

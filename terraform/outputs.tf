@@ -6,7 +6,6 @@ output "instances" {
       id                = instance.id
       name              = instance.tags.Name
       role              = local.workers[key].role
-      shard             = local.workers[key].shard # label workers: their number from 0; text workers: null
       private_ip        = instance.private_ip
       public_ip         = instance.public_ip
       availability_zone = instance.availability_zone
@@ -43,6 +42,16 @@ output "queue_url" {
 output "dead_letter_queue_url" {
   description = "Where messages go that no text worker could finish."
   value       = aws_sqs_queue.this["dead"].url
+}
+
+output "parts_queue_url" {
+  description = "The parts queue of a fleet's label workers; empty when each keeps its own ledger."
+  value       = local.has_ledger ? aws_sqs_queue.this["parts"].url : ""
+}
+
+output "parts_dead_letter_queue_url" {
+  description = "Where parts go that no label worker could finish, or empty."
+  value       = local.has_ledger ? aws_sqs_queue.this["parts_dead"].url : ""
 }
 
 output "label_sender" {

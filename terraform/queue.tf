@@ -1,8 +1,18 @@
 locals {
-  queues = {
-    index = "${var.project}-index"
-    dead  = "${var.project}-index-dead"
-  }
+  queues = merge(
+    {
+      index = "${var.project}-index"
+      dead  = "${var.project}-index-dead"
+    },
+    # parts of the listing, which label workers share where the ledger that knows of them is shared
+    local.has_ledger ? {
+      parts      = "${var.project}-parts"
+      parts_dead = "${var.project}-parts-dead"
+    } : {},
+  )
+
+  # which queue's messages end in which
+  dead_letters = merge({ index = "dead" }, local.has_ledger ? { parts = "parts_dead" } : {})
 
   # An image that fails is committed as failed after a few tries. This many deliveries without a
   # result mean that workers died over it: generous, because each start in a long outage takes one.
@@ -21,23 +31,37 @@ resource "aws_sqs_queue" "this" {
   tags = { Name = each.value }
 }
 
-# Redrive is its own resource: each of the two queues names the other.
-resource "aws_sqs_queue_redrive_policy" "index" {
-  queue_url = aws_sqs_queue.this["index"].url
+# Redrive is its own resource: a queue and its dead-letter queue name each other.
+resource "aws_sqs_queue_redrive_policy" "this" {
+  for_each = local.dead_letters
+
+  queue_url = aws_sqs_queue.this[each.key].url
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.this["dead"].arn
+    deadLetterTargetArn = aws_sqs_queue.this[each.value].arn
     maxReceiveCount     = local.max_receives
   })
 }
 
-resource "aws_sqs_queue_redrive_allow_policy" "dead" {
-  queue_url = aws_sqs_queue.this["dead"].url
+resource "aws_sqs_queue_redrive_allow_policy" "this" {
+  for_each = local.dead_letters
+
+  queue_url = aws_sqs_queue.this[each.value].url
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.this["index"].arn]
+    sourceQueueArns   = [aws_sqs_queue.this[each.key].arn]
   })
+}
+
+moved {
+  from = aws_sqs_queue_redrive_policy.index
+  to   = aws_sqs_queue_redrive_policy.this["index"]
+}
+
+moved {
+  from = aws_sqs_queue_redrive_allow_policy.dead
+  to   = aws_sqs_queue_redrive_allow_policy.this["index"]
 }
 
 data "aws_iam_policy_document" "tls_only" {

@@ -47,6 +47,7 @@ class Alive:
         self._number = 0
         self._looked = -math.inf
         self._others: dict[str, _Beat] = {}
+        self._living: set[str] = set()
         # up to which heartbeat of each it has to wait; None: it has yet to be seen
         self._awaited: dict[str, int] | None = None
         self._lock = threading.Lock()
@@ -62,42 +63,52 @@ class Alive:
 
     def look(self) -> None:
         """Looks at the others, and then says that this one is alive."""
-        now = self._clock()
+        began = self._clock()
         beats = self.fleet.beats(self._kind)
         beats.pop(self.worker, None)
+        self.fleet.leave(self._kind, *self._see(beats, began))
+        self._number += 1
+        self.fleet.beat(self._kind, self.worker, self._number)
+        self._was_seen(began)
+
+    def _see(self, beats: dict[str, int], now: float) -> set[str]:
+        """Takes the heartbeats in; returns those that are dead."""
         with self._lock:
             self._others = {
                 worker: before if before and before.number == number else _Beat(number, now)
                 for worker, number in beats.items()
                 for before in [self._others.get(worker)]
             }
-            if now - self._looked > LAPSED_SECONDS:
-                self._awaited = None
-            elif self._awaited is None:
+            # by what was seen: time that passes without a look tells nothing
+            self._living = {
+                worker for worker, beat in self._others.items() if now - beat.since <= DEAD_SECONDS
+            }
+            if self._awaited is None and math.isfinite(self._looked):
                 # the next but one is of somebody who has looked after this one's first
                 self._awaited = {worker: number + 2 for worker, number in beats.items()}
-            dead = beats.keys() - self._living(now)
-        self._number += 1
-        self.fleet.beat(self._kind, self.worker, self._number)
-        self._looked = now
-        self.fleet.leave(self._kind, *dead)
+            return beats.keys() - self._living
+
+    def _was_seen(self, began: float) -> None:
+        """Its heartbeat is there; it looked before that."""
+        with self._lock:
+            if self._has_lapsed():
+                self._awaited = None
+            self._looked = began
+
+    def _has_lapsed(self) -> bool:
+        return self._clock() - self._looked > LAPSED_SECONDS
 
     def living(self) -> set[str]:
         """The workers that are alive, this one included."""
         with self._lock:
-            return {self.worker, *self._living(self._clock())}
+            return {self.worker, *self._living}
 
     def share(self) -> float:
         """This worker's share of the quota, from 0 to 1, as it is now."""
-        now = self._clock()
         with self._lock:
-            living = self._living(now)
-            if self._awaited is None or now - self._looked > LAPSED_SECONDS:
+            if self._awaited is None or self._has_lapsed():
                 return 0.0
-            for worker in living & self._awaited.keys():
+            for worker in self._living & self._awaited.keys():
                 if self._others[worker].number < self._awaited[worker]:
                     return 0.0
-            return 1 / (1 + len(living))
-
-    def _living(self, now: float) -> set[str]:
-        return {name for name, beat in self._others.items() if now - beat.since <= DEAD_SECONDS}
+            return 1 / (1 + len(self._living))

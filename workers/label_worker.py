@@ -59,6 +59,11 @@ class LabelWorker:
         Raises WorkerError when it ends before that.
         """
         run = self._settings.run
+        if self._ledger.shared and not self._services.fleet:
+            raise RunError(
+                "label workers that share a table take the parts of the listing from a queue; set "
+                "CARTEXT_PARTS_QUEUE_URL (terraform output: parts_queue_url)"
+            )
         check(self._ledger, self._settings, OF_LABELS)
         if ended := self._ledger.run_end(run):
             log.info(ALREADY_FINISHED, sent=ended.expected, note=AGAIN)

@@ -18,6 +18,14 @@ RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 # a run's folder lies beside these
 NOT_RUN_NAMES = re.compile(r"ledger\.sqlite3(-\w+)?|(label|text)\.lock|run\.env")
 
+# what the version before had, and what there is instead
+GONE = {
+    "CARTEXT_SHARDS": "label workers that share a table share the listing by "
+    "CARTEXT_PARTS_QUEUE_URL",
+    "CARTEXT_QUOTA_WORKERS": "workers that share a table share the quota by themselves; others "
+    "set CARTEXT_QUOTA to a share of it",
+}
+
 ImageSource = Literal["auto", "bytes", "s3"]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 

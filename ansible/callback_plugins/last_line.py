@@ -20,7 +20,9 @@ class CallbackModule(CallbackBase):
             message = " ".join(str(result._result.get("msg", "")).split())
             self._reasons.setdefault(result._host.get_name(), message or result._task.get_name())
 
-    v2_runner_on_unreachable = v2_runner_on_failed
+    def v2_runner_on_unreachable(self, result):
+        """Keeps why a host cannot be reached, where that ends its play."""
+        self.v2_runner_on_failed(result, ignore_errors=result._task.ignore_unreachable)
 
     def v2_playbook_on_stats(self, stats):
         """Prints them."""

@@ -27,6 +27,10 @@ author: cartext
 """
 
 RETURN = """
+unit:
+  description: Name of the systemd service.
+  type: str
+  returned: always
 at_work:
   description: Whether it runs, starts, stops or is about to be started again.
   type: bool
@@ -86,6 +90,7 @@ def main() -> None:
     event = _last_summary(events)
     module.exit_json(
         changed=False,
+        unit=module.params["unit"],
         at_work=_at_work(unit),
         waited=waited,
         outcome="none" if _at_work(unit) else _outcome(unit, events),

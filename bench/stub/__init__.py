@@ -15,9 +15,9 @@ from typing import Any, Self
 from botocore.httpsession import DEFAULT_CA_BUNDLE
 from urllib3 import PoolManager
 
-from bench.stub.scenario import BUCKET, QUEUE, TABLE, Scenario
+from bench.stub.scenario import BUCKET, PARTS, QUEUE, TABLE, Scenario
 
-__all__ = ["BUCKET", "ROOT", "TABLE", "Scenario", "Stub"]
+__all__ = ["BUCKET", "PARTS", "ROOT", "TABLE", "Scenario", "Stub"]
 
 ROOT = Path(__file__).parents[2]
 RECORD = "/-/record"
@@ -56,10 +56,9 @@ class Stub:
         self._process.communicate()
         self._bundle.close()
 
-    @property
-    def queue_url(self) -> str:
-        """URL of the one queue."""
-        return f"{self.endpoint}/123456789012/{QUEUE}"
+    def url_of(self, queue: str) -> str:
+        """URL of a queue."""
+        return f"{self.endpoint}/123456789012/{queue}"
 
     def environment(self, **settings: object) -> dict[str, str]:
         """The environment of a process that shall find its AWS here; `settings` are CARTEXT_…"""
@@ -68,7 +67,7 @@ class Stub:
             for name, value in os.environ.items()
             if not name.startswith(("AWS_", "CARTEXT_"))
         }
-        values = {"bucket": BUCKET, "queue_url": self.queue_url, **settings}
+        values = {"bucket": BUCKET, "queue_url": self.url_of(QUEUE), **settings}
         return {
             **ours,
             "PYTHONPATH": str(ROOT),

@@ -112,18 +112,37 @@ class DynamoDb:
         actions = [next(iter(action.items())) for action in request["TransactItems"]]
         # a transaction costs twice, also one that is refused
         self.units["write"] += 2 * len(actions)
-        taken = ["ConditionExpression" in what and self._find(what["Item"]) for _, what in actions]
-        if any(taken):
-            reasons = [{"Code": "ConditionalCheckFailed" if there else "None"} for there in taken]
+        allowed = [self._allows(what) for _, what in actions]
+        if not all(allowed):
+            reasons = [{"Code": "None" if yes else "ConditionalCheckFailed"} for yes in allowed]
             raise Refusal("TransactionCanceledException", CancellationReasons=reasons)
         for kind, what in actions:
             if kind == "Put":
                 self._put(what["Item"])
             elif kind == "Delete":
                 self._partitions[what["Key"]["pk"]["S"]].delete(what["Key"]["sk"]["S"])
+            elif what["UpdateExpression"].startswith("SET"):
+                self._set(what)
             else:
                 self._add(what)
         return {}
+
+    def _allows(self, what: Json) -> bool:
+        """Whether an action's condition holds: an item, none, or one that has a value."""
+        condition = what.get("ConditionExpression")
+        if not condition:
+            return True
+        item = self._find(what.get("Item") or what["Key"])
+        if condition.startswith("#name = "):
+            value = what["ExpressionAttributeValues"][condition.removeprefix("#name = ")]
+            return item is not None and item.get(what["ExpressionAttributeNames"]["#name"]) == value
+        return bool(item) is bool(condition.startswith("attribute_exists"))
+
+    def _set(self, update: Json) -> None:
+        """Does `SET #name = :new` to an item that is there."""
+        name = update["ExpressionAttributeNames"]["#name"]
+        item = self._partitions[update["Key"]["pk"]["S"]].items[update["Key"]["sk"]["S"]]
+        self._put({**item, name: update["ExpressionAttributeValues"][":new"]})
 
     def _add(self, update: Json) -> None:
         """Does `ADD #a :a, #b :b`."""

@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass
 
-BUCKET, QUEUE, TABLE = "bench", "index", "ledger"
+BUCKET, QUEUE, PARTS, TABLE = "bench", "index", "parts", "ledger"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One standard queue with long polls and visibility timeouts."""
+"""Standard queues with long polls and visibility timeouts."""
 
 from __future__ import annotations
 
@@ -41,20 +41,33 @@ class Poll:
 
 
 class Sqs:
-    """The calls that the workers make, and the single ones of the sequential way."""
+    """The queues, each made when it is first asked."""
 
     def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
-        self._seconds = scenario.sqs_seconds
+        self._scenario = scenario
         self._counts = counts
-        self._visible: deque[Message] = deque()
-        self._hidden: dict[int, Message] = {}
-        self._polls: deque[Poll] = deque()
-        self._sent = 0
+        self._queues: dict[str, Queue] = {}
 
     def handle(self, request: Request, respond: Respond, operation: str) -> None:
         """Answers an SQS call (AWS JSON 1.0)."""
         self._counts[f"SQS {operation}"] += 1
         body = json.loads(request.body)
+        queue = self._queues.setdefault(body["QueueUrl"], Queue(self._scenario))
+        queue.handle(body, respond, operation)
+
+
+class Queue:
+    """The calls that the workers make, and the single ones of the sequential way."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._seconds = scenario.sqs_seconds
+        self._visible: deque[Message] = deque()
+        self._hidden: dict[int, Message] = {}
+        self._polls: deque[Poll] = deque()
+        self._sent = 0
+
+    def handle(self, body: Json, respond: Respond, operation: str) -> None:
+        """Answers a call about this queue."""
         if operation == "ReceiveMessage":
             # half of the latency is the way there
             asyncio.get_running_loop().call_later(

@@ -49,7 +49,7 @@ def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Findin
 
 def _points(tools: Tools) -> list[Point]:
     settings = tools.settings
-    shares_parts = settings.labels and settings.parts_queue_url
+    shares_parts = settings.labels and settings.ledger_file is None
     of_labels = {"label": images.label, "label detection": images.label_detection}
     checks: dict[str, Callable[[Tools], str]] = {
         "bucket": images.bucket,

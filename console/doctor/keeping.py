@@ -74,7 +74,12 @@ def messages(tools: Tools) -> str:
 
 def parts_queue(tools: Tools) -> str:
     """A queue of its own like the index queue; a label worker sends to it and takes from it."""
-    url, setting = str(tools.settings.parts_queue_url), "CARTEXT_PARTS_QUEUE_URL"
+    url, setting = tools.settings.parts_queue_url, "CARTEXT_PARTS_QUEUE_URL"
+    if url is None:
+        raise wrong(
+            "label workers that share a table take the parts of the listing from a queue",
+            f"set {setting} (terraform output: parts_queue_url)",
+        )
     if url == tools.settings.queue_url:
         raise wrong(f"{url} is the index queue", f"give the parts a queue of their own: {setting}")
     _, dead = _fit(tools, url, setting)
@@ -164,7 +169,7 @@ def ledger(tools: Tools) -> str:
         with closing(SqliteLedger(path, read_only=True)) as opened:
             opened.progress(settings.run)
     except VersionBeforeError:
-        return f"{path} is of a version before, and will be taken along"
+        return f"{path} is of the version before, and will be taken along"
     return str(path)
 
 

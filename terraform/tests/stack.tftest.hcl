@@ -52,13 +52,13 @@ run "pair" {
   }
 
   assert {
-    condition     = output.instances["label-1"].shard == 0 && output.instances["text-1"].shard == null
-    error_message = "label workers have a shard, text workers none"
+    condition     = length(aws_dynamodb_table.ledger) == 0 && output.ledger == ""
+    error_message = "a pair keeps its ledgers on its own disks"
   }
 
   assert {
-    condition     = length(aws_dynamodb_table.ledger) == 0 && output.ledger == ""
-    error_message = "a pair keeps its ledgers on its own disks"
+    condition     = join(" ", keys(aws_sqs_queue.this)) == "dead index" && output.parts_queue_url == "" && output.parts_dead_letter_queue_url == ""
+    error_message = "a pair's label worker has nobody to share parts with"
   }
 
   assert {
@@ -127,6 +127,16 @@ run "fleet" {
   }
 
   assert {
+    condition     = join(" ", [for queue in aws_sqs_queue.this : queue.name]) == "cartext-index-dead cartext-index cartext-parts cartext-parts-dead"
+    error_message = "its label workers share parts by a queue of their own"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.parts_dead_letters) == 1 && length(aws_sqs_queue_redrive_policy.this) == 2 && length(aws_sqs_queue_redrive_allow_policy.this) == 2 && length(aws_sqs_queue_policy.tls_only) == 4
+    error_message = "the parts queue is kept as carefully as the index queue"
+  }
+
+  assert {
     condition     = aws_dynamodb_table.ledger[0].deletion_protection_enabled && join(" ", keys(aws_vpc_endpoint.gateway)) == "dynamodb s3"
     error_message = "the ledger is protected, and reached without the internet gateway"
   }
@@ -142,6 +152,11 @@ run "pair_that_was_a_fleet" {
   assert {
     condition     = length(aws_dynamodb_table.ledger) == 1 && output.ledger == "dynamodb://cartext-ledger"
     error_message = "the table stays, and is the pair's ledger"
+  }
+
+  assert {
+    condition     = contains(keys(aws_sqs_queue.this), "parts")
+    error_message = "parts that are under way stay with it"
   }
 }
 

@@ -514,6 +514,13 @@ MISCONFIGURATIONS = [
         for operation in OPERATIONS
     ),
     _wrong(
+        "label workers that share a table, but no parts",
+        _table("pk sk"),
+        "parts queue",
+        "share a table",
+        "set CARTEXT_PARTS_QUEUE_URL",
+    ),
+    _wrong(
         "parts on the index queue",
         _parts_on_the_index_queue,
         "parts queue",
@@ -664,7 +671,7 @@ def test_what_is_wrong_with_the_parts_queue_is_told_of_it_alone(patient: Patient
     assert found.points["parts queue"]["text"] == f"there is no queue {patient.queue}"
 
 
-def test_without_a_label_worker_of_a_fleet_nobody_asks_for_a_parts_queue(patient: Patient) -> None:
+def test_only_of_a_fleets_label_worker_a_parts_queue_is_asked_for(patient: Patient) -> None:
     assert "parts queue" not in patient.doctor().points
     patient.share_parts()
     patient.set(role="both")

@@ -261,7 +261,7 @@ def test_one_that_cannot_be_taken_along_stays_as_it_is(
 
 def test_a_look_takes_nothing_along(file: Path) -> None:
     before = file.read_bytes()
-    with pytest.raises(RunError, match=r"of a version before; start a worker on it once"):
+    with pytest.raises(RunError, match=r"of the version before; start a worker on it once"):
         SqliteLedger(file, read_only=True)
     assert file.read_bytes() == before
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.stub.http import Connection
 from bench.stub.rekognition import has_car
-from bench.stub.scenario import BUCKET, QUEUE, TABLE, Scenario, key_of
+from bench.stub.scenario import BUCKET, PARTS, QUEUE, TABLE, Scenario, key_of
 from bench.stub.server import Server
 from tests.faults.proxy import ATTEMPT_SECONDS, Choose, Fault, Proxy
 
@@ -151,8 +151,11 @@ class Run:
             "visibility_timeout": 3,
             "progress_seconds": 1,
             "log_format": "json",
-            **({"ledger": f"dynamodb://{TABLE}"} if self._plan.dynamodb else {}),
         }
+        if self._plan.dynamodb:
+            settings["ledger"] = f"dynamodb://{TABLE}"
+            if role == "label":
+                settings["parts_queue_url"] = f"{endpoint}/123456789012/{PARTS}"
         return {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_REGION": "us-east-1",

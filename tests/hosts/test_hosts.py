@@ -450,7 +450,7 @@ def test_unreachable_host(pair: Pair) -> None:
 
 def test_results_of_a_run_that_never_was(pair: Pair) -> None:
     complaint = wrong(pair, "fetch.yml", "-e", "run=never")
-    assert "cartext-text-1 has no run never" in complaint
+    assert "no text worker has a run never" in complaint
     assert "first" in complaint
 
 

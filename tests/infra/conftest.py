@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ class Stack:
         self.seconds = time.monotonic() - start
         self.outputs = self.terraform.outputs()
         return self
+
+    def planned(self, **variables: object) -> dict[str, str]:
+        """What an apply with these would do, by what it would do it to: `created`, `updated` …"""
+        given = (f"-var={name}={value}" for name, value in variables.items())
+        plan = self.terraform.run("plan", *given)
+        return dict(re.findall(r"^  # (.+?) (?:will|must) be (\w+)", plan, re.MULTILINE))
 
     def client(self, service: str) -> Any:
         return self.sandbox.client(service)

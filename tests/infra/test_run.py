@@ -1,25 +1,36 @@
-"""However a run ends, what there is of it comes home before `run.yml` says how it ended."""
+"""However a run ends, what there is of it comes home before `run.yml` says how it ended.
+
+And whoever of a fleet goes before the end is not missed.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from sandbox import ROOT
+from sandbox.aws.server import REGION, Sandbox
 
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 RUN = "monday"
 # what a host answers: first the unit's state of this look, from then on the next one's
 SYSTEMCTL = """#!/bin/sh
-unit={folder}/$2
-cat $unit.state
-test ! -e $unit.next || mv $unit.next $unit.state
+host={folder}/$CARTEXT_HOST
+cat $host.state || {{ mv $host.next $host.state; exit 1; }}
+test ! -e $host.last || exec rm $host.state $host.last
+test ! -e $host.next || mv $host.next $host.state
+"""
+# several hosts are one machine here
+PYTHON = """#!/bin/sh
+CARTEXT_HOST={host} exec {python} "$@"
 """
 JOURNALCTL = """#!/bin/sh
 for last; do :; done
@@ -29,69 +40,111 @@ cat {folder}/${{last#_SYSTEMD_INVOCATION_ID=}}.log
 
 @dataclass
 class Workers:
-    """A label worker and a text worker, as their hosts show them to `run.yml`."""
+    """Label workers and text workers, as their hosts show them to `run.yml`."""
 
     folder: Path
+    names: tuple[str, ...] = ("label-1", "text-1")
+    ids: tuple[str, ...] = ("i-1", "i-2")
+    aws: dict[str, str] = field(default_factory=dict)
+    taken: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Makes the hosts."""
         for name, script in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
-            program = self.folder / "bin" / name
-            program.parent.mkdir(exist_ok=True)
-            program.write_text(script.format(folder=self.folder))
-            program.chmod(0o755)
+            self._program(name, script.format(folder=self.folder))
         (self.folder / "group_vars").symlink_to(ROOT / "inventory/group_vars")
-        groups = {role: {"hosts": {f"cartext-{role}-1": self._host(role)}} for role in ROLES}
-        hosts = {"all": {"children": {"workers": {"children": groups}}}}
-        (self.folder / "hosts.json").write_text(json.dumps(hosts))
+        self.hosts = {
+            name: self._host(name, instance)
+            for name, instance in zip(self.names, self.ids, strict=True)
+        }
 
-    def _host(self, role: str) -> dict[str, object]:
+    def _host(self, name: str, instance: str) -> dict[str, object]:
+        python = self._program(name, PYTHON.format(host=name, python=sys.executable))
         return {
             "ansible_connection": "local",
             "ansible_host": "-",
             "ansible_become": False,
-            "state_dir": str(self.folder / role),
+            "ansible_python_interpreter": str(python),
+            "ec2_instance_id": instance,
+            "state_dir": str(self.folder / name),
             # as `start.yml` leaves it
-            "worker": {"longer": 0},
+            "worker": {"longer": 0, "unit": f"cartext-{role_of(name)}", "outcome": "none"},
         }
 
-    def is_now(self, role: str, state: str, status: int, *events: dict[str, object]) -> None:
+    def _program(self, name: str, script: str) -> Path:
+        program = self.folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(script)
+        program.chmod(0o755)
+        return program
+
+    def is_now(self, name: str, state: str, status: int, *events: dict[str, object]) -> None:
         """The unit's state (`active`, `inactive`, `failed`), its exit status, what it logged."""
-        self._state(role, "state", state, status)
-        (self.folder / f"{role}.log").write_text("".join(json.dumps(e) + "\n" for e in events))
+        self._state(name, "state", state, status)
+        (self.folder / f"{name}.log").write_text("".join(json.dumps(e) + "\n" for e in events))
 
-    def will_be(self, role: str, state: str, status: int) -> None:
+    def will_be(self, name: str, state: str, status: int) -> None:
         """The unit's state at the next look."""
-        self._state(role, "next", state, status)
+        self._state(name, "next", state, status)
 
-    def _state(self, role: str, suffix: str, state: str, status: int) -> None:
-        told = {"ActiveState": state, "InvocationID": role, "ExecMainCode": 1}
+    def is_not_reached(self, name: str) -> None:
+        """Nothing listens where ssh goes."""
+        self.hosts[name] |= {
+            "ansible_connection": "ssh",
+            "ansible_host": "127.0.0.1",
+            "ansible_port": 1,
+        }
+
+    def answers_no_more(self, name: str) -> None:
+        """The next look is the last one that comes through, if not `will_be` says what follows."""
+        (self.folder / f"{name}.last").touch()
+
+    def _state(self, name: str, suffix: str, state: str, status: int) -> None:
+        told = {"ActiveState": state, "InvocationID": name, "ExecMainCode": 1}
         lines = [f"{name}={value}" for name, value in {**told, "ExecMainStatus": status}.items()]
-        (self.folder / f"cartext-{role}.{suffix}").write_text("\n".join(lines) + "\n")
+        (self.folder / f"{name}.{suffix}").write_text("\n".join(lines) + "\n")
 
-    def has(self, role: str, **files: str) -> None:
+    def has(self, name: str, **files: str) -> None:
         """Files of the run on the worker's disk, by their names without the suffix."""
         suffixes = {"output": "txt"}
-        for name, text in files.items():
-            path = self.folder / role / RUN / f"{name}.{suffixes.get(name, 'jsonl')}"
+        for file, text in files.items():
+            path = self.folder / name / RUN / f"{file}.{suffixes.get(file, 'jsonl')}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
     def follow(self) -> tuple[int, str]:
         """Plays `run.yml` from where the run is started; its status and its last line."""
-        instances = {role: {"name": f"cartext-{role}-1"} for role in ROLES}
-        deployment = {"instances": instances}
-        runs = str(self.folder / "runs")
-        more = {"run_name": RUN, "runs_dir": runs, "deployment": deployment}
+        return self._play("run.yml", "Follow it")
+
+    def fetch(self, run: str = RUN) -> tuple[int, str]:
+        """Plays `fetch.yml`; its status and its last line."""
+        return self._play("fetch.yml", "See which runs there are", "--extra-vars", f"run={run}")
+
+    def _play(self, playbook: str, first_task: str, *arguments: str) -> tuple[int, str]:
+        groups: dict[str, dict[str, object]] = {}
+        for name, host in self.hosts.items():
+            groups.setdefault(role_of(name), {})[f"cartext-{name}"] = host
+        children = {role: {"hosts": hosts} for role, hosts in groups.items()}
+        inventory = {"all": {"children": {"workers": {"children": children}}}}
+        (self.folder / "hosts.json").write_text(json.dumps(inventory))
+        instances = {name: {"name": f"cartext-{name}"} for name in self.names}
+        deployment = {"instances": instances, "region": REGION, "bucket": "photos"}
+        more = {
+            "runs_dir": str(self.folder / "runs"),
+            "deployment": deployment,
+            "terraform_outputs": deployment,
+            **({"run_name": RUN} if playbook == "run.yml" else {}),
+        }
         done = subprocess.run(
             [
-                *(ANSIBLE_PLAYBOOK, "run.yml", "--inventory", self.folder / "hosts.json"),
-                *("--start-at-task", "Follow it", "--extra-vars", json.dumps(more)),
-                *("--extra-vars", f"ansible_python_interpreter={sys.executable}"),
+                *(ANSIBLE_PLAYBOOK, playbook, "--inventory", self.folder / "hosts.json"),
+                *("--start-at-task", first_task, "--extra-vars", json.dumps(more)),
+                *arguments,
             ],
             cwd=ROOT / "ansible",
             env={
                 **os.environ,
+                **self.aws,
                 "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
                 "ANSIBLE_INVENTORY_ENABLED": "yaml",
             },
@@ -100,15 +153,21 @@ class Workers:
             check=False,
         )
         print(done.stdout, done.stderr)  # noqa: T201 - shown with a failure
+        self.said = done.stdout
         return done.returncode, done.stdout.splitlines()[-1]
 
     @property
     def home(self) -> dict[str, str]:
         """The files that came home."""
-        return {path.name: path.read_text() for path in (self.folder / "runs" / RUN).glob("*")}
+        home = self.folder / "runs" / RUN
+        files = (path for path in home.rglob("*") if path.is_file())
+        return {str(path.relative_to(home)): path.read_text() for path in files}
 
 
-ROLES = ("label", "text")
+def role_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
 ALL_FAILED = "every image failed, 2 of 2 for this reason: wrong format; begin another run"
 DENIED = "Rekognition DetectText: permission denied"
 
@@ -131,11 +190,11 @@ def stopped(reason: str) -> dict[str, object]:
 def test_where_every_image_failed_the_text_worker_is_waited_for_and_all_is_brought(
     workers: Workers,
 ) -> None:
-    workers.is_now("label", "failed", 78, summary(finished=True), stopped(ALL_FAILED))
-    workers.has("label", failed="why\n")
-    workers.is_now("text", "active", 0, {"event": "progress", "done": 0})
-    workers.will_be("text", "inactive", 0)
-    workers.has("text", output="", results="")
+    workers.is_now("label-1", "failed", 78, summary(finished=True), stopped(ALL_FAILED))
+    workers.has("label-1", failed="why\n")
+    workers.is_now("text-1", "active", 0, {"event": "progress", "done": 0})
+    workers.will_be("text-1", "inactive", 0)
+    workers.has("text-1", output="", results="")
     status, said = workers.follow()
     assert status != 0
     assert said.startswith("cartext-label-1: stopped: reason every image failed")
@@ -144,9 +203,9 @@ def test_where_every_image_failed_the_text_worker_is_waited_for_and_all_is_broug
 
 
 def test_what_is_read_before_a_permission_goes_is_brought(workers: Workers) -> None:
-    workers.is_now("label", "inactive", 0, summary(finished=True))
-    workers.is_now("text", "failed", 78, summary(finished=False), stopped(DENIED))
-    workers.has("text", output="1.jpg: TAXI\n", results="{}\n")
+    workers.is_now("label-1", "inactive", 0, summary(finished=True))
+    workers.is_now("text-1", "failed", 78, summary(finished=False), stopped(DENIED))
+    workers.has("text-1", output="1.jpg: TAXI\n", results="{}\n")
     status, said = workers.follow()
     assert status != 0
     assert said.startswith(f"cartext-text-1: stopped: reason {DENIED}")
@@ -155,9 +214,85 @@ def test_what_is_read_before_a_permission_goes_is_brought(workers: Workers) -> N
 
 
 def test_what_is_not_there_yet_does_not_hide_why_it_ended(workers: Workers) -> None:
-    workers.is_now("label", "failed", 78, stopped("no bucket 'nobodys'"))
-    workers.is_now("text", "active", 0, {"event": "progress", "done": 0})
+    workers.is_now("label-1", "failed", 78, stopped("no bucket 'nobodys'"))
+    workers.is_now("text-1", "active", 0, {"event": "progress", "done": 0})
     status, said = workers.follow()
     assert status != 0
     assert said.startswith("cartext-label-1: stopped: reason no bucket 'nobodys'")
     assert workers.home == {}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, sandbox: Sandbox) -> Iterator[Workers]:
+    """Two workers of each kind, whose instances AWS knows."""
+    ec2 = sandbox.client("ec2")
+    made = ec2.run_instances(MinCount=4, MaxCount=4)["Instances"]
+    ids = tuple(instance["InstanceId"] for instance in made)
+    names = ("label-1", "label-2", "text-1", "text-2")
+    fleet = Workers(tmp_path, names, ids, sandbox.environment())
+    fleet.begin()
+    for name in names:
+        fleet.is_now(name, "active", 0, {"event": "progress", "done": 1})
+        fleet.will_be(name, "inactive", 0)
+    for name in ("text-1", "text-2"):
+        fleet.has(name, output="1.jpg: TAXI\n", results="{}\n")
+    yield fleet
+    ec2.terminate_instances(InstanceIds=[each for each in ids if each not in fleet.taken])
+
+
+def test_those_that_are_taken_away_are_not_missed(fleet: Workers, sandbox: Sandbox) -> None:
+    fleet.taken = (fleet.ids[1], fleet.ids[3])
+    sandbox.client("ec2").terminate_instances(InstanceIds=fleet.taken)
+    fleet.is_not_reached("label-2")
+    (fleet.folder / "text-2.next").unlink()
+    fleet.answers_no_more("text-2")
+    status, _ = fleet.follow()
+    assert status == 0
+    for name in ("label-2", "text-2"):
+        assert f"cartext-{name} has been stopped or taken away" in fleet.said
+    assert fleet.home == {
+        "cartext-text-1/output.txt": "1.jpg: TAXI\n",
+        "cartext-text-1/results.jsonl": "{}\n",
+    }
+
+
+def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
+    """As `update.yml` does, one after the other."""
+    for name in ("text-1", "text-2"):
+        fleet.is_now(name, "active", 0)
+    fleet.answers_no_more("text-2")
+    status, _ = fleet.follow()
+    assert status == 0
+    assert "cartext-text-2 does not answer" in fleet.said
+    assert "cartext-text-2/output.txt" in fleet.home
+
+
+def test_what_is_wrong_with_one_is_said_when_the_others_are_done(fleet: Workers) -> None:
+    fleet.is_now("label-2", "failed", 78, stopped(DENIED))
+    (fleet.folder / "label-2.next").unlink()
+    status, said = fleet.follow()
+    assert status != 0
+    assert said.startswith(f"cartext-label-2: stopped: reason {DENIED}")
+    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+
+
+def test_without_a_text_worker_no_run_is_finished(fleet: Workers, sandbox: Sandbox) -> None:
+    sandbox.client("ec2").stop_instances(InstanceIds=fleet.ids[2:])
+    for name in ("text-1", "text-2"):
+        fleet.is_not_reached(name)
+    status, said = fleet.follow()
+    assert status != 0
+    assert said.startswith(f"run {RUN} has no text worker any more")
+
+
+def test_what_a_machine_that_came_later_does_not_have_is_not_asked_of_it(fleet: Workers) -> None:
+    shutil.rmtree(fleet.folder / "text-2" / RUN)
+    status, _ = fleet.fetch()
+    assert status == 0
+    assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
+
+
+def test_a_run_that_nobody_has_is_said(fleet: Workers) -> None:
+    status, said = fleet.fetch("tuesday")
+    assert status != 0
+    assert f"no text worker has a run tuesday; there are {RUN}" in said

@@ -10,10 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 
 from sandbox.terraform import TerraformError, new_ssh_key
 from tests.infra.conftest import BUCKET, KMS_KEY, PREFIX, SSH_CIDR, Stack, inventory
+from tests.infra.test_least_privilege import REFUSALS, Worker
+from tests.infra.test_policies import complaints, policies
 
 PAIR = ["label-1", "text-1"]
 
@@ -164,30 +167,29 @@ def test_images_do_not_go_over_the_internet_gateway(stack: Stack) -> None:
 
 
 def test_the_queue_keeps_hides_and_gives_up_as_agreed(stack: Stack) -> None:
-    index = queue_attributes(stack, "queue_url")
-    dead = queue_attributes(stack, "dead_letter_queue_url")
-    for queue in (index, dead):
-        assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)
-        assert queue["SqsManagedSseEnabled"] == "true"
-        assert "FifoQueue" not in queue
-    assert index["VisibilityTimeout"] == "120"
-    assert json.loads(index["RedrivePolicy"]) == {
+    assert_well_kept(stack, "queue_url", "dead_letter_queue_url")
+
+
+def assert_well_kept(stack: Stack, queue_output: str, dead_output: str) -> None:
+    """A queue and its dead-letter queue."""
+    queue, dead = queue_attributes(stack, queue_output), queue_attributes(stack, dead_output)
+    for each in (queue, dead):
+        assert each["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+        assert each["SqsManagedSseEnabled"] == "true"
+        assert "FifoQueue" not in each
+        (statement,) = json.loads(each["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Deny", "sqs:*")
+        assert statement["Resource"] == each["QueueArn"]
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert queue["VisibilityTimeout"] == "120"
+    assert json.loads(queue["RedrivePolicy"]) == {
         "deadLetterTargetArn": dead["QueueArn"],
         "maxReceiveCount": 50,
     }
     assert json.loads(dead["RedriveAllowPolicy"]) == {
         "redrivePermission": "byQueue",
-        "sourceQueueArns": [index["QueueArn"]],
+        "sourceQueueArns": [queue["QueueArn"]],
     }
-
-
-def test_both_queues_refuse_what_is_not_encrypted(stack: Stack) -> None:
-    for output in ("queue_url", "dead_letter_queue_url"):
-        queue = queue_attributes(stack, output)
-        (statement,) = json.loads(queue["Policy"])["Statement"]
-        assert (statement["Effect"], statement["Action"]) == ("Deny", "sqs:*")
-        assert statement["Resource"] == queue["QueueArn"]
-        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,6 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
             "id": instance["InstanceId"],
             "name": f"cartext-{name}",
             "role": role,
-            "shard": 0 if role == "label" else None,
             "private_ip": instance["PrivateIpAddress"],
             "public_ip": instance["PublicIpAddress"],
             "availability_zone": instance["Placement"]["AvailabilityZone"],
@@ -346,6 +347,8 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
         "dead_letter_queue_url": stack.client("sqs").get_queue_url(QueueName="cartext-index-dead")[
             "QueueUrl"
         ],
+        "parts_queue_url": "",
+        "parts_dead_letter_queue_url": "",
         "label_sender": stack.client("iam").get_role(RoleName="cartext-label-us-east-1")["Role"][
             "RoleId"
         ],
@@ -373,7 +376,6 @@ def test_a_replaced_instance_keeps_its_data_and_a_new_worker_disturbs_nobody(sta
     assert sorted(after) == ["label-1", "label-2", "text-1"]
     assert after["label-1"]["id"] != before["label-1"]["id"]
     assert after["label-1"]["data_volume_id"] == before["label-1"]["data_volume_id"]
-    assert after["label-2"]["shard"] == 1
     assert after["text-1"] == before["text-1"]
     assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
     dynamodb = stack.client("dynamodb")
@@ -404,25 +406,149 @@ def test_a_fleet_reaches_its_ledger_without_the_internet_gateway(stack: Stack) -
     assert statement["Resource"] == [table["TableArn"]]
 
 
-def test_a_label_worker_may_send_again_what_has_no_result(stack: Stack) -> None:
-    """`cartext resend` asks a fleet's ledger which images have one."""
-    arn = stack.client("iam").get_role(RoleName="cartext-label-us-east-1")["Role"]["Arn"]
-    key = stack.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    session = boto3.session.Session(
-        key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"], "us-east-1"
+def test_its_label_workers_share_parts_by_a_queue_kept_like_the_other(stack: Stack) -> None:
+    assert_well_kept(stack, "parts_queue_url", "parts_dead_letter_queue_url")
+    cloudwatch = stack.client("cloudwatch")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["cartext-parts-dead-letters"])["MetricAlarms"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "cartext-parts-dead"}]
+    (topic,) = stack.client("sns").list_topics()["Topics"]
+    assert alarm["AlarmActions"] == [topic["TopicArn"]]
+    body = cloudwatch.get_dashboard(DashboardName="cartext")["DashboardBody"]
+    assert {"cartext-parts", "cartext-parts-dead"} < set(re.findall(r"cartext-[\w-]+", body))
+
+
+def test_the_linter_has_nothing_against_its_policies(stack: Stack) -> None:
+    found = dict(policies(stack))
+    assert len(found) == 6, "two roles and four queues"
+    assert {name: said for name, policy in found.items() if (said := complaints(policy))} == {}
+
+
+TABLE = {"TableName": "cartext-ledger"}
+ITEM = {"pk": {"S": "/alive/label"}, "sk": {"S": "cartext-label-1"}}
+RECEIPT = {"ReceiptHandle": "x"}
+# what a fleet's role has beside a pair's, and a call that needs it
+OF_THE_TABLE = {
+    "dynamodb:Query": (
+        "query",
+        {
+            **TABLE,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": ITEM["pk"]},
+        },
+    ),
+    "dynamodb:GetItem": ("get_item", {**TABLE, "Key": ITEM}),
+    "dynamodb:BatchGetItem": (
+        "batch_get_item",
+        {"RequestItems": {TABLE["TableName"]: {"Keys": [ITEM]}}},
+    ),
+    **{
+        f"dynamodb:{action}Item": (
+            "transact_write_items",
+            {"TransactItems": [{action: {**TABLE, **more}}]},
+        )
+        for action, more in {
+            "Put": {"Item": ITEM},
+            "Update": {
+                "Key": ITEM,
+                "UpdateExpression": "SET seen = :now",
+                "ExpressionAttributeValues": {":now": {"N": "1"}},
+            },
+            "ConditionCheck": {"Key": ITEM, "ConditionExpression": "attribute_exists(pk)"},
+            "Delete": {"Key": ITEM},
+        }.items()
+    },
+}
+OF_THE_PARTS = {
+    "sqs:SendMessage": ("send_message", {"MessageBody": "x"}),
+    "sqs:ReceiveMessage": ("receive_message", {}),
+    "sqs:ChangeMessageVisibility": (
+        "change_message_visibility",
+        {**RECEIPT, "VisibilityTimeout": 0},
+    ),
+    "sqs:DeleteMessage": ("delete_message", RECEIPT),
+    "sqs:GetQueueAttributes": ("get_queue_attributes", {}),
+}
+
+
+@pytest.mark.parametrize("role", ["label", "text"])
+def test_a_role_of_it_may_do_this_beside(stack: Stack, role: str, tmp_path: Path) -> None:
+    worker = Worker(stack, role, tmp_path)
+    session = boto3.session.Session(**worker.credentials(), region_name="us-east-1")
+
+    def refused(service: str, call: str, arguments: dict[str, Any]) -> bool:
+        client = session.client(service, endpoint_url=stack.sandbox.endpoint)
+        try:
+            with enable_iam_authentication():
+                getattr(client, call)(**arguments)
+        except ClientError as error:
+            return error.response["Error"]["Code"] in REFUSALS
+        return False
+
+    def of(output: str) -> list[tuple[str, str, dict[str, Any]]]:
+        url = {"QueueUrl": stack.outputs[output]}
+        return [("sqs", call, {**url, **more}) for call, more in OF_THE_PARTS.values()]
+
+    needed = {name: ("dynamodb", *call) for name, call in OF_THE_TABLE.items()}
+    if role == "label":
+        needed |= dict(zip(OF_THE_PARTS, of("parts_queue_url"), strict=True))
+    assert {name for name, call in needed.items() if refused(*call)} == set()
+    for name, call in needed.items():
+        with worker.without(name):
+            assert refused(*call), name
+    beside = [
+        ("dynamodb", "scan", TABLE),
+        ("dynamodb", "delete_table", TABLE),
+        *of("parts_dead_letter_queue_url"),
+        *(of("parts_queue_url") if role == "text" else []),
+    ]
+    assert [call for call in beside if not refused(*call)] == []
+    # the sandbox does not know which table is asked for
+    policy = stack.client("iam").get_role_policy(RoleName=worker.role_name, PolicyName="worker")
+    resources = {s["Sid"]: s["Resource"] for s in policy["PolicyDocument"]["Statement"]}
+    table = stack.client("dynamodb").describe_table(**TABLE)["Table"]
+    assert resources["Ledger"] == table["TableArn"]
+
+
+def machine(name: str, does: str) -> dict[str, str]:
+    """What is planned for a machine with all that is its own."""
+    resources = (
+        "aws_instance.worker",
+        "aws_ebs_volume.data",
+        "aws_volume_attachment.data",
+        "aws_cloudwatch_metric_alarm.idle",
+        "aws_cloudwatch_metric_alarm.instance_status",
     )
-    dynamodb = session.client("dynamodb", endpoint_url=stack.sandbox.endpoint)
-    wanted = {"Keys": [{"pk": {"S": "run/result/0"}, "sk": {"S": "1.jpg"}}]}
-    with enable_iam_authentication():
-        assert dynamodb.batch_get_item(RequestItems={"cartext-ledger": wanted})["Responses"] == {
-            "cartext-ledger": []
-        }
+    return {f'{resource}["{name}"]': does for resource in resources}
+
+
+def test_machines_that_come_and_go_touch_no_other(stack: Stack) -> None:
+    assert stack.planned(label_workers=1, text_workers=2, shared_ledger="true") == {
+        **machine("label-2", "destroyed"),
+        **machine("text-2", "created"),
+        "aws_cloudwatch_dashboard.this": "updated",
+    }
+
+
+@pytest.mark.slow
+def test_a_fleet_grows_and_shrinks(stack: Stack) -> None:
+    def ids() -> dict[str, str]:
+        return {name: worker["id"] for name, worker in stack.outputs["instances"].items()}
+
+    stack.apply(label_workers=2, text_workers=2)
+    small = ids()
+    stack.apply(label_workers=3, text_workers=3)
+    assert len(ids()) == 6
+    assert ids().items() > small.items()
+    stack.apply(label_workers=2, text_workers=2)
+    assert ids() == small
+    assert {stack.instance(name)["InstanceId"] for name in small} == set(small.values())
+    assert stack.terraform.pending_changes() == ""
 
 
 @pytest.mark.slow
 def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
     with pytest.raises(TerraformError, match="DeletionProtectionEnabled"):
-        stack.apply(label_workers=1)
+        stack.apply(label_workers=1, text_workers=1)
     stack.apply(shared_ledger=True)
     assert sorted(stack.outputs["instances"]) == PAIR
     assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
@@ -431,16 +557,16 @@ def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
 
 
 def test_a_zone_that_is_full_is_left_for_another(stack: Stack) -> None:
-    plan = stack.terraform.run("plan", "-var=availability_zone=us-east-1b")
+    planned = stack.planned(availability_zone="us-east-1b")
     for made_anew in ("aws_subnet.workers[0]", *(f'aws_ebs_volume.data["{n}"]' for n in PAIR)):
-        assert re.search(rf"{re.escape(made_anew)} (must|will) be replaced", plan), made_anew
+        assert planned[made_anew] == "replaced"
 
 
 def test_another_key_does_not_replace_the_machines(stack: Stack, tmp_path: Path) -> None:
     """Ansible brings it to them."""
-    plan = stack.terraform.run("plan", f"-var=public_key={new_ssh_key(tmp_path)[1]}")
-    assert "aws_key_pair.operator[0] must be replaced" in plan
-    assert "# aws_instance.worker" not in plan
+    planned = stack.planned(public_key=new_ssh_key(tmp_path)[1])
+    assert planned["aws_key_pair.operator[0]"] == "replaced"
+    assert not [name for name in planned if name.startswith("aws_instance.")]
 
 
 def test_a_stopped_instance_is_waited_for_and_not_replaced(stack: Stack) -> None:
@@ -459,9 +585,6 @@ def test_destroy_leaves_nothing_but_the_bucket_and_the_data_snapshots(stack: Sta
     ec2 = stack.client("ec2")
     kept = ec2.describe_snapshots(SnapshotIds=sorted(snapshots))["Snapshots"]
     assert {s["VolumeId"] for s in kept} >= {w["data_volume_id"] for w in workers.values()}
-    went_before = "cartext-label-2"
-    assert {tags_of(s)["Name"] for s in kept} == {
-        went_before,
-        *(w["name"] for w in workers.values()),
-    }
+    # of machines that went before as well
+    assert {tags_of(s)["Name"] for s in kept} >= {w["name"] for w in workers.values()}
     assert stack.client("s3").head_bucket(Bucket=BUCKET)

@@ -15,11 +15,11 @@ from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker, told_apart
+from tests.unit.scene import soon
 
 IMAGES = 160
 KILLS = 8
 IN_FLIGHT = 4
-SHARDS = 2
 SLOTS = ("label-1", "label-2", "text-1", "text-2", "text-3")
 
 
@@ -29,7 +29,7 @@ class Instances:
 
     fleet: Fleet
     ledger: str
-    settings: dict[str, object] = field(default_factory=dict)
+    parts: str
     disks: dict[str, Path] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
@@ -37,8 +37,8 @@ class Instances:
     def start(self, slot: str, new_disk: bool = False) -> Worker:
         if new_disk or slot not in self.disks:
             self.disks[slot] = self.fleet.folder / f"disk-{next(self.numbers)}"
-        role, _, number = slot.partition("-")
-        shard = {"shard": int(number) - 1, "shards": SHARDS} if role == "label" else {}
+        role, _, _ = slot.partition("-")
+        parts = {"parts_queue_url": self.parts} if role == "label" else {}
         self.workers[slot] = self.fleet.start(
             role,
             state_dir=self.disks[slot],
@@ -46,8 +46,8 @@ class Instances:
             ledger=self.ledger,
             in_flight=IN_FLIGHT,
             visibility_timeout=3,
-            quota=200,
-            **{**shard, **self.settings},
+            quota=40,
+            **parts,
         )
         return self.workers[slot]
 
@@ -70,7 +70,7 @@ class Instances:
 def instances(fleet: Fleet) -> Iterator[Instances]:
     ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
     rekognition.reset_counts()
-    yield Instances(fleet, ledger)
+    yield Instances(fleet, ledger, fleet.sandbox.create_queue("parts"))
     rekognition.knobs.latency_seconds = rekognition.knobs.latency_jitter = 0.0
 
 
@@ -141,11 +141,30 @@ def test_a_worker_that_comes_late_has_the_whole_output_at_no_cost(
     assert min(done) > 0, "one text worker had nothing to do"
 
 
-def test_a_run_keeps_its_number_of_shards(
+def test_a_fleet_grows_and_shrinks_in_mid_run(
     instances: Instances, truth_of_many: tuple[str, int]
 ) -> None:
-    assert instances.start("label-1").wait() == 0
-    instances.settings["shards"] = 3
-    third = instances.start("label-2")
-    assert third.wait() == 78
-    assert "begun with CARTEXT_SHARDS=2, not 3" in third.last("stopped")["reason"]
+    """Whoever comes takes parts; who is asked to leave gives back what it has not begun."""
+    expected, cars = truth_of_many
+    rekognition.knobs.latency_seconds = 0.4
+    for slot in ("label-1", "text-1"):
+        instances.start(slot)
+    soon(lambda: instances.is_at_work("label-1"))
+    for slot in ("label-2", "label-3", "text-2"):
+        instances.start(slot)
+    soon(lambda: instances.is_at_work("label-2") and instances.is_at_work("label-3"))
+    # the lister among them
+    for slot in ("label-1", "text-1"):
+        instances.workers[slot].process.terminate()
+    left = {slot: worker.wait() for slot, worker in instances.workers.items()}
+    assert left == {"label-1": 75, "label-2": 0, "label-3": 0, "text-1": 75, "text-2": 0}
+    instances.start("text-1")
+    assert instances.workers["text-1"].wait() == 0, "it was done by the others"
+    assert instances.outputs("output.txt") == [expected] * 2
+    assert _paid() == (IMAGES, cars)
+
+
+def test_without_a_queue_of_parts_a_fleet_does_not_start(instances: Instances) -> None:
+    worker = instances.fleet.start("label", ledger=instances.ledger)
+    assert worker.wait() == 78
+    assert "set CARTEXT_PARTS_QUEUE_URL" in worker.last("stopped")["reason"]

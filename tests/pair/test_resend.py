@@ -23,7 +23,10 @@ def test_what_was_lost_is_sent_again_and_read_once(fleet: Fleet, car: Sample, le
     fleet.sandbox.create_bucket(fleet.bucket, images)
     more = {}
     if ledger == "dynamodb":
-        more = {"ledger": dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")}
+        more = {
+            "ledger": dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger"),
+            "parts_queue_url": fleet.sandbox.create_queue("parts"),
+        }
     assert fleet.start("label", **more).wait() == 0
     assert _lose(fleet, 2) == 2
     rekognition.reset_counts()

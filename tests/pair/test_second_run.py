@@ -174,19 +174,21 @@ def test_a_second_run_pays_for_what_is_new_or_replaced(fleet: Fleet, paid: Paid,
 def test_a_fleet_on_one_table_too(fleet: Fleet, paid: Paid) -> None:
     """Whatever another worker has paid for is known to all; the bucket keeps what was replaced."""
     ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
+    parts = fleet.sandbox.create_queue("parts")
     bucket = Bucket(fleet, paid, 200, versioned=True)
 
     def run(name: str) -> None:
         shared: dict[str, object] = {"ledger": ledger, "run": name, "quota": 1000, "in_flight": 8}
-        places = {f"{role}-{number}": number for role in ("label", "text") for number in range(2)}
+        of_labels = {"parts_queue_url": parts}
+        places = [f"{role}-{number}" for role in ("label", "text") for number in range(2)]
         workers = [
             fleet.start(
                 place.partition("-")[0],
                 state_dir=fleet.folder / place,
-                **({"shard": number, "shards": 2} if place.startswith("label") else {}),
+                **(of_labels if place.startswith("label") else {}),
                 **shared,
             )
-            for place, number in places.items()
+            for place in places
         ]
         assert [worker.wait() for worker in workers] == [0] * 4
         for place in ("text-0", "text-1"):

@@ -70,8 +70,8 @@ class Scene:
             self.queue.add(image_entry(Decision(run, 0, key, picture, CAR)))
         return self
 
-    def end(self, expected: int, shard: int = 0, shards: int = 1, run: str = "default") -> Scene:
-        self.queue.add(end_entry(ShardEnd(run, shard, shards, expected)))
+    def end(self, expected: int, run: str = "default") -> Scene:
+        self.queue.add(end_entry(RunEnd(run, expected)))
         return self
 
     def forged(self, *entries: dict[str, Any]) -> Scene:

@@ -27,7 +27,7 @@ def test_the_same_again_costs_nothing_and_comes_to_the_same(scene: Scene) -> Non
     assert len(lines(scene, "tuesday")) == 2
     first, again = (scene.results(run) for run in ("monday", "tuesday"))
     assert [row["known"] for row in [*first.values(), *again.values()]] == [False] * 2 + [True] * 2
-    counts = scene.ledger.label_counts("tuesday", 0)
+    counts = scene.ledger.label_counts("tuesday")
     assert (counts.decided, counts.labelled, counts.known) == (5, 2, 5)
     assert scene.ledger.progress("tuesday").known == 2
 
@@ -73,7 +73,7 @@ def test_what_failed_is_tried_again_and_only_that(scene: Scene) -> None:
     # with nothing else to be looked at, it is still about this image, and the run ends
     for run in ("tuesday", "wednesday"):
         assert scene.run(run) == (["2.jpg"], [])
-        assert scene.ledger.label_counts(run, 0).failed == 1
+        assert scene.ledger.label_counts(run).failed == 1
     scene.s3.get_object = get
     assert scene.run("thursday") == (["2.jpg"], ["2.jpg"])
 
@@ -141,7 +141,6 @@ def test_another_text_is_chosen_from_what_was_read(
         ({"min_confidence": 80.0}, "CARTEXT_MIN_CONFIDENCE=90.0, not 80.0"),
         ({"label": ("Car", "Truck")}, "CARTEXT_LABEL=Car, not Car,Truck"),
         ({"prefix": "new/"}, "CARTEXT_PREFIX=, not new/"),
-        ({"shards": 2}, "CARTEXT_SHARDS=1, not 2"),
     ],
 )
 def test_a_run_that_a_began_with_other_settings_is_refused(

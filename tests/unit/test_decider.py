@@ -43,7 +43,7 @@ def when_all_are_listed(
 
 
 def counts(scene: Scene) -> tuple[int, int, int, int]:
-    it = scene.ledger.label_counts("default", 0)
+    it = scene.ledger.label_counts("default")
     return it.decided, it.labelled, it.failed, it.known
 
 
@@ -160,7 +160,7 @@ def test_an_answer_is_used_after_a_kill_before_its_decision(
     monkeypatch.setattr(scene.ledger, "decide", killed)
     with pytest.raises(RunError, match="killed"):
         scene.images("1.jpg").start(LabelWorker)
-    assert scene.ledger.label_counts("default", 0).decided == 0
+    assert scene.ledger.label_counts("default").decided == 0
     monkeypatch.undo()
     scene.start(LabelWorker)
     assert scene.asked == ["1.jpg"]

@@ -30,7 +30,7 @@ EXAMPLES: list[Event] = [
     Known(1000, 12),
     TextRead("1.jpg", "RTY377", 300),
     Failed("3.jpg", "gone: it is", 12),
-    End("-1", 0, 7),
+    End("-1", 7),
     Stopped("no answer", 75),
 ]
 

@@ -1,4 +1,4 @@
-"""Listing, shards, and the limits that are known without a paid call."""
+"""Listing, parts, and the limits that are known without a paid call."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from workers.images.limits import (
     broken_size,
 )
 from workers.index_queue.messages import NOT_SENDABLE, unsendable
+from workers.model import Listed
 from workers.settings import Settings
 
 
@@ -58,29 +59,44 @@ def test_folder_markers_are_no_images_and_the_prefix_holds(bucket_of) -> None:
     assert keys_of(bucket_of(s3, prefix="a/")) == ["a/1.jpg"]
 
 
-def test_an_empty_bucket_has_one_empty_page(bucket_of) -> None:
-    assert list(bucket_of(FakeS3({})).pages()) == [[]]
+def test_an_empty_bucket_has_no_part(bucket_of) -> None:
+    bucket = bucket_of(FakeS3({}))
+    assert (list(bucket.pages()), list(bucket.parts(Listed()))) == ([[]], [])
 
 
-@given(keys=st.sets(st.text(min_size=1), max_size=40), shards=st.integers(1, 9))
-def test_every_key_is_in_exactly_one_shard(keys: set[str], shards: int) -> None:
-    listed = []
-    for shard in range(shards):
-        s3 = FakeS3(dict.fromkeys(keys, b"x"))
-        calls = SimpleNamespace(call=lambda _, request, read: read(request()))
-        settings = Settings(
-            bucket="photos", queue_url="http://queue.test/1/index", shard=shard, shards=shards
-        )
-        listed += keys_of(Bucket(s3, calls, settings))
-    assert sorted(listed) == sorted(key for key in keys if not key.endswith("/"))
-
-
-def test_shards_stay_the_same_for_ever(bucket_of) -> None:
-    """A run that is under way while the code is replaced: the same keys in the same shard."""
-    s3 = FakeS3(dict.fromkeys(["1.jpg", "10.jpg", "a.jpg", "ü.png"], b"x"))
-    assert keys_of(bucket_of(s3, shard=0, shards=3)) == ["10.jpg", "ü.png"]
-    assert keys_of(bucket_of(s3, shard=1, shards=3)) == []
-    assert keys_of(bucket_of(s3, shard=2, shards=3)) == ["1.jpg", "a.jpg"]
+@given(
+    keys=st.sets(st.text(min_size=1), max_size=40),
+    gone=st.sets(st.integers(0, 39)),
+    most=st.integers(1, 9),
+    page_size=st.integers(1, 9),
+    done=st.integers(0, 40),
+)
+def test_every_image_is_in_exactly_one_part(
+    keys: set[str], gone: set[int], most: int, page_size: int, done: int
+) -> None:
+    """Listed at once or from anywhere on; and by itself, when some of it is gone."""
+    s3 = FakeS3(dict.fromkeys(keys, b"x"), page_size)
+    calls: Any = SimpleNamespace(call=lambda _, request, read: read(request()))
+    bucket = Bucket(s3, calls, Settings(bucket="photos", queue_url="http://queue.test/1/index"))
+    images = [key for key in sorted(keys, key=str.encode) if not key.endswith("/")]
+    whole = list(bucket.parts(Listed(), most))
+    assert [image.index for _, found in whole for image in found] == images
+    assert all(len(found) == part.images <= most for part, found in whole)
+    assert [part.number for part, _ in whole] == list(range(1, 1 + len(whole)))
+    reached = Listed()
+    for part, _ in whole[:done]:
+        reached = reached.behind(part)
+    again = list(bucket.parts(reached, most))
+    assert whole[:done] + again == whole or page_size % most
+    assert [i.index for _, found in whole[:done] + again for i in found] == images
+    for number in gone & set(range(len(images))):
+        del s3.objects[images[number]]
+    left = [key for number, key in enumerate(images) if number not in gone]
+    alone = [image for part, _ in whole for image in bucket.part(part)]
+    assert [image.index for image in alone] == left
+    assert [image.part for image in alone] == [
+        part.number for part, found in whole for image in found if image.index in left
+    ]
 
 
 def listed_in(region: str | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from workers.images.bucket import Bucket
 from workers.images.keys import PAGE, digest, key_pages
 from workers.images.limits import unfit
 from workers.ledger import SqliteLedger
-from workers.model import Image
+from workers.model import Image, Listed, Part
 from workers.settled import OF_LABELS, settle
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -43,7 +43,7 @@ def written(tmp_path: Path) -> Written:
 
 
 def images_of(path: Path, prefix: str = "") -> list[Image]:
-    return [image for page in key_pages(path, "photos", prefix) for image in page]
+    return [image for _, page in key_pages(path, "photos", prefix) for image in page]
 
 
 def keys_of(path: Path, prefix: str = "") -> list[str]:
@@ -75,19 +75,23 @@ def test_a_key_is_a_line_whatever_is_in_it(text: str | bytes, written: Written) 
 def test_the_prefix_holds_for_a_list_too(written: Written) -> None:
     path = written("a/1.jpg\nb/1.jpg\na/2.jpg\n")
     assert keys_of(path, "a/") == ["a/1.jpg", "a/2.jpg"]
-    assert list(key_pages(path, "photos", "c/")) == [[]], "there is a page, as of a listing"
+    assert not list(key_pages(path, "photos", "c/"))
 
 
 def test_pages_are_as_long_as_those_of_a_listing(written: Written) -> None:
     path = written("".join(f"{n}.jpg\n" for n in range(2 * PAGE + 1)))
-    assert [len(page) for page in key_pages(path, "photos", "")] == [PAGE, PAGE, 1]
+    assert [(upto, len(page)) for upto, page in key_pages(path, "photos", "")] == [
+        (PAGE, PAGE),
+        (2 * PAGE, PAGE),
+        (2 * PAGE + 1, 1),
+    ]
 
 
 def test_a_long_list_is_not_kept_in_memory(written: Written) -> None:
     path = written(gzip.compress(b"".join(b"album/%d.jpg\n" % n for n in range(100_000))))
     tracemalloc.start()
     try:
-        assert sum(len(page) for page in key_pages(path, "photos", "")) == 100_000
+        assert sum(len(page) for _, page in key_pages(path, "photos", "")) == 100_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -257,9 +261,20 @@ def test_an_answer_that_does_not_say_what_it_is_of_is_asked_for_again(
     assert get.calls == 2
 
 
-def test_the_shards_share_a_list(bucket_of: Callable[..., Bucket], written: Written) -> None:
-    path = written("".join(f"{n}.jpg\n" for n in range(100)))
-    buckets = [bucket_of(client(), keys=path, shards=3, shard=number) for number in range(3)]
-    parts = [{image.index for page in bucket.pages() for image in page} for bucket in buckets]
-    assert sum(map(len, parts)) == len(set.union(*parts)) == 100
-    assert all(parts)
+def test_the_parts_of_a_list_are_the_list(
+    bucket_of: Callable[..., Bucket], written: Written
+) -> None:
+    keys = [f"{n}.jpg" for n in range(100)]
+    bucket = bucket_of(client(), keys=written("".join(f"{key}\n" for key in keys)))
+    whole = list(bucket.parts(Listed(), 30))
+    assert [part for part, _ in whole] == [
+        Part(1, "", "30", 30),
+        Part(2, "30", "60", 30),
+        Part(3, "60", "90", 30),
+        Part(4, "90", "100", 10),
+    ]
+    assert [image.index for _, images in whole for image in images] == keys
+    reached = Listed().behind(whole[0][0], whole[1][0])
+    assert list(bucket.parts(reached, 30)) == whole[2:]
+    for part, images in (whole[2], whole[0], whole[0], whole[1], whole[3]):
+        assert bucket.part(part) == images

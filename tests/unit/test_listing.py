@@ -63,7 +63,7 @@ def listed(s3: FakeS3, seed: int = 0) -> tuple[list[list[str]], InTurns]:
     """The keys of each page, and the threads that have asked for them."""
     threads = InTurns(seed)
     with patch.multiple(listing, ThreadPoolExecutor=threads, wait=threads.wait):
-        pages = [[image.index for image in page] for page in side_by_side(asking(s3))]
+        pages = [[each["Key"] for each in page] for page in side_by_side(asking(s3))]
     return pages, threads
 
 
@@ -122,7 +122,7 @@ def test_a_small_bucket_costs_no_call_more(pages: int) -> None:
     objects = {f"{number:03d}.jpg": b"x" for number in range(pages * 10)}
     aside, ordered = FakeS3(objects, page_size=10), FakeS3(objects, page_size=10)
     found, _ = listed(aside)
-    assert found == [[image.index for image in page] for page in in_order(asking(ordered))]
+    assert found == [[each["Key"] for each in page] for page in in_order(asking(ordered))]
     assert aside.listings == ordered.listings
     assert len(aside.listings) == max(1, pages)
 
@@ -136,7 +136,7 @@ def test_a_page_without_keys_is_not_the_end() -> None:
             return {"IsTruncated": True, "NextContinuationToken": "0"}
         return s3.list_objects_v2(Prefix="", **place)
 
-    pages = [[image.index for image in page] for page in side_by_side(ask)]
+    pages = [[each["Key"] for each in page] for page in side_by_side(ask)]
     assert pages == [[], ["1.jpg"], ["2.jpg"]]
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from console.plan.command import PlanSettings, show
-from console.plan.model import Plan, fleet_rate, make_plan, text_traffic
+from console.plan.model import Plan, full_rate, make_plan, text_traffic
 from console.plan.render import as_text
 from console.services import ledger_if_any
 from tests.unit.fakes import FakeS3, Scripted, etag
@@ -96,11 +96,6 @@ def test_a_person_reads_it_on_one_screen(capsys: pytest.CaptureFixture[str]) -> 
     assert "enough" in out
 
 
-def test_all_shards_are_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    plan("--json", "--shards", "7", "--shard", "3")
-    assert json.loads(capsys.readouterr().out)["listed"] == 8
-
-
 def test_over_the_budget_it_says_the_cost_the_budget_and_the_remedy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -117,11 +112,10 @@ def test_over_the_budget_it_says_the_cost_the_budget_and_the_remedy(
 
 
 def test_the_time_follows_the_quota_or_the_threads(make_settings: MakeSettings) -> None:
-    quota = fleet_rate(make_settings(quota=50, quota_workers=4, in_flight=32))
+    quota = full_rate(make_settings(quota=50, in_flight=32))
     assert 45 < quota <= 50
     # ten threads that wait half a second for each answer
-    assert fleet_rate(make_settings(quota=50, in_flight=10)) == pytest.approx(20)
-    assert fleet_rate(make_settings(quota=50, in_flight=10, quota_workers=2)) == pytest.approx(40)
+    assert full_rate(make_settings(quota=50, in_flight=10)) == pytest.approx(20)
 
 
 def test_a_time_that_rounds_to_nothing_is_under_a_second(make_settings: MakeSettings) -> None:
@@ -143,7 +137,7 @@ def test_the_memory_does_not_grow_with_the_bucket(make_settings: MakeSettings) -
         def identified(self, page: list[Image]) -> list[Image]:
             return page
 
-        def pages_in_any_order(self, **_: Any) -> Iterator[list[Image]]:
+        def pages(self) -> Iterator[list[Image]]:
             for page in range(300):
                 yield [Image(f"album/{page}/{n}.jpg", n % 7, "etag") for n in range(1000)]
 
@@ -179,18 +173,17 @@ def test_what_an_image_costs_the_text_workers_network(
 
 
 @pytest.mark.parametrize(
-    ("source", "size", "workers", "machine"),
+    ("source", "size", "machine"),
     [
-        ("auto", 4 * MB, 1, "t3.small moves 16.0 MB/s"),
-        ("bytes", 240_000, 1, "t3.small moves 16.0 MB/s"),
-        ("bytes", 4 * MB, 1, "c7gn.medium moves 390.6 MB/s"),
-        ("bytes", 4 * MB, 4, "t3.xlarge moves 128.0 MB/s"),
+        ("auto", 4 * MB, "t3.small moves 16.0 MB/s"),
+        ("bytes", 240_000, "t3.small moves 16.0 MB/s"),
+        ("bytes", 4 * MB, "c7gn.medium moves 390.6 MB/s"),
     ],
 )
 def test_the_plan_names_the_machine_of_a_text_worker(
-    source: Any, size: int, workers: int, machine: str, make_settings: MakeSettings
+    source: Any, size: int, machine: str, make_settings: MakeSettings
 ) -> None:
-    settings = make_settings(quota=50, text_source=source, quota_workers=workers)
+    settings = make_settings(quota=50, text_source=source)
     whole = Plan(Estimate(settings, None))
     whole.add([Image(f"{number}.jpg", size, f'"{number}"') for number in range(9)])
     (row,) = [row for row in as_text(whole, "r").splitlines() if "network" in row]
@@ -282,13 +275,11 @@ def start(settings: Settings, s3: FakeS3) -> None:
     LabelWorker(settings, services, Stop()).run()
 
 
-@pytest.mark.parametrize("shards", [1, 2])
 def test_the_label_worker_does_not_start_a_run_over_the_budget(
-    shards: int, make_settings: MakeSettings
+    make_settings: MakeSettings,
 ) -> None:
-    """The whole run's, whatever its share of it is."""
     with pytest.raises(RunError, match=r"may cost \$0.0060 .* budget of \$0.0050; .*--over-budget"):
-        start(make_settings(budget_dollars=0.005, shards=shards), FakeS3(OBJECTS))
+        start(make_settings(budget_dollars=0.005), FakeS3(OBJECTS))
 
 
 @pytest.mark.parametrize("fields", [{}, {"budget_dollars": 0.001, "over_budget": True}])

@@ -53,10 +53,9 @@ BELIEVED = LABEL_WORKER.partition(":")[0]
 
 ODD = [entry["MessageAttributes"] for entry in MALFORMED]
 FORGED = (
-    end_entry(ShardEnd(RUN, 0, 1, 0)),
-    end_entry(ShardEnd(RUN, 0, 1, 3)),
-    end_entry(ShardEnd(RUN, 0, 1, 10**12)),
-    end_entry(ShardEnd(RUN, 7, 10_000, 0)),
+    end_entry(RunEnd(RUN, 0)),
+    end_entry(RunEnd(RUN, 3)),
+    end_entry(RunEnd(RUN, 10**12)),
     written_by_hand("-1"),
     image_entry(Decision(RUN, 0, "in/1.jpg", Picture('"other"', 7), (Label("Car", 95.0),))),
     image_entry(Decision(RUN, 0, "in/none.jpg", NO_PICTURE, (Label("Car", 95.0),))),
@@ -181,7 +180,7 @@ class World:
         inner = SqliteLedger(self.folder / f"{kind.__name__}.sqlite3")
         stop = Stop()
         try:
-            writes = ("decide", "sent", "end_shard", "complete", "record_end", "record_foreign_end")
+            writes = ("decide", "sent", "end_run", "complete", "record_end", "record_foreign_end")
             services = (self.s3, self.queue, self.rekognition(inner, settings.run))
             clients = tuple(Mortal(service, life) for service in services)
             calls = Calls(settings, stop, backoff=wait_none())
@@ -316,7 +315,7 @@ def crowd(world: World) -> None:
     for key in sorted(world.others):
         world.queue.add(image_entry(Decision(OTHER_RUN, 0, key, NO_PICTURE, (Label("Car", 95.0),))))
     if world.others:
-        world.queue.add(end_entry(ShardEnd(OTHER_RUN, 0, 1, len(world.others))))
+        world.queue.add(end_entry(RunEnd(OTHER_RUN, len(world.others))))
     for entry in (*MALFORMED, written_by_hand("-1")):
         if world.random.random() < 0.5:
             world.queue.add(entry)

@@ -234,7 +234,7 @@ def test_a_throttled_call_slows_the_worker_and_a_failed_one_does_not(recognizer)
 
 
 def test_the_quota_is_shared_by_the_workers(recognizer) -> None:
-    assert recognizer(quota=50, quota_workers=5)._quota.full_rate == pytest.approx(9.8)
+    assert recognizer(quota=50)._quota.full_rate == pytest.approx(49)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,6 @@ def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--quota", "5"], 32),
         (["--quota", "250"], 188),
-        (["--quota", "250", "--quota-workers", "2"], 94),
         (["--quota", "5000"], 256),
         (["--quota", "250", "--in-flight", "3"], 3),
     ],
@@ -71,8 +70,7 @@ def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
         ("--run", "ledger.sqlite3"),
         ("--run", "label.lock"),
         ("--run", "run.env"),
-        ("--quota-workers", "0"),
-        ("--quota-workers", "1000000000000000000"),
+        ("--parts-queue-url", "parts"),
         ("--retry-seconds", "0"),
         ("--tries", "0"),
         ("--min-confidence", "101"),
@@ -80,8 +78,6 @@ def test_the_file_may_say_things_that_are_no_setting(tmp_path: Path) -> None:
         ("--text-confidence", "-1"),
         ("--label-source", "disk"),
         ("--text-source", "disk"),
-        ("--shard", "-1"),
-        ("--shards", "0"),
         ("--linger-seconds", "6"),
         ("--poll-seconds", "21"),
         ("--visibility-timeout", "2"),
@@ -127,10 +123,37 @@ def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str], missing: s
     )
 
 
-def test_shards_count_from_zero(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["label", *NEEDED, "--shard", "2", "--shards", "2"]) == 78
-    assert "shard 2 of 2: they count from 0" in capsys.readouterr().err
-    assert parsed("--shard", "1", "--shards", "2").shard == 1
+def test_a_fleet_needs_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = ["--parts-queue-url", "https://sqs.us-east-1.amazonaws.com/1/parts"]
+    assert main(["label", *NEEDED, *parts]) == 78
+    assert "CARTEXT_LEDGER=dynamodb://TABLE" in capsys.readouterr().err
+    assert parsed(*parts, "--ledger", "dynamodb://table").parts_queue_url == parts[1]
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize("name", ["CARTEXT_SHARDS", "CARTEXT_QUOTA_WORKERS"])
+def test_what_is_gone_is_refused_with_what_there_is_instead(
+    name: str,
+    where: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def give(value: str) -> None:
+        if where == "file":
+            Path("cartext.env").write_text(f"{name}={value}\n")
+        else:
+            monkeypatch.setenv(name, value)
+
+    give("2")
+    assert main(["label", *NEEDED]) == 78
+    said = capsys.readouterr().err
+    assert said.startswith(f"cartext label: {name}=2 is gone: ")
+    assert len(said.splitlines()) == 1
+    give("1")
+    assert parsed().quota == 50, "one of one is what it is"
 
 
 def test_settings_do_not_change() -> None:

@@ -74,7 +74,7 @@ def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Loo
     complete(ledger, "1.jpg", lines=(TextLine("ABC", 99.0),))
     complete(ledger, "2.jpg", failure="gone: no longer there")
     looked = looker.look_twice()
-    label, text = looked.label[0], looked.text
+    label, text = looked.label, looked.text
     assert (label.done, label.good, label.failed, label.ended) == (5, 2, 2, False)
     assert text
     assert (text.done, text.of, text.good, text.failed) == (2, None, 1, 1)
@@ -83,7 +83,7 @@ def test_both_workers_their_failures_and_the_dollars(ledger: Ledger, looker: Loo
     assert looked.dollars == pytest.approx(0.004)
     assert not looked.finished
     shown = as_text(looked)
-    for part in ("label 1 of 1", "5 of ?", "2 with the label, 2 failed", "gone", "under way"):
+    for part in ("label  5 of ?", "2 with the label, 2 failed", "gone", "under way"):
         assert part in shown
 
 
@@ -103,11 +103,11 @@ def test_what_is_known_is_counted_and_not_paid_for(
     assert text.endswith("0 with text, 0 failed, 2 known")
     assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["label"][0]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
+    assert (told["label"]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
 
 
 def test_rate_and_time_left_come_from_two_looks(ledger: Ledger, looker: Looker) -> None:
-    ledger.record_end(ShardEnd("default", 0, 1, 10)).result()
+    ledger.record_end(RunEnd("default", 10)).result()
     first = looker.look()
     assert first.text
     assert first.text.per_second is None
@@ -128,14 +128,14 @@ def test_the_listing_tells_how_many_are_to_be_looked_at(
     looker.look()
     assert looker._listing
     looker._listing.join()
-    assert looker.look().label[0].of == 9
+    assert looker.look().works[0].of == 9
 
 
 def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) -> None:
     decide(ledger, "1.jpg", labels=CAR)
-    ledger.end_shard(ShardEnd("default", 0, 1, 1)).result()
+    ledger.end_run(RunEnd("default", 1)).result()
     assert looker.look().finished, "a ledger of the label worker alone"
-    ledger.record_end(ShardEnd("default", 0, 1, 1)).result()
+    ledger.record_end(RunEnd("default", 1)).result()
     assert not looker.look().finished
     complete(ledger, "1.jpg")
     looked = looker.look()
@@ -146,7 +146,7 @@ def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) 
 def test_a_watch_ends_with_the_run(
     ledger: Ledger, looker: Looker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger.record_end(ShardEnd("default", 0, 1, 2)).result()
+    ledger.record_end(RunEnd("default", 2)).result()
     complete(ledger, "1.jpg")
     seen = 0
     for _ in looker.watch():
@@ -246,7 +246,7 @@ def test_ends_that_contradict_what_is_done_are_finished_with_the_queue(
 ) -> None:
     for index in ("1.jpg", "2.jpg"):
         complete(ledger, index)
-    ledger.record_end(ShardEnd("default", 0, 1, 1)).result()
+    ledger.record_end(RunEnd("default", 1)).result()
     looked = with_queue().look()
     assert not looked.finished
     assert "2 of ?" in as_text(looked)
@@ -257,7 +257,7 @@ def test_a_bare_end_says_nothing_where_an_end_has_a_count(
     ledger: Ledger, with_queue: Callable[..., Looker]
 ) -> None:
     ledger.record_foreign_end("default").result()
-    ledger.record_end(ShardEnd("default", 0, 2, 0)).result()
+    ledger.record_end(RunEnd("default", 1)).result()
     assert not with_queue(EMPTY).look().finished
 
 

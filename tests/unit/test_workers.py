@@ -22,11 +22,11 @@ from workers.answer import Handed
 from workers.ending import Ending, finished
 from workers.errors import OutageError, RunError, StoppedError
 from workers.events import AGAIN
-from workers.images.bucket import shard_of
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.model import NO_PICTURE, Decision, Picture, RunEnd
 from workers.pace import Pace
+from workers.parts.in_hand import InHand
 from workers.suspicion import MOST
 from workers.text_worker import TextWorker
 from workers.threads.pool import BoundedPool
@@ -43,9 +43,9 @@ def test_a_sends_what_has_the_label_and_says_how_many(scene: Scene) -> None:
     assert sorted(scene.left) == ["-1", "1.jpg", "3.jpg"]
     assert scene.left[-1] == "-1"
     (end,) = scene.sent("-1")
-    assert end == {"run": "default", "shard": "0", "shards": "1", "expected": "2"}
+    assert end == {"run": "default", "expected": "2"}
     (image,) = scene.sent("1.jpg")
-    assert (image["run"], image["shard"]) == ("default", "0")
+    assert image.keys() == {"run", "found"}
 
 
 def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]]) -> None:
@@ -54,7 +54,7 @@ def test_a_finished_run_stays_finished(scene: Scene, said: list[dict[str, Any]])
     said.clear()
     scene.images("2.jpg").start(LabelWorker)
     assert (scene.asked, scene.left) == (asked, left)
-    finished = {"event": "already finished", "log_level": "info", "shard": 0, "sent": 1}
+    finished = {"event": "already finished", "log_level": "info", "sent": 1}
     assert said == [{**finished, "note": AGAIN}]
 
 
@@ -82,16 +82,6 @@ def test_a_run_in_which_everything_failed_is_no_success(scene: Scene, start: str
             scene.start(LabelWorker)
     assert scene.left == ["-1"], "its end is sent, and once"
     assert len((scene.settings.run_dir / "failed.jsonl").read_text().splitlines()) == 3
-
-
-def test_a_shard_of_failures_is_none_of_a_run_of_failures(scene: Scene) -> None:
-    key_of = {shard_of(f"{n}.jpg", 2): f"{n}.jpg" for n in range(9)}
-    scene.images(key_of[0]).s3.objects |= {key_of[1]: b""}
-    with pytest.raises(RunError, match="every image failed, 1 of 1"):
-        scene.start(LabelWorker, shard=1, shards=2)
-    scene.start(LabelWorker, shard=0, shards=2)
-    # as far as is known now
-    scene.start(LabelWorker, shard=1, shards=2)
 
 
 def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
@@ -140,7 +130,7 @@ def test_an_image_on_which_the_service_always_fails_fails_at_last(scene: Scene) 
 
     scene.images("1.jpg", "2.jpg").label = fail
     scene.start(LabelWorker, tries=2)
-    (failed,) = scene.ledger.failures("default", 0)
+    (failed,) = scene.ledger.failures("default")
     assert (failed.index, failed.failure[:16]) == ("1.jpg", "failed 2 times: ")
     assert [end["expected"] for end in scene.sent("-1")] == ["1"]
 
@@ -163,7 +153,7 @@ def test_what_is_not_about_an_image_ends_a_without_an_end_mark(
     with pytest.raises(kind):
         scene.start(LabelWorker)
     assert scene.left == []
-    assert scene.ledger.label_counts("default", 0).decided == 0
+    assert scene.ledger.label_counts("default").decided == 0
 
 
 def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(
@@ -180,13 +170,13 @@ def test_a_stopped_a_keeps_what_was_in_flight_and_goes_on_from_there(
     scene.images(*keys).label = look
     with pytest.raises(StoppedError):
         scene.start(LabelWorker, in_flight=4)
-    decided = scene.ledger.label_counts("default", 0).decided
+    decided = scene.ledger.label_counts("default").decided
     assert len(scene.asked) == decided < 20
     assert len(scene.left) == decided
     scene.start(LabelWorker)
     assert sorted(scene.asked) == sorted(keys)
     assert [end["expected"] for end in scene.sent("-1")] == ["40"]
-    photos = {"bucket": "photos", "shard": 0}
+    photos = {"bucket": "photos"}
     assert [line for line in said if line["event"] == "start"] == [
         {"event": "start", "log_level": "info", **photos, "decided_before": before}
         for before in (0, decided)
@@ -208,14 +198,55 @@ def test_the_end_is_not_sent_before_every_index_is(scene: Scene) -> None:
     assert scene.asked == ["1.jpg"]
 
 
-def test_no_end_is_sent_while_the_ledger_does_not_know_that_all_was(
+def test_no_end_is_sent_while_it_is_not_known_that_all_was(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = scene.ledger.sent
-    monkeypatch.setattr(scene.ledger, "sent", lambda _: sent([]))
+    monkeypatch.setattr(InHand, "sent", lambda *_: None)
     with pytest.raises(OutageError, match=r"^not every index could be sent"):
         scene.images("1.jpg").start(LabelWorker)
     assert scene.left == ["1.jpg"]
+
+
+def test_a_restart_goes_on_behind_what_is_decided(scene: Scene) -> None:
+    """What stands before the parts that are open is not even listed again."""
+    scene.s3.page_size = 2
+    scene.images(*(f"{number}.jpg" for number in range(1, 9)))
+
+    def look(key: str) -> float:
+        if key == "5.jpg":
+            scene.stop.ask()
+        return 95.0
+
+    scene.label = look
+    with pytest.raises(StoppedError):
+        scene.start(LabelWorker, in_flight=1)
+    decided = len(scene.asked)
+    assert decided >= 5
+    scene.s3.listings.clear()
+    scene.start(LabelWorker)
+    assert len(scene.asked) == 8
+    places = [request["StartAfter"] for request in scene.s3.listings if "StartAfter" in request]
+    assert min(places) >= "4.jpg"
+    assert sorted(scene.left) == ["-1", *(f"{number}.jpg" for number in range(1, 9))]
+    assert scene.sent("-1")[0]["expected"] == "8"
+
+
+def test_a_part_is_done_when_its_indexes_are_sent(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the decision and its message: the next start sends it, and pays for none."""
+
+    def dies(_: Any) -> None:
+        raise OutageError("killed")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(scene.queue, "send_message_batch", lambda **_: dies(None))
+        with pytest.raises(OutageError):
+            scene.images("1.jpg").start(LabelWorker)
+    assert [part.number for part in scene.ledger.open_parts("default")] == [1]
+    scene.start(LabelWorker)
+    assert (scene.asked, scene.left) == (["1.jpg"], ["1.jpg", "-1"])
+    assert list(scene.ledger.open_parts("default")) == []
 
 
 def test_a_crash_before_the_end_mark_is_on_the_queue_does_not_lose_it(scene: Scene) -> None:
@@ -254,7 +285,7 @@ def test_when_very_many_images_fail_it_is_not_the_images(
     scene.images(*(f"{number}.jpg" for number in range(5))).label = fail
     with pytest.raises(OutageError, match="5 images failed; the last one: Rekognition"):
         scene.start(LabelWorker, retry_seconds=0.02)
-    assert scene.ledger.label_counts("default", 0).decided == 0
+    assert scene.ledger.label_counts("default").decided == 0
 
 
 @pytest.mark.parametrize(
@@ -272,7 +303,7 @@ def test_what_every_image_fails_for_is_not_about_the_images(
     scene.images("1.jpg", "2.jpg", "3.jpg").label = refuse
     with pytest.raises(kind, match="no image could be looked at, 3 were tried"):
         scene.start(LabelWorker, retry_seconds=0.02, tries=1)
-    assert scene.ledger.label_counts("default", 0).decided == 0
+    assert scene.ledger.label_counts("default").decided == 0
     assert scene.left == []
     scene.label = lambda _: 95.0
     scene.start(LabelWorker)
@@ -385,14 +416,14 @@ def test_a_says_what_it_has_seen_and_how_long_that_took(
         {"event": "not labelled", "log_level": "info", **other},
     ]
     assert [line for line in said if line["event"] == "end"] == [
-        {"event": "end", "log_level": "info", "index": "-1", "shard": 0, "expected": 1}
+        {"event": "end", "log_level": "info", "index": "-1", "expected": 1}
     ]
 
 
-def test_with_a_budget_a_has_counted_its_shard_before_it_begins(
+def test_with_a_budget_a_has_counted_its_images_before_it_begins(
     scene: Scene, said: list[dict[str, Any]]
 ) -> None:
-    """One listing for both; those of the other shard are not its own."""
+    """One listing for both."""
     list_page, go = scene.s3.list_objects_v2, threading.Event()
 
     def list_slowly(**request: Any) -> Any:
@@ -401,8 +432,8 @@ def test_with_a_budget_a_has_counted_its_shard_before_it_begins(
         return list_page(**request)
 
     scene.images("1.jpg", "10.jpg", "a.jpg", "ü.png").s3.list_objects_v2 = list_slowly
-    with alongside(scene, LabelWorker, budget_dollars=1, shards=3, progress_seconds=0.02):
-        at_last(said, "progress", done=0, of=2)
+    with alongside(scene, LabelWorker, budget_dollars=1, progress_seconds=0.02):
+        at_last(said, "progress", done=0, of=4)
         go.set()
     assert [request for request in scene.s3.listings if "MaxKeys" not in request] == [
         {"Bucket": "photos", "Prefix": ""}
@@ -486,14 +517,6 @@ def test_what_sqs_has_is_known_to_be_handed_to_a_text_worker(scene: Scene) -> No
     assert handed(scene) == [scene.picture("1.jpg")]
 
 
-def test_in_a_shared_ledger_the_text_answers_themselves_are_seen(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scene.ledger, "shared", True)
-    scene.images("1.jpg").start(LabelWorker)
-    assert handed(scene) == []
-
-
 def test_a_run_over_keys_is_a_run_over_these(scene: Scene, tmp_path: Path) -> None:
     scene.images("1.jpg", "2.jpg", "3.jpg", "4.jpg").start(LabelWorker, run="before", prefix="1")
     (tmp_path / "keys").write_text("3.jpg\ngone.jpg\n1.jpg\n3.jpg\n")
@@ -516,7 +539,7 @@ def test_of_a_key_that_is_decided_s3_is_not_asked_again(
     monkeypatch.setattr(scene.s3, "get_object", asked)
     failed: Future[None] = Future()
     failed.set_exception(OutageError("just before the end"))
-    monkeypatch.setattr(scene.ledger, "end_shard", lambda _: failed)
+    monkeypatch.setattr(scene.ledger, "end_run", lambda _: failed)
     for _ in range(2):
         with pytest.raises(OutageError, match="just before the end"):
             scene.images("1.jpg", "2.jpg").start(LabelWorker, keys=tmp_path / "keys")
@@ -560,18 +583,6 @@ def test_b_reads_what_comes_and_ends_when_all_is_counted_out(
     assert said == [{**finished, "note": AGAIN}]
 
 
-def test_b_waits_for_every_shard(scene: Scene) -> None:
-    scene.found("1.jpg").end(1, 0, 2)
-    worker = threading.Thread(target=scene.start, args=[TextWorker])
-    worker.start()
-    soon(lambda: scene.results() and not scene.left)
-    worker.join(0.3)
-    assert worker.is_alive()
-    scene.end(0, 1, 2)
-    worker.join(10)
-    assert not worker.is_alive()
-
-
 def test_b_works_for_another_run_too_and_ends_with_its_own(scene: Scene) -> None:
     scene.found("a.jpg", run="yesterday").end(1, run="yesterday")
     scene.found("1.jpg").end(1).start(TextWorker, in_flight=1)
@@ -601,18 +612,6 @@ def test_after_a_bare_end_b_does_not_end_while_somebody_holds_a_message(scene: S
     assert set(scene.results()) == {"1.jpg"}
 
 
-def test_while_one_shard_is_open_a_bare_end_ends_nothing(scene: Scene) -> None:
-    scene.found("1.jpg").end(1, 0, 2).bare_end()
-    worker = threading.Thread(target=scene.start, args=[TextWorker], daemon=True)
-    worker.start()
-    soon(lambda: scene.results() and not scene.left)
-    worker.join(0.6)
-    assert worker.is_alive()
-    scene.found("2.jpg").end(1, 1, 2)
-    worker.join(10)
-    assert set(scene.results()) == {"1.jpg", "2.jpg"}
-
-
 def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
     """One image is missing, in the dead-letter queue perhaps: the run is not done."""
     scene.bare_end().found("1.jpg").end(2)
@@ -628,10 +627,9 @@ def test_a_count_is_worth_more_than_a_bare_end(scene: Scene) -> None:
 
 BELIEVED = LABEL_WORKER.partition(":")[0]
 FORGED_ENDS = {
-    "nothing": end_entry(ShardEnd("default", 0, 1, 0)),
-    "one": end_entry(ShardEnd("default", 0, 1, 1)),
-    "very many": end_entry(ShardEnd("default", 0, 1, 10**12)),
-    "of many shards": end_entry(ShardEnd("default", 7, 10_000, 0)),
+    "nothing": end_entry(RunEnd("default", 0)),
+    "one": end_entry(RunEnd("default", 1)),
+    "very many": end_entry(RunEnd("default", 10**12)),
     "bare": written_by_hand("-1"),
 }
 
@@ -692,12 +690,9 @@ def test_ends_that_count_less_than_is_done_end_nothing_at_once(
     assert finished(scene.ledger.progress("default"))
 
 
-@pytest.mark.parametrize("end", [(1, 0, 1), (0, 7, 10_000)], ids=["too few", "other shards"])
-def test_after_ends_that_contradict_b_ends_when_the_queue_stays_empty(
-    scene: Scene, end: tuple[int, int, int]
-) -> None:
+def test_after_an_end_that_contradicts_b_ends_when_the_queue_stays_empty(scene: Scene) -> None:
     scene.found("1.jpg", "2.jpg").end(2).start(TextWorker)
-    scene.ledger.record_end(ShardEnd("default", end[1], end[2], end[0])).result()
+    scene.ledger.record_end(RunEnd("default", 1)).result()
     scene.found("3.jpg").start(TextWorker)
     assert set(scene.results()) == {"1.jpg", "2.jpg", "3.jpg"}
     assert scene.left == []
@@ -1006,7 +1001,7 @@ def test_b_says_what_it_has_read_and_how_long_that_took(
         {"event": "read", "log_level": "info", "run": "default", **text},
         {"event": "failed", "log_level": "warning", "run": "default", **empty},
     ]
-    end = {"run": "default", "index": "-1", "shard": 0, "expected": 2}
+    end = {"run": "default", "index": "-1", "expected": 2}
     assert [line for line in said if line["event"] == "end"] == [
         {"event": "end", "log_level": "info", **end}
     ]

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from xml.etree import ElementTree
 
 import botocore
+from botocore import handlers
 from botocore.awsrequest import AWSHTTPSConnectionPool
 from botocore.session import Session
 from botocore.utils import parse_timestamp
@@ -39,6 +40,9 @@ def speed_up(sdk: Session) -> None:
     sdk.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     sdk.register("provide-client-params.rekognition", _put_mark)
     sdk.register("before-call.rekognition", _replace_mark)
+    # a listing is parsed once more to see whether it is an error with the status of an answer, a
+    # seventh of a known key; read by what it must say, it would be found out all the same
+    sdk.unregister("before-parse.s3.*", getattr(handlers, "_handle_200_error", None))
     # last, whatever is registered later: others look at the whole answer
     sdk.get_component("event_emitter").register_last("before-parse", _parse)
     kind = AWSHTTPSConnectionPool.ConnectionCls

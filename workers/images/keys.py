@@ -33,7 +33,11 @@ def key_pages(
 
     A key alone says nothing of its picture. Raises RunError when the list cannot be understood.
     """
-    images = (image for image in _images(path, bucket) if image.index.startswith(prefix))
+    images = (
+        image
+        for image in _images(path, bucket)
+        if image.index.startswith(prefix) and not image.index.endswith("/")
+    )
     behind = islice(images, after, None)
     while page := list(islice(behind, most)):
         after += len(page)

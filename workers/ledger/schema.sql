@@ -44,9 +44,10 @@ CREATE TABLE IF NOT EXISTS label_tally (
   parts INTEGER
 ) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS tally_decision AFTER INSERT ON decision BEGIN
-  INSERT OR IGNORE INTO label_tally VALUES (NEW.run, 0, 0, 0, 0, 0);
-  UPDATE label_tally SET decided = decided + 1, labelled = labelled + (NEW.labels IS NOT NULL),
-    failed = failed + (NEW.failure IS NOT NULL), known = known + NEW.known WHERE run = NEW.run;
+  INSERT INTO label_tally
+  VALUES (NEW.run, 1, NEW.labels IS NOT NULL, NEW.failure IS NOT NULL, NEW.known, 0)
+  ON CONFLICT DO UPDATE SET decided = decided + 1, labelled = labelled + excluded.labelled,
+    failed = failed + excluded.failed, known = known + excluded.known;
 END;
 CREATE TRIGGER IF NOT EXISTS tally_part AFTER DELETE ON part BEGIN
   INSERT OR IGNORE INTO label_tally VALUES (OLD.run, 0, 0, 0, 0, 0);

@@ -196,7 +196,7 @@ class ReadOnlyFile(SqliteFile):
     def _make_or_take_along(self) -> None:
         if 0 < self._version(self._reading) < VERSION:
             raise VersionBeforeError(
-                f"the ledger {self._path} is of a version before; start a worker on it once, "
+                f"the ledger {self._path} is of the version before; start a worker on it once, "
                 "which takes it along"
             )
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 
-from workers.errors import NotListerError, RunError
 from workers.model import Part
 from workers.parts.source import Taken
 from workers.services import Services
@@ -37,21 +35,13 @@ class OwnParts:
             yield part, self._bucket.part(part)
         if self._listed.whole:
             return
-        if fleet := self._ledger.fleet:
-            # without a queue of parts nobody else lists, but for an earlier start
-            worker, before = uuid.uuid4().hex[:12], self._listed.lister
-            fleet.take_listing(self._run, worker, before)
-            self._listed = replace(self._listed, lister=worker)
-        kept = self._keep()
         for part, images in self._bucket.parts(self._listed):
             self._listed = self._listed.behind(part)
             # not waited for: the decisions about its images become durable after it
-            _check(kept)
-            kept = self._keep(part)
+            self._keep(part)
             yield part, images
         self._listed = replace(self._listed, whole=True)
-        _check(kept)
-        _check(self._keep())
+        self._keep().result()
 
     def done(self, number: int) -> None:
         self._ledger.end_part(self._run, number)
@@ -61,13 +51,3 @@ class OwnParts:
 
     def _keep(self, *parts: Part) -> Future[None]:
         return self._ledger.list_parts(self._run, [*parts], self._listed)
-
-
-def _check(kept: Future[None]) -> None:
-    try:
-        kept.result()
-    except NotListerError as error:
-        raise RunError(
-            "another label worker lists this run in the same table; stop one of them, or give both "
-            "the fleet's CARTEXT_PARTS_QUEUE_URL"
-        ) from error

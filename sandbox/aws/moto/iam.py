@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,6 +27,13 @@ PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 
+# Nor has a transaction: it asks for those of the actions in it.
+TRANSACTED = {
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+    "Delete": "dynamodb:DeleteItem",
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+}
 
 # What else a request asks for that makes something with tags; in EC2 it is always the same.
 TAGGING = {
@@ -65,13 +73,11 @@ _known: ContextVar[dict[str, str]] = ContextVar("_known", default={})  # noqa: B
 def _judge_as_aws_does(request: IAMRequestBase, check: Before, resource: str) -> None:
     # A permission is looked for by the operation's name, also where AWS knows none of that name;
     # and the conditions below see nothing of the request.
-    action = request._action.replace("monitoring:", "cloudwatch:")
-    request._action = PERMISSIONS.get(action, action)
+    request._action = request._action.replace("monitoring:", "cloudwatch:")
     token = _known.set(_known_of(request))
     try:
-        check(request, resource)
-        for beside in _asked_for_beside(request):
-            request._action = beside
+        for permission in [*_asked_for(request), *_asked_for_beside(request)]:
+            request._action = permission
             check(request, resource)
     finally:
         _known.reset(token)
@@ -88,6 +94,14 @@ def _known_of(request: IAMRequestBase) -> dict[str, str]:
         query = parse_qs(urlsplit(request._path).query, keep_blank_values=True)
         known |= {"s3:prefix": query["prefix"][0]} if "prefix" in query else {}
     return known
+
+
+def _asked_for(request: IAMRequestBase) -> Iterable[str]:
+    """The operation's permissions, by the names that IAM knows."""
+    if request._action != "dynamodb:TransactWriteItems":
+        return [PERMISSIONS.get(request._action, request._action)]
+    actions = json.loads(request._body)["TransactItems"]
+    return {TRANSACTED[kind] for action in actions for kind in action}
 
 
 def _asked_for_beside(request: IAMRequestBase) -> Iterator[str]:

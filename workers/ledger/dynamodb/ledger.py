@@ -8,18 +8,18 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
 from workers.aws.calls import Calls
-from workers.ending import missing
 from workers.errors import OutageError
 from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.fleet import FleetTable
 from workers.ledger.dynamodb.items import Key, Values
+from workers.ledger.dynamodb.progress import Progress
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.transactions import (
     LABELLED_LINGER_SECONDS,
@@ -42,27 +42,12 @@ from workers.output.rows import ResultRow
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# other workers' counts may be as old as this; a run's last images are looked at so much more often
-FRESH_SECONDS = 1.0
-LAST_IMAGES, MORE_OFTEN = 500, 5
-
-
-@dataclass(slots=True)
-class _Seen:
-    """A look at a run: what the others have counted, and this process as far as was visible."""
-
-    others: Counter[str] = field(default_factory=Counter)
-    own: Counter[str] = field(default_factory=Counter)
-    expected: int | None = None
-    foreign_end: bool = False
-    stale_at: float = 0.0
-
 
 class DynamoDbLedger:
     """The ledger in a table that many workers, on many instances, write at once.
 
     Writes become durable in the order in which they were asked for. What other workers have counted
-    may be `FRESH_SECONDS` old in `progress`. Raises RunError when the table cannot be used and
+    may be a second old in `progress`. Raises RunError when the table cannot be used and
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
@@ -78,10 +63,9 @@ class DynamoDbLedger:
     ) -> None:
         self._table = Table(table, client, calls)
         self._transactions = Transactions(self._table)
-        self._clock = clock
         self.fleet = FleetTable(self._table)
         self._own_tally = f"tally/{uuid.uuid4().hex[:12]}"
-        self._seen: dict[str, _Seen] = {}
+        self._progress = Progress(self._table, self._transactions, self._own_tally, clock)
         self._known_shards: dict[str, int] = {}
 
     # --- what both keep ------------------------------------------------------------------------
@@ -246,13 +230,10 @@ class DynamoDbLedger:
         return self._put_and_forget(run, (f"{run}/text", "foreign-end"), {})
 
     def progress(self, run: str) -> RunProgress:
-        seen = self._seen.get(run)
-        if seen is None or self._clock() >= seen.stale_at:
-            seen = self._look(run)
-        return self._with_own(run, seen)
+        return self._progress.of(run)
 
     def results(self, run: str) -> Iterator[ResultRow]:
-        counted = self._with_own(run, self._look(run)).done
+        counted = self._progress.looked_at(run).done
         pks = [f"{run}/result/{partition}" for partition in range(items.PARTITIONS)]
         merged = heapq.merge(*map(self._table.query, pks), key=items.order_of)
         found = 0
@@ -273,45 +254,6 @@ class DynamoDbLedger:
     def close(self) -> None:
         self._transactions.close()
 
-    def _look(self, run: str) -> _Seen:
-        asked = self._clock()
-        seen = _Seen()
-        # of the shards into which the version before divided a run
-        ends: list[Values] = []
-        for name, values in self._table.query(f"{run}/text"):
-            kind, _, shard = name.partition("/")
-            if name == self._own_tally:
-                seen.own.update(values)
-            elif kind == "tally":
-                seen.others.update(values)
-            elif kind == "end" and shard:
-                ends.append(values)
-            elif kind == "end":
-                seen.expected = values["expected"]
-            elif kind == "foreign-end":
-                seen.foreign_end = True
-        if ends and len(ends) == ends[0]["shards"] and seen.expected is None:
-            seen.expected = sum(end["expected"] for end in ends)
-        left = missing(self._with_own(run, seen))
-        at_end = left is not None and left <= LAST_IMAGES
-        seen.stale_at = asked + FRESH_SECONDS / (MORE_OFTEN if at_end else 1)
-        self._seen[run] = seen
-        return seen
-
-    def _with_own(self, run: str, seen: _Seen) -> RunProgress:
-        # of its own tally a process knows more than an older look, unless an answer was lost
-        counted = self._transactions.counted((f"{run}/text", self._own_tally))
-        sums = seen.others + (seen.own | counted)
-        return RunProgress(
-            sums["done"],
-            sums["with_text"],
-            sums["failed"],
-            seen.expected,
-            seen.foreign_end,
-            sums["by_hand"],
-            sums["known"],
-        )
-
     def _put(self, key: Key, values: Values, only_new: bool = False) -> Future[None]:
         new = key if only_new else None
         return self._transactions.write(Write({key: values}, new=new, linger=0))
@@ -320,7 +262,7 @@ class DynamoDbLedger:
         """Puts an end; once it is durable, every look at the run has it."""
         future = self._put(key, values)
         wait([future])
-        self._seen.pop(run, None)
+        self._progress.forget(run)
         return future
 
 

@@ -1,0 +1,99 @@
+"""How far the text workers of a fleet are: itself at any time, others by a look now and then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workers.ending import missing
+from workers.ledger.dynamodb.items import Values
+from workers.ledger.dynamodb.table import Table
+from workers.ledger.dynamodb.transactions import Transactions
+from workers.model import RunProgress
+
+# other workers' counts may be as old as this; a run's last images are looked at so much more often
+FRESH_SECONDS = 1.0
+LAST_IMAGES, MORE_OFTEN = 500, 5
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A look at a run: what the others have counted, and this process as far as was visible."""
+
+    others: Counter[str] = field(default_factory=Counter)
+    own: Counter[str] = field(default_factory=Counter)
+    expected: int | None = None
+    foreign_end: bool = False
+    stale_at: float = 0.0
+
+
+class Progress:
+    """Reads the tallies and ends of runs; `own_tally` is this process's."""
+
+    def __init__(
+        self,
+        table: Table,
+        transactions: Transactions,
+        own_tally: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._table = table
+        self._transactions = transactions
+        self._own_tally = own_tally
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+
+    def of(self, run: str) -> RunProgress:
+        """How far the run is; what others have counted may be `FRESH_SECONDS` old."""
+        seen = self._seen.get(run)
+        if seen is None or self._clock() >= seen.stale_at:
+            return self.looked_at(run)
+        return self._with_own(run, seen)
+
+    def looked_at(self, run: str) -> RunProgress:
+        """How far it is now."""
+        return self._with_own(run, self._look(run))
+
+    def forget(self, run: str) -> None:
+        """Has the next question looked at."""
+        self._seen.pop(run, None)
+
+    def _look(self, run: str) -> _Seen:
+        asked = self._clock()
+        seen = _Seen()
+        # of the shards into which the version before divided a run
+        ends: list[Values] = []
+        for name, values in self._table.query(f"{run}/text"):
+            kind, _, shard = name.partition("/")
+            if name == self._own_tally:
+                seen.own.update(values)
+            elif kind == "tally":
+                seen.others.update(values)
+            elif kind == "end" and shard:
+                ends.append(values)
+            elif kind == "end":
+                seen.expected = values["expected"]
+            elif kind == "foreign-end":
+                seen.foreign_end = True
+        if ends and len(ends) == ends[0]["shards"] and seen.expected is None:
+            seen.expected = sum(end["expected"] for end in ends)
+        left = missing(self._with_own(run, seen))
+        at_end = left is not None and left <= LAST_IMAGES
+        seen.stale_at = asked + FRESH_SECONDS / (MORE_OFTEN if at_end else 1)
+        self._seen[run] = seen
+        return seen
+
+    def _with_own(self, run: str, seen: _Seen) -> RunProgress:
+        # of its own tally a process knows more than an older look, unless an answer was lost
+        counted = self._transactions.counted((f"{run}/text", self._own_tally))
+        sums = seen.others + (seen.own | counted)
+        return RunProgress(
+            sums["done"],
+            sums["with_text"],
+            sums["failed"],
+            seen.expected,
+            seen.foreign_end,
+            sums["by_hand"],
+            sums["known"],
+        )
