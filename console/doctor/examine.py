@@ -49,6 +49,7 @@ def examine(settings: DoctorSettings, clock: Clock | None = None) -> list[Findin
 
 def _points(tools: Tools) -> list[Point]:
     settings = tools.settings
+    shares_parts = settings.labels and settings.ledger_file is None
     of_labels = {"label": images.label, "label detection": images.label_detection}
     checks: dict[str, Callable[[Tools], str]] = {
         "bucket": images.bucket,
@@ -59,6 +60,7 @@ def _points(tools: Tools) -> list[Point]:
         "quota": account.quotas,
         "queue": keeping.queue,
         "messages": keeping.messages,
+        **({"parts queue": keeping.parts_queue} if shares_parts else {}),
         "ledger": keeping.ledger,
         "disk": keeping.disk,
         "open files": keeping.open_files,

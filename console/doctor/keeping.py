@@ -1,4 +1,4 @@
-"""What keeps things: the queue, the ledger, the disk."""
+"""What keeps things: the queues, the ledger, the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.doctor.tools import Tools, refused_as
 from console.open_files import allow_files
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
-from workers.aws.codes import is_denied
+from workers.aws.codes import code_of, is_denied
 from workers.errors import RunError
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import SqliteLedger
@@ -37,19 +37,69 @@ OUT_OF_RANGE = {
     "ValidationException",
 }
 
+NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+SENDS = ("SendMessage",)
+TAKES = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+
 _attributes = reader(AttributesAnswer)
 
 
 def queue(tools: Tools) -> str:
     """There, of this region, with a dead-letter queue, and fitting the settings."""
     settings, url = tools.settings, tools.settings.queue_url
+    receives, dead = _fit(tools, url, "CARTEXT_QUEUE_URL")
+    if receives < settings.tries:
+        raise wrong(
+            f"a message is given up after {receives} receives, before an image's "
+            f"{settings.tries} tries are over",
+            f"raise its maxReceiveCount, or set CARTEXT_TRIES={receives}",
+        )
+    least = round(1.5 * settings.retry_seconds)
+    if settings.visibility_timeout < least:
+        raise wrong(
+            f"a heartbeat may come too late: CARTEXT_VISIBILITY_TIMEOUT is "
+            f"{settings.visibility_timeout} s, a call is tried for {settings.retry_seconds:g} s",
+            f"set CARTEXT_VISIBILITY_TIMEOUT={least}",
+        )
+    return f"{url}, {dead}, {settings.visibility_timeout} s of visibility timeout"
+
+
+def messages(tools: Tools) -> str:
+    """Whether messages may be sent, received and deleted; none is, for no request is right."""
+    settings = tools.settings
+    if settings.queue_url.endswith(FIFO):
+        raise unknown("not asked", "mend the queue first")
+    return _permitted(tools, settings.queue_url, SENDS * settings.labels + TAKES * settings.reads)
+
+
+def parts_queue(tools: Tools) -> str:
+    """A queue of its own like the index queue; a label worker sends to it and takes from it."""
+    url, setting = tools.settings.parts_queue_url, "CARTEXT_PARTS_QUEUE_URL"
+    if url is None:
+        raise wrong(
+            "label workers that share a table take the parts of the listing from a queue",
+            f"set {setting} (terraform output: parts_queue_url)",
+        )
+    if url == tools.settings.queue_url:
+        raise wrong(f"{url} is the index queue", f"give the parts a queue of their own: {setting}")
+    _, dead = _fit(tools, url, setting)
+    return f"{url}, {dead}, {_permitted(tools, url, SENDS + TAKES)}"
+
+
+def _fit(tools: Tools, url: str, setting: str) -> tuple[int, str]:
+    """After how many receives a queue gives a message up, and where that goes."""
     region = tools.clients["sqs"].meta.region_name
     host = urlsplit(url).hostname or ""
     if host.startswith("sqs.") and host.split(".")[1] != region:
-        raise wrong(f"{url} is not in {region}", "correct CARTEXT_QUEUE_URL, or AWS_REGION")
+        raise wrong(f"{url} is not in {region}", f"correct {setting}, or AWS_REGION")
     if url.endswith(FIFO):
         raise wrong(f"{url} is a FIFO queue", "give a standard queue (terraform/queue.tf)")
-    attributes = _attributes_of(tools, url)
+    try:
+        attributes = _attributes_of(tools, url)
+    except RunError as error:
+        if code_of(error.__cause__ or error) not in NO_QUEUE:
+            raise
+        raise wrong(f"there is no queue {url}", f"correct {setting}") from error
     policy = json.loads(attributes.get("RedrivePolicy", "null"))
     if policy is None:
         raise wrong(
@@ -62,22 +112,7 @@ def queue(tools: Tools) -> str:
             f"its messages are lost after {duration_text(retention)}",
             "let it keep them for 14 days (MessageRetentionPeriod)",
         )
-    receives = int(policy["maxReceiveCount"])
-    if receives < settings.tries:
-        raise wrong(
-            f"a message is given up after {receives} receives, before an image's "
-            f"{settings.tries} tries are over",
-            f"raise its maxReceiveCount, or set CARTEXT_TRIES={receives}",
-        )
-    dead = _dead_letters(tools, policy["deadLetterTargetArn"])
-    least = round(1.5 * settings.retry_seconds)
-    if settings.visibility_timeout < least:
-        raise wrong(
-            f"a heartbeat may come too late: CARTEXT_VISIBILITY_TIMEOUT is "
-            f"{settings.visibility_timeout} s, a call is tried for {settings.retry_seconds:g} s",
-            f"set CARTEXT_VISIBILITY_TIMEOUT={least}",
-        )
-    return f"{url}, {dead}, {settings.visibility_timeout} s of visibility timeout"
+    return int(policy["maxReceiveCount"]), _dead_letters(tools, url, policy["deadLetterTargetArn"])
 
 
 def _attributes_of(tools: Tools, url: str) -> dict[str, str]:
@@ -89,38 +124,35 @@ def _attributes_of(tools: Tools, url: str) -> dict[str, str]:
     )["Attributes"]
 
 
-def _dead_letters(tools: Tools, arn: str) -> str:
+def _dead_letters(tools: Tools, url: str, arn: str) -> str:
     name = arn.rpartition(":")[2]
-    # a dead-letter queue is of the same account and region
-    url = tools.settings.queue_url.rpartition("/")[0] + "/" + name
     try:
-        waiting = int(_attributes_of(tools, url)["ApproximateNumberOfMessages"])
+        # a dead-letter queue is of the same account and region
+        dead = _attributes_of(tools, f"{url.rpartition('/')[0]}/{name}")
     except RunError as error:
         if is_denied(error.__cause__ or error):
             return f"dead letters go to {name}"
         raise wrong(f"its dead-letter queue {name} is not there", "make it anew") from error
-    return f"{waiting} dead letters in {name}"
+    return f"{int(dead['ApproximateNumberOfMessages'])} dead letters in {name}"
 
 
-def messages(tools: Tools) -> str:
-    """Whether messages may be sent, received and deleted; none is, for no request is right."""
-    settings, sqs = tools.settings, tools.clients["sqs"]
-    if settings.queue_url.endswith(FIFO):
-        raise unknown("not asked", "mend the queue first")
-    probes: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
-    if settings.labels:
-        entries = [{"Id": "0", "MessageBody": "none", "DelaySeconds": NO_DELAY}]
-        probes["SendMessage"] = sqs.send_message_batch, {"Entries": entries}
-    if settings.reads:
-        receipt = {"Id": "0", "ReceiptHandle": NO_RECEIPT}
-        hide = {"Entries": [{**receipt, "VisibilityTimeout": 0}]}
-        probes["ReceiveMessage"] = sqs.receive_message, {"MaxNumberOfMessages": TOO_MANY}
-        probes["DeleteMessage"] = sqs.delete_message_batch, {"Entries": [receipt]}
-        probes["ChangeMessageVisibility"] = sqs.change_message_visibility_batch, hide
-    for name, (request, arguments) in probes.items():
-        ask = refused_as(OUT_OF_RANGE, request, QueueUrl=settings.queue_url, **arguments)
+def _permitted(tools: Tools, url: str, operations: tuple[str, ...]) -> str:
+    sqs, receipt = tools.clients["sqs"], {"Id": "0", "ReceiptHandle": NO_RECEIPT}
+    message = {"Id": "0", "MessageBody": "none", "DelaySeconds": NO_DELAY}
+    probes: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "SendMessage": (sqs.send_message_batch, {"Entries": [message]}),
+        "ReceiveMessage": (sqs.receive_message, {"MaxNumberOfMessages": TOO_MANY}),
+        "DeleteMessage": (sqs.delete_message_batch, {"Entries": [receipt]}),
+        "ChangeMessageVisibility": (
+            sqs.change_message_visibility_batch,
+            {"Entries": [{**receipt, "VisibilityTimeout": 0}]},
+        ),
+    }
+    for name in operations:
+        request, arguments = probes[name]
+        ask = refused_as(OUT_OF_RANGE, request, QueueUrl=url, **arguments)
         tools.calls.call(f"SQS {name}", ask, dict)
-    return f"not refused: {', '.join(probes)}"
+    return f"not refused: {', '.join(operations)}"
 
 
 def ledger(tools: Tools) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger import Ledger, SqliteLedger
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Decision, Label, Result, TextLine
+from workers.model import Box, Decision, Label, Listed, Part, Result, TextLine
 from workers.settings import Settings
 from workers.threads.stop import Stop
 
 Open = Callable[[], Ledger]
 
-RUN = "monday"
+RUN, LISTER = "monday", "0123456789ab"
 CAR = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4), Box(0.0, 0.0, 1.0, 1.0)))
 LINES = (TextLine("AB 123", 99.5, ((0.1, 0.2), (0.3, 0.4))), TextLine("ü | \n\u2028", 81.0))
 
@@ -108,7 +109,7 @@ def settings(**fields: Any) -> Settings:
 def decision(index: str, label: Label | None = CAR, **more: Any) -> Decision:
     """What the label worker has decided; by default that it is a car."""
     labels = (label,) if label else ()
-    return Decision(**{"run": RUN, "shard": 0, "index": index, "labels": labels, **more})
+    return Decision(**{"run": RUN, "part": 1, "index": index, "labels": labels, **more})
 
 
 def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> Result:
@@ -116,10 +117,21 @@ def result(index: str, lines: tuple[TextLine, ...] = (), **more: Any) -> Result:
     return Result(**{"run": RUN, "index": index, "labels": (CAR,), "lines": lines, **more})
 
 
-def wait(*futures: Future[None]) -> None:
+def wait(*futures: Future[Any]) -> None:
     """Returns when everything is durable; raises what went wrong."""
     for future in futures:
         future.result(30)
+
+
+def list_parts(ledger: Ledger, *parts: Part, run: str = RUN, **more: Any) -> Listed:
+    """Keeps the next parts, in a table as its lister; returns how far the listing has come then."""
+    listed = replace(ledger.listed(run), **more)
+    if fleet := ledger.fleet:
+        listed = replace(listed, lister=listed.lister or LISTER)
+        fleet.take_listing(run, listed.lister, "")
+    listed = listed.behind(*parts)
+    wait(ledger.list_parts(run, list(parts), listed))
+    return listed
 
 
 def indexes_in(ledger: Ledger, run: str) -> list[str]:

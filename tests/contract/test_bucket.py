@@ -16,7 +16,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import AccessError, RunError
 from workers.images.bucket import Bucket
-from workers.model import Image
+from workers.model import Image, Listed
 from workers.threads.stop import Stop
 
 if TYPE_CHECKING:
@@ -92,14 +92,51 @@ def test_of_a_key_s3_says_what_a_listing_says(
     assert (gone.problem or "").startswith("gone: ")
 
 
-def test_stretches_side_by_side_are_the_whole_listing(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+NAMES = ("{:03d}.jpg", "2024/{:02d}/ü +%&.jpg", "あ/{}")
+
+
+@pytest.fixture
+def put_named(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Fills the bucket with 60 keys of each name; returns them in S3's order."""
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
-    names = ("{:03d}.jpg", "2024/{:02d}/ü +%&.jpg", "{:x}😀\uffff.png", "あ/{}")
-    keys = [name.format(number) for name in names for number in range(60)]
-    sandbox.create_bucket("photos", [(key, b"x") for key in keys])
+
+    def put(*names: str) -> list[str]:
+        keys = [name.format(number) for name in names for number in range(60)]
+        sandbox.create_bucket("photos", [(key, b"x") for key in keys])
+        return sorted(keys, key=str.encode)
+
+    return put
+
+
+@pytest.mark.parametrize("by_keys", [False, True])
+def test_parts_are_the_whole_listing_wherever_it_goes_on(
+    put_named: Callable[..., list[str]], sandbox: Sandbox, tmp_path: Path, by_keys: bool
+) -> None:
+    """Another lister goes on behind any of them, and any worker finds the images of one."""
+    keys = put_named(*NAMES, "{:x}😀.png")
+    for folder in ("2024/", "あ/"):
+        sandbox.client("s3").put_object(Bucket="photos", Key=folder)
+    (tmp_path / "keys").write_text("\n".join(keys))
+    bucket = open_bucket(settings(keys=tmp_path / "keys" if by_keys else None))
+    parts = list(bucket.parts(Listed(), 33))
+    assert [image.index for _, images in parts for image in images] == keys
+    assert [part.number for part, _ in parts] == [*range(1, len(parts) + 1)]
+    assert all(image.part == part.number for part, images in parts for image in images)
+    assert [part.after for part, _ in parts] == ["", *(part.upto for part, _ in parts[:-1])]
+    assert max(part.images for part, _ in parts) <= 33
+    for place, (part, images) in enumerate(parts):
+        assert len(images) == part.images
+        assert bucket.part(part) == images
+        behind = Listed().behind(*(part for part, _ in parts[: place + 1]))
+        assert list(bucket.parts(behind, 33)) == parts[place + 1 :]
+
+
+def test_stretches_side_by_side_are_the_whole_listing(
+    put_named: Callable[..., list[str]],
+) -> None:
+    # behind such a key moto cannot be asked to begin
+    keys = put_named(*NAMES, "{:x}😀\uffff.png")
     (s3,) = make_clients(settings(), "s3")
     small = []
 
@@ -109,7 +146,7 @@ def test_stretches_side_by_side_are_the_whole_listing(
 
     s3.meta.events.register("provide-client-params.s3.ListObjectsV2", list_less)
     bucket = Bucket(s3, Calls(settings(), Stop()), settings(prefix=""))
-    found = [image.index for page in bucket.pages_in_any_order() for image in page]
+    found = [image.index for page in bucket.pages() for image in page]
     assert any("StartAfter" in params for params in small), "it was divided"
     assert sorted(found) == sorted(keys)
 

@@ -49,8 +49,8 @@ class Patient:
     capsys: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
     sqs: Any
-    first_queue: str
     settings: dict[str, object] = field(default_factory=dict)
+    queue_setting: str = "queue_url"
 
     def set(self, **settings: object) -> None:
         self.settings |= settings
@@ -68,9 +68,19 @@ class Patient:
     def client(self, service: str) -> Any:
         return self.sandbox.client(service)
 
+    def share_parts(self) -> None:
+        """Makes it a fleet's label worker; what is done to the queue is done to that of parts."""
+        ledger = dynamodb.create_ledger_table(self.client("dynamodb"), "ledger")
+        self.queue_setting = "parts_queue_url"
+        self.set(role="label", ledger=ledger)
+        self.set_queue(self.sandbox.create_queue("parts"))
+
     @property
     def queue(self) -> str:
-        return str(self.settings["queue_url"])
+        return str(self.settings[self.queue_setting])
+
+    def set_queue(self, url: str) -> None:
+        self.set(**{self.queue_setting: url})
 
     def redrive(self, **policy: object) -> None:
         arn = "arn:aws:sqs:us-east-1:123456789012:index-dead"
@@ -81,11 +91,14 @@ class Patient:
         self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=attributes)
 
     def waiting(self) -> int:
-        """Messages in the queue, whatever a test has made of it."""
+        """Messages in all queues, whatever a test has made of them."""
         self.sandbox.faults.clear()
         name = "ApproximateNumberOfMessages"
-        told = self.sqs.get_queue_attributes(QueueUrl=self.first_queue, AttributeNames=[name])
-        return int(told["Attributes"][name])
+        told = [
+            self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+            for url in self.sqs.list_queues()["QueueUrls"]
+        ]
+        return sum(int(each["Attributes"][name]) for each in told)
 
     def doctor(self, *flags: str) -> Found:
         given = [
@@ -120,7 +133,7 @@ def patient(
     monkeypatch.setattr(examine, "RETRY_SECONDS", 0.2)
     moto.create_bucket("photos", [("a/1.png", png())])
     queue = moto.create_queue("index")
-    patient = Patient(moto, tmp_path, capsys, monkeypatch, moto.client("sqs"), queue)
+    patient = Patient(moto, tmp_path, capsys, monkeypatch, moto.client("sqs"))
     patient.set(
         bucket="photos",
         queue_url=queue,
@@ -202,11 +215,11 @@ def _file_for_a_folder(patient: Patient) -> None:
 
 def _fifo(patient: Patient) -> None:
     made = patient.sqs.create_queue(QueueName="index.fifo", Attributes={"FifoQueue": "true"})
-    patient.set(queue_url=made["QueueUrl"])
+    patient.set_queue(made["QueueUrl"])
 
 
 def _no_dead_letters(patient: Patient) -> None:
-    patient.set(queue_url=patient.sqs.create_queue(QueueName="bare")["QueueUrl"])
+    patient.set_queue(patient.sqs.create_queue(QueueName="bare")["QueueUrl"])
 
 
 def _dead_letters_gone(patient: Patient) -> None:
@@ -219,10 +232,61 @@ def _wrong(
     return pytest.param(spoil, point, text, remedy, id=name)
 
 
+def _of_parts(spoil: Callable[[Patient], object]) -> Callable[[Patient], None]:
+    def make(patient: Patient) -> None:
+        patient.share_parts()
+        spoil(patient)
+
+    return make
+
+
+def _parts_on_the_index_queue(patient: Patient) -> None:
+    patient.share_parts()
+    patient.set_queue(str(patient.settings["queue_url"]))
+
+
 VOC = (
     "User is not authorized ... with an explicit deny in an identity-based policy: voc-cancel-cred"
 )
 DENIED = "AccessDeniedException"
+
+OPERATIONS = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+
+# of the index queue, and of the parts queue
+OF_A_QUEUE: list[tuple[str, Callable[[Patient], object], str, str]] = [
+    (
+        "no such queue",
+        lambda p: p.set_queue(p.queue + "-nowhere"),
+        "-nowhere",
+        "correct {setting}",
+    ),
+    (
+        "a queue of another region",
+        lambda p: p.set_queue("https://sqs.eu-west-1.amazonaws.com/123456789012/index"),
+        "is not in us-east-1",
+        "correct {setting}, or AWS_REGION",
+    ),
+    ("a FIFO queue", _fifo, "is a FIFO queue", "standard queue"),
+    (
+        "a queue that may not be looked at",
+        lambda p: p.fault("SQS.GetQueueAttributes", DENIED),
+        "SQS GetQueueAttributes: permission denied",
+        "allow the call",
+    ),
+    ("no dead-letter queue", _no_dead_letters, "has no dead-letter queue", "redrive policy"),
+    (
+        "a dead-letter queue that is gone",
+        _dead_letters_gone,
+        "-dead is not there",
+        "make it anew",
+    ),
+    (
+        "messages that are soon lost",
+        lambda p: p.attributes(MessageRetentionPeriod="3600"),
+        "lost after 1 h",
+        "14 days",
+    ),
+]
 
 MISCONFIGURATIONS = [
     _wrong(
@@ -401,48 +465,9 @@ MISCONFIGURATIONS = [
         "no answer for 0.2 s",
         "a proxy, a portal or a firewall",
     ),
-    _wrong(
-        "no such queue",
-        lambda p: p.set(queue_url=p.queue + "-nowhere"),
-        "queue",
-        "there is no queue",
-        "correct the setting",
-    ),
-    _wrong(
-        "a queue of another region",
-        lambda p: p.set(queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/index"),
-        "queue",
-        "is not in us-east-1",
-        "AWS_REGION",
-    ),
-    _wrong("a FIFO queue", _fifo, "queue", "is a FIFO queue", "standard queue"),
-    _wrong(
-        "a queue that may not be looked at",
-        lambda p: p.fault("SQS.GetQueueAttributes", DENIED),
-        "queue",
-        "SQS GetQueueAttributes: permission denied",
-        "allow the call",
-    ),
-    _wrong(
-        "no dead-letter queue",
-        _no_dead_letters,
-        "queue",
-        "has no dead-letter queue",
-        "redrive policy",
-    ),
-    _wrong(
-        "a dead-letter queue that is gone",
-        _dead_letters_gone,
-        "queue",
-        "its dead-letter queue index-dead is not there",
-        "make it anew",
-    ),
-    _wrong(
-        "messages that are soon lost",
-        lambda p: p.attributes(MessageRetentionPeriod="3600"),
-        "queue",
-        "lost after 1 h",
-        "14 days",
+    *(
+        _wrong(name, spoil, "queue", text, remedy.format(setting="CARTEXT_QUEUE_URL"))
+        for name, spoil, text, remedy in OF_A_QUEUE
     ),
     _wrong(
         "messages that are soon given up",
@@ -466,12 +491,41 @@ MISCONFIGURATIONS = [
             f"SQS {operation}: permission denied",
             "allow the call",
         )
-        for operation in (
-            "SendMessage",
-            "ReceiveMessage",
-            "DeleteMessage",
-            "ChangeMessageVisibility",
+        for operation in OPERATIONS
+    ),
+    *(
+        _wrong(
+            f"{name}, of parts",
+            _of_parts(spoil),
+            "parts queue",
+            text,
+            remedy.format(setting="CARTEXT_PARTS_QUEUE_URL"),
         )
+        for name, spoil, text, remedy in OF_A_QUEUE
+    ),
+    *(
+        _wrong(
+            f"no permission for SQS {operation} of parts",
+            _of_parts(lambda p, operation=operation: p.fault(f"SQS.{operation}(Batch)?$", DENIED)),
+            "parts queue",
+            f"SQS {operation}: permission denied",
+            "allow the call",
+        )
+        for operation in OPERATIONS
+    ),
+    _wrong(
+        "label workers that share a table, but no parts",
+        _table("pk sk"),
+        "parts queue",
+        "share a table",
+        "set CARTEXT_PARTS_QUEUE_URL",
+    ),
+    _wrong(
+        "parts on the index queue",
+        _parts_on_the_index_queue,
+        "parts queue",
+        "is the index queue",
+        "CARTEXT_PARTS_QUEUE_URL",
     ),
     _wrong(
         "no such table",
@@ -497,13 +551,6 @@ MISCONFIGURATIONS = [
         "DynamoDB TransactWriteItems on the table 'ledger'",
         "allow the call",
     ),
-    _wrong(
-        "several text workers without a table",
-        lambda p: p.set(quota_workers=2),
-        "ledger",
-        "none knows the whole run",
-        "dynamodb://TABLE",
-    ),
     _wrong("a ledger that is none", _no_ledger, "ledger", "not a database", "check the disk"),
     _wrong(
         "a file where the state folder must be",
@@ -518,13 +565,6 @@ MISCONFIGURATIONS = [
         "open files",
         "100 open files are allowed, but 38 images in flight may need 226",
         "lower CARTEXT_IN_FLIGHT",
-    ),
-    _wrong(
-        "shards that do not know of each other",
-        lambda p: p.set(shards=3),
-        "quota",
-        "3 label workers share the quota",
-        "CARTEXT_QUOTA_WORKERS=3",
     ),
     _wrong(
         "a budget that is too small",
@@ -613,6 +653,33 @@ def test_a_role_is_asked_for_what_is_its_own_only(
     assert ("SendMessage" in found.points["messages"]["text"]) is (role == "label")
 
 
+def test_a_parts_queue_that_fits_is_right(patient: Patient) -> None:
+    patient.share_parts()
+    found = patient.doctor()
+    assert found.wrong == []
+    parts = found.points["parts queue"]
+    assert parts["verdict"] == "right"
+    assert all(word in parts["text"] for word in (patient.queue, "parts-dead", *OPERATIONS))
+    assert patient.waiting() == 0
+
+
+def test_what_is_wrong_with_the_parts_queue_is_told_of_it_alone(patient: Patient) -> None:
+    patient.share_parts()
+    patient.set_queue(patient.queue + "-nowhere")
+    found = patient.doctor()
+    assert found.wrong == ["parts queue"]
+    assert found.points["parts queue"]["text"] == f"there is no queue {patient.queue}"
+
+
+def test_only_of_a_fleets_label_worker_a_parts_queue_is_asked_for(patient: Patient) -> None:
+    assert "parts queue" not in patient.doctor().points
+    patient.share_parts()
+    patient.set(role="both")
+    assert "parts queue" in patient.doctor().points
+    patient.set(role="text")
+    assert "parts queue" not in patient.doctor().points
+
+
 def test_what_a_role_may_not_ask_is_not_known(patient: Patient) -> None:
     patient.fault("ServiceQuotas", DENIED, 400)
     patient.fault(STS, "AccessDenied")
@@ -652,7 +719,7 @@ def test_another_accounts_bucket_is_told(patient: Patient, monkeypatch: pytest.M
 
 def test_a_table_that_fits_is_right_and_stays_empty(patient: Patient) -> None:
     client = patient.client("dynamodb")
-    patient.set(ledger=dynamodb.create_ledger_table(client, "ledger"), quota_workers=2)
+    patient.set(ledger=dynamodb.create_ledger_table(client, "ledger"))
     assert patient.doctor().points["ledger"]["verdict"] == "right"
     assert client.scan(TableName="ledger")["Count"] == 0
 

@@ -14,7 +14,7 @@ from sandbox.aws.server import MAX_RECEIVES, Fault, Sandbox
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import RunError
-from workers.index_queue.messages import Received, end_entry, image_entry, unsendable
+from workers.index_queue.messages import Received, attribute, end_entry, image_entry, unsendable
 from workers.index_queue.queue import IndexQueue
 from workers.index_queue.sender import IndexSender
 from workers.model import Box, Decision, Label, Picture, RunEnd
@@ -88,13 +88,7 @@ def test_a_key_comes_as_it_was_sent(queue: IndexQueue, index: str) -> None:
     assert unsendable(index) is None
     send(queue, index)
     (got,) = receive(queue, 1)
-    assert (got.index, got.run, got.shard, got.picture, got.labels) == (
-        index,
-        RUN,
-        1,
-        PICTURE,
-        (CAR,),
-    )
+    assert (got.index, got.run, got.picture, got.labels) == (index, RUN, PICTURE, (CAR,))
     assert (got.problem, got.receives) == (None, 1)
 
 
@@ -106,10 +100,23 @@ def test_odd_keys_come_from_the_listing_as_they_are(sandbox: Sandbox, settings: 
 
 
 def test_an_end_comes_as_it_was_sent(queue: IndexQueue) -> None:
-    end = ShardEnd(RUN, 2, 3, 12345)
+    end = RunEnd(RUN, 12345)
     queue.send([end_entry(end)])
     (got,) = receive(queue, 1)
     assert (got.end, got.foreign_end, got.index) == (end, False, "")
+
+
+def test_an_end_of_the_version_before_is_the_runs_if_that_had_one_shard(queue: IndexQueue) -> None:
+    """It may be on the queue while the worker is replaced."""
+    for shards in (1, 2):
+        numbers = {"shard": 0, "shards": shards, "expected": 7}
+        attributes = {name: attribute(number) for name, number in numbers.items()}
+        attributes["run"] = attribute(RUN)
+        queue.send([{"MessageBody": "-1", "MessageAttributes": attributes}])
+    ended, refused = sorted(receive(queue, 2), key=lambda got: got.problem or "")
+    assert (ended.end, ended.problem) == (RunEnd(RUN, 7), None)
+    assert refused.end is None
+    assert "one of 2 shards" in str(refused.problem)
 
 
 def test_a_bare_message_is_somebody_elses(queue: IndexQueue, sandbox: Sandbox) -> None:
@@ -154,7 +161,7 @@ def test_in_the_label_workers_name_nobody_else_sends(
             for variable, value in login.items():
                 patch.setenv(variable, value)
             queue = open_queue(settings)
-        queue.send([end_entry(ShardEnd(RUN, 0, 1, 0)), image_entry(decision("1.jpg"))])
+        queue.send([end_entry(RunEnd(RUN, 0)), image_entry(decision("1.jpg"))])
         queue.send([{"MessageBody": "-1"}, {"MessageBody": "2.jpg"}])
         got = receive(text, 4)
         text.delete([each.receipt for each in got])

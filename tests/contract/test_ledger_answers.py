@@ -110,7 +110,7 @@ def test_of_two_alike_the_first_answer_stays(ledger: Ledger) -> None:
 
 def test_an_answer_is_of_every_run_and_of_no_count(ledger: Ledger) -> None:
     wait(ledger.keep(PICTURE, labels()))
-    assert ledger.label_counts(RUN, 0).decided == 0
+    assert ledger.label_counts(RUN).decided == 0
     assert ledger.progress(RUN).done == 0
     assert ledger.undecided(RUN, ["1.jpg"]) == {"1.jpg"}
 

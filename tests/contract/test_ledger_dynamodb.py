@@ -17,9 +17,11 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from sandbox.aws.server import Fault, Sandbox
 from tests.contract.conftest import (
     LINES,
+    LISTER,
     RUN,
     decision,
     indexes_in,
+    list_parts,
     open_table,
     result,
     settings,
@@ -34,7 +36,7 @@ from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import Box, Label, Picture, RunProgress, RunEnd, TextLine
+from workers.model import Box, Label, LabelCounts, Part, Picture, RunEnd, RunProgress, TextLine
 from workers.output.rows import result_row
 from workers.resend import resend
 from workers.threads.stop import Stop
@@ -89,6 +91,11 @@ def after(operation: Callable[..., Any], error: Exception, times: int = 1) -> Ca
     return answer
 
 
+def lose_answers(client: Any, times: int = 1) -> None:
+    lost = ConnectionClosedError(endpoint_url="http://table.test")
+    client.transact_write_items = after(client.transact_write_items, lost, times)
+
+
 def kept_requests(client: Any, *operations: str) -> list[Any]:
     """The requests of these operations that are made from now on."""
     requests: list[Any] = []
@@ -122,14 +129,71 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
 def test_a_lost_answer_is_not_counted_twice(
     ledger: DynamoDbLedger, client: Any, open_again: Open
 ) -> None:
-    lost = ConnectionClosedError(endpoint_url="http://table.test")
-    client.transact_write_items = after(client.transact_write_items, lost)
+    lose_answers(client)
     wait(*complete(ledger, indexes(40)))
     wait(*(ledger.decide([decision(name)]) for name in indexes(40)))
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
-        counts = reader.label_counts(RUN, 0)
+        counts = reader.label_counts(RUN)
         assert (counts.decided, counts.labelled) == (40, 40)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_part_whose_ends_answer_is_lost_counts_once(
+    ledger: DynamoDbLedger, client: Any, open_again: Open, times: int
+) -> None:
+    list_parts(ledger, *(Part(number, "", "z", 1) for number in range(1, 5)))
+    lose_answers(client, times)
+    wait(*(ledger.end_part(RUN, number) for number in (1, 2, 3)))
+    for reader in (ledger, open_again()):
+        assert reader.label_counts(RUN).parts == 3
+        assert [part.number for part in reader.open_parts(RUN)] == [4]
+
+
+def test_a_decision_whose_answer_is_lost_is_ones_own_and_stands(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    labels = [decision(f"{n}.jpg", picture=Picture(f'"{n}"', n), part=4) for n in range(1, 4)]
+    near = decision("near.jpg", None, near=Label("Car", 87.5), picture=Picture('"n"', 9))
+    plain = decision("none.jpg", None, part=2)
+    lose_answers(client)
+    assert ledger.decide([*labels, near, plain]).result(30) == [*labels, near, plain]
+    assert list(ledger.unsent(RUN, 4)) == labels
+
+
+def test_what_another_worker_has_decided_stands(open_again: Open) -> None:
+    first, second = open_again(), open_again()
+    theirs = [
+        decision("1.jpg", picture=Picture('"old"', 1), part=2),
+        decision("2.jpg", None, picture=Picture('"old"', 1), part=2),
+    ]
+    wait(first.decide(theirs))
+    mine = [
+        decision("1.jpg", None, picture=Picture('"new"', 2), part=2),
+        decision("2.jpg", picture=Picture('"new"', 2), part=2),
+        decision("3.jpg", part=2),
+    ]
+    stands = second.decide(mine).result(30)
+    assert stands[0] == theirs[0]
+    # of an image without the label the table does not say more
+    assert (stands[1].index, stands[1].part, stands[1].labels) == ("2.jpg", 2, ())
+    assert stands[2] == mine[2]
+    assert list(second.unsent(RUN, 2)) == [theirs[0], mine[2]]
+    assert second.label_counts(RUN) == LabelCounts(3, 2, 0)
+
+
+def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> None:
+    """A list of keys may have it twice; a part that waited for the other's would never be done."""
+    first, second = open_again(), open_again()
+    twice = [decision("twice.jpg", part=number) for number in (1, 2)]
+    wait(first.decide([twice[0]]))
+    assert second.decide([twice[1]]).result(30) == [twice[1]]
+    assert second.label_counts(RUN) == LabelCounts(1, 1, 0)
+    wait(second.sent([twice[1]]))
+    # its own part has yet to know that it is sent
+    assert list(second.unsent(RUN, 1)) == [twice[0]]
+    wait(first.sent([twice[0]]))
+    assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
 
 
 def test_a_killed_workers_counts_stay(open_again: Open) -> None:
@@ -203,7 +267,7 @@ def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
     assert mine.progress(RUN).done == 3
     now = 1.0
     assert mine.progress(RUN).done == 5
-    wait(mine.record_end(ShardEnd(RUN, 0, 1, 6)))
+    wait(mine.record_end(RunEnd(RUN, 6)))
     assert expected(mine.progress(RUN)) == 6
     wait(*complete(other, indexes(6)[5:]))
     assert not finished(mine.progress(RUN))
@@ -221,11 +285,11 @@ def test_a_look_while_an_end_is_written_does_not_hide_it(open_again: Open, clien
         return write(**request)
 
     client.transact_write_items = look_first
-    end = ShardEnd(RUN, 0, 1, 1)
+    end = RunEnd(RUN, 1)
     wait(ledger.record_end(end))
-    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,))
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 1)
     wait(ledger.record_foreign_end(RUN))
-    assert ledger.progress(RUN) == RunProgress(0, 0, 0, (end,), foreign_end=True)
+    assert ledger.progress(RUN) == RunProgress(0, 0, 0, 1, foreign_end=True)
 
 
 # --- the queue's acknowledgements ----------------------------------------------------------------
@@ -251,18 +315,18 @@ def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) ->
     wait(*(first.decide([one]) for one in decisions))
     first.sent(decisions[:120]).result(30)
     restarted = open_again()
-    assert set(restarted.unsent(RUN, 0)) == set(decisions[120:])
+    assert set(restarted.unsent(RUN, 1)) == set(decisions[120:])
     restarted.sent(decisions).result(30)
-    assert list(first.unsent(RUN, 0)) == []
-    assert first.label_counts(RUN, 0).labelled == 250
+    assert list(first.unsent(RUN, 1)) == []
+    assert first.label_counts(RUN).labelled == 250
 
 
 def test_a_decision_that_was_there_already_is_sent_all_the_same(open_again: Open) -> None:
     wait(open_again().decide([decision("1.jpg")]))
     again = open_again()
     wait(again.decide([decision("1.jpg")]), again.sent([decision("1.jpg")]))
-    assert list(again.unsent(RUN, 0)) == []
-    assert again.label_counts(RUN, 0).decided == 1
+    assert list(again.unsent(RUN, 1)) == []
+    assert again.label_counts(RUN).decided == 1
 
 
 def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> None:
@@ -308,8 +372,12 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     ledger.undecided(RUN, indexes(1))
     ledger.progress(RUN)
     ledger.not_done(RUN, indexes(1))
+    ledger.listed(RUN)
+    list(ledger.open_parts(RUN))
+    ledger.fleet.part(RUN, 1)
+    ledger.fleet.beats("label")
     requests += [batch["RequestItems"]["ledger"] for batch in batches]
-    assert [request["ConsistentRead"] for request in requests] == [True] * 4
+    assert [request["ConsistentRead"] for request in requests] == [True] * 8
 
 
 def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:
@@ -332,7 +400,7 @@ def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: A
     client.query = lambda **request: query(Limit=2, **request)
     assert indexes_in(ledger, RUN) == indexes(9)
     assert ledger.undecided(RUN, indexes(10)) == {indexes(10)[-1]}
-    assert [one.index for one in ledger.unsent(RUN, 0)] == indexes(9)
+    assert [one.index for one in ledger.unsent(RUN, 1)] == indexes(9)
 
 
 # --- layout, sizes and order ---------------------------------------------------------------------
@@ -367,42 +435,66 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
     car = Label("Car", 97.25, (Box(0.1, 0.2, 0.3, 0.4),))
     found = result("a1.jpg", labels=(car,))
     wait(
-        ledger.settle(RUN, {"shards": "3"}),
+        ledger.settle(RUN, {"label": "Car"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
-        ledger.decide([decision("b.gif", None, failure="wrong format", shard=2)]),
-        ledger.end_shard(ShardEnd(RUN, 2, 3, 7)),
+        ledger.decide([decision("b.gif", None, failure="wrong format", part=2)]),
+        ledger.end_run(RunEnd(RUN, 7)),
         ledger.complete([found]),
-        ledger.record_end(ShardEnd(RUN, 2, 3, 7)),
+        ledger.record_end(RunEnd(RUN, 7)),
         ledger.record_foreign_end(RUN),
     )
+    list_parts(ledger, Part(1, "", "a.jpg", 1), Part(2, "a.jpg", "b.gif", 1), of=7)
+    ledger.fleet.take_part(RUN, 2, "abcdef012345", "")
+    wait(ledger.end_part(RUN, 1))
+    ledger.fleet.beat("label", "abcdef012345", 5)
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
     labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
     picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
-    end = {"shards": {"N": "3"}, "expected": {"N": "7"}}
+    end = {"expected": {"N": "7"}}
     layout = {}
-    for item in items(sandbox, ""):
+    for item in sandbox.client("dynamodb").scan(TableName="ledger")["Items"]:
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
         layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
     assert layout == {
-        ("/run", "shards"): {"value": {"S": "3"}},
-        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "shard": {"N": "0"}},
-        ("/unsent/0", "a.jpg"): {**picture, "labels": {"S": labels}},
-        ("/label/0", "tally/PROCESS"): {"decided": {"N": "1"}, "labelled": {"N": "1"}},
+        ("/ledger", "version"): {"value": {"N": "3"}},
+        ("/run", "label"): {"value": {"S": "Car"}},
+        ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "part": {"N": "1"}},
+        ("/unsent/1", "a.jpg"): {**picture, "labels": {"S": labels}},
         ("/decided/3", "b.gif"): {},
-        ("/failed/2", "b.gif"): {
+        ("/failed/3", "b.gif"): {
             "etag": {"S": ""},
             "size": {"N": "0"},
             "failure": {"S": "wrong format"},
         },
-        ("/label/2", "tally/PROCESS"): {"decided": {"N": "1"}, "failed": {"N": "1"}},
-        ("/label/2", "end"): end,
+        ("/part", "000000000002"): {
+            "after": {"S": "a.jpg"},
+            "upto": {"S": "b.gif"},
+            "images": {"N": "1"},
+            "by": {"S": "abcdef012345"},
+        },
+        ("/label", "listing"): {
+            "parts": {"N": "2"},
+            "images": {"N": "2"},
+            "reached": {"S": "b.gif"},
+            "whole": {"N": "0"},
+            "of": {"N": "7"},
+            "lister": {"S": LISTER},
+        },
+        ("/label", "tally/PROCESS"): {
+            "decided": {"N": "2"},
+            "labelled": {"N": "1"},
+            "failed": {"N": "1"},
+            "parts": {"N": "1"},
+        },
+        ("/label", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
             "index": {"S": "a1.jpg"},
             "row": {"S": result_row(found).row},
         },
         ("/text", "tally/PROCESS"): {"done": {"N": "1"}},
-        ("/text", "end/2"): end,
+        ("/text", "end"): end,
         ("/text", "foreign-end"): {},
+        ("/alive/label", "abcdef012345"): {"beat": {"N": "5"}},
     }
 
 
@@ -410,7 +502,7 @@ def test_what_an_older_version_has_labelled_is_refused_by_resend(
     ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
 ) -> None:
     wait(
-        ledger.settle(RUN, {"shards": "1"}),
+        ledger.settle(RUN, {"label": "Car"}),
         ledger.decide([decision(name) for name in indexes(3)]),
     )
     # it kept no more than that a decision is made
@@ -438,7 +530,7 @@ def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, cl
     client.transact_write_items = hold
     noise = random.Random(1)
     lines = [TextLine(noise.randbytes(50_000).hex(), 99.0) for _ in range(90)]
-    futures = [ledger.settle(RUN, {"shards": "1"})]
+    futures = [ledger.settle(RUN, {"label": "Car"})]
     futures += [ledger.complete([result(f"{n}.jpg", (line,))]) for n, line in enumerate(lines)]
     all_asked.set()
     wait(*futures)
@@ -452,7 +544,7 @@ def test_the_longest_keys_can_be_decided_about(ledger: DynamoDbLedger) -> None:
     names = ["9" * 1024, "日" * 341, "\U0001f697" * 256]
     wait(*(ledger.decide([decision(name)]) for name in names))
     assert ledger.undecided(RUN, names) == set()
-    assert {one.index for one in ledger.unsent(RUN, 0)} == set(names)
+    assert {one.index for one in ledger.unsent(RUN, 1)} == set(names)
 
 
 def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
@@ -494,7 +586,7 @@ def test_an_error_goes_into_every_future_of_the_group(
     sandbox.faults.append(Fault("TransactWriteItems", code))
     futures = complete(ledger, indexes(3))
     futures.append(ledger.sent([decision("1.jpg")]))
-    futures.append(ledger.record_end(ShardEnd(RUN, 0, 1, 3)))
+    futures.append(ledger.record_end(RunEnd(RUN, 3)))
     for future in futures:
         with pytest.raises(kind, match=words):
             future.result(10)

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import LINES, RUN, indexes_in, result, wait
+from tests.contract.conftest import LINES, RUN, indexes_in, list_parts, result, wait
 from workers.errors import RunError
-from workers.ledger import SqliteLedger
-from workers.model import RunEnd
+from workers.ledger import SqliteLedger, sqlite_file
+from workers.model import Part, RunEnd
 
 ROOT = Path(__file__).parents[2]
 # https://www.sqlite.org/pragma.html#pragma_synchronous
@@ -70,6 +70,23 @@ def test_what_is_asked_for_meanwhile_shares_one_flush(
         other.execute("COMMIT")
     wait(first, *futures)
     assert statements.count("COMMIT") == 2
+    ledger.close()
+
+
+def test_parts_and_how_far_the_listing_is_with_them_are_kept_at_once(
+    tmp_path: Path, connections: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between, it would list a part again that is in hand already."""
+    monkeypatch.setattr(sqlite_file, "CHUNK", 1)
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
+    statements: list[str] = []
+    for connection in connections:
+        connection.set_trace_callback(statements.append)
+    list_parts(ledger, Part(1, "", "b", 1), Part(2, "b", "c", 1))
+    assert statements.count("COMMIT") == 1
+    with pytest.raises(RunError):
+        list_parts(ledger, Part(3, "c", "d", 1), of=10**30)
+    assert [part.number for part in ledger.open_parts(RUN)] == [1, 2]
     ledger.close()
 
 
@@ -210,7 +227,7 @@ def test_a_value_that_cannot_be_kept_is_an_error_and_the_ledger_goes_on(tmp_path
     ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
     for write in (
         lambda: ledger.complete([result("lone \ud800")]),
-        lambda: ledger.record_end(ShardEnd(RUN, 0, 1, 10**30)),
+        lambda: ledger.record_end(RunEnd(RUN, 10**30)),
     ):
         with pytest.raises(RunError):
             write().result(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sandbox.aws.server import Sandbox
 from sandbox.scenes import sample_images
 from tests.contract.judge import Judge, violations
 from tests.contract.ministack import Ministack
+from workers.alive import Alive
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
 from workers.settings import Settings
@@ -51,6 +53,7 @@ def test_a_whole_run(
     shared: dict[str, Any] = {
         "bucket": sandbox.create_bucket("photos", [*images, ("none.jpg", b"no picture\n" * 20)]),
         "queue_url": sandbox.create_queue("index"),
+        "parts_queue_url": sandbox.create_queue("parts"),
         "ledger": create_ledger_table(sandbox.client("dynamodb"), "ledger"),
         "label_source": source,
         "poll_seconds": 1,
@@ -63,8 +66,12 @@ def test_a_whole_run(
     def work(worker: Any, name: str) -> None:
         settings, stop = Settings(state_dir=tmp_path / name, **shared), Stop()
         ledger = open_ledger(settings, stop)
-        worker(settings, make_services(settings, ledger, stop), stop).run()
-        ledger.close()
+        with closing(ledger):
+            with Alive(ledger.fleet, name, stop) as alive:
+                worker(settings, make_services(settings, ledger, stop, alive), stop).run()
+            assert list(ledger.open_parts("default")) == []
+            assert ledger.label_counts("default").parts == ledger.listed("default").parts == 1
+            assert ledger.fleet.beats(name) == {}
 
     work(LabelWorker, "label")
     sandbox.client("s3").delete_object(Bucket="photos", Key=gone)

@@ -1,7 +1,7 @@
 -- What a ledger of version 2 has otherwise, of a time when a run was divided into shards: then
 -- schema.sql makes the rest. A run that is under way is listed again from its first key.
 
-DROP INDEX unsent;
+DROP INDEX IF EXISTS unsent;
 DROP INDEX failed;
 DROP INDEX IF EXISTS near;
 DROP TRIGGER IF EXISTS tally_decision;

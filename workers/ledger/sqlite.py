@@ -75,8 +75,9 @@ class SqliteLedger:
         return Listed()
 
     def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
-        self._file.write("list_part", *({"run": run, **as_plain(part)} for part in parts))
-        return self._file.write("keep_listed", {"run": run, **as_plain(listed)})
+        rows = [{"run": run, **as_plain(part)} for part in parts]
+        how_far: Row = {"run": run, **as_plain(listed)}
+        return self._file.write_together({"list_part": rows, "keep_listed": [how_far]})
 
     def open_parts(self, run: str) -> Iterator[Part]:
         return (Part(*row) for row in self._file.stream("open_parts", run=run))

@@ -38,7 +38,7 @@ _, *_parts = re.split(r"^-- (\w+) --$", _text, flags=re.MULTILINE)
 QUERIES = dict(zip(_parts[::2], _parts[1::2], strict=True))
 
 Row = dict[str, Any]
-Write = tuple[str, list[Row], Future[Any], Any]
+Write = tuple[dict[str, list[Row]], Future[Any], Any]
 
 
 class VersionBeforeError(RunError):
@@ -110,8 +110,12 @@ class SqliteFile:
         """Has a statement done with each of the rows; durable when the future is done, and then it
         `gives` this.
         """
+        return self.write_together({name: list(rows)}, gives)
+
+    def write_together(self, rows: dict[str, list[Row]], gives: Any = None) -> Future[Any]:
+        """Has several statements done, all or none."""
         future: Future[Any] = Future()
-        self._queue.put((QUERIES[name], list(rows), future, gives))
+        self._queue.put(({QUERIES[name]: some for name, some in rows.items()}, future, gives))
         return future
 
     def _commit_all(self) -> None:
@@ -129,17 +133,18 @@ class SqliteFile:
     def _commit(self, writes: list[Write]) -> None:
         try:
             self._writing.execute("BEGIN IMMEDIATE")
-            for statement, rows, *_ in writes:
-                self._writing.executemany(statement, rows)
+            for statements, *_ in writes:
+                for statement, rows in statements.items():
+                    self._writing.executemany(statement, rows)
             self._writing.execute("COMMIT")
         except Exception as error:
             # whatever it is: a future that is never done would hang its worker
             if self._writing.in_transaction:
                 self._writing.execute("ROLLBACK")
-            for _, _, future, _ in writes:
+            for _, future, _ in writes:
                 future.set_exception(self._unusable(error))
         else:
-            for _, _, future, gives in writes:
+            for _, future, gives in writes:
                 future.set_result(gives)
 
     def _unusable(self, error: Exception) -> RunError:

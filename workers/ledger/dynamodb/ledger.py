@@ -8,7 +8,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -131,12 +131,16 @@ class DynamoDbLedger:
         return _all_of(futures, lambda: [*map(self._standing, decisions, writes)])
 
     def _standing(self, decision: Decision, write: Write) -> Decision:
-        """The decision about its image that is in the table."""
+        """The decision about its image that is in the table, as one of this part.
+
+        A list of keys may have an image in several parts: each is done with it by itself.
+        """
         if not write.is_duplicate:
             return decision
         # another worker's; or its own, where the answer to its first try was lost
         values = self._table.get(items.decided_key(decision)) or {}
-        return items.decision_of(decision.run, decision.index, values, decision.part)
+        standing = items.decision_of(decision.run, decision.index, values)
+        return replace(standing, part=decision.part)
 
     def _decided(self, decision: Decision) -> Write:
         return Write(

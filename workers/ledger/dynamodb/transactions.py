@@ -65,7 +65,7 @@ class Write:
 
 
 class Group:
-    """Writes that share a transaction; no two of them put the same item."""
+    """Writes that share a transaction; no two of them put or take away the same item."""
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
@@ -76,7 +76,7 @@ class Group:
         """Takes a write, unless it must wait for the next group."""
         keys, size = self._keys | write.keys, self._size + write.size
         too_much = len(keys) > MOST_ITEMS or size > MOST_BYTES
-        if self.writes and (too_much or not self._keys.isdisjoint(write.puts)):
+        if self.writes and (too_much or not self._keys.isdisjoint({*write.puts, write.old})):
             return False
         self.writes.append(write)
         self._keys, self._size = keys, size
