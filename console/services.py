@@ -61,7 +61,9 @@ def services_on(  # noqa: PLR0913 - what all of them need
     quota = Quota(settings.quota, stop, share=alive.share if alive else whole)
     url, fleet = settings.parts_queue_url, None
     if alive and url:
-        fleet = Fleet(alive, PartQueue(sqs, calls, url, settings))
+        # of its own, for what it says of a queue that is not there
+        of_parts = Calls(settings.model_copy(update={"queue_url": url}), stop)
+        fleet = Fleet(alive, PartQueue(sqs, of_parts, url, settings))
     return Services(
         ledger=ledger,
         bucket=bucket,

@@ -210,6 +210,10 @@ class Settings(BaseSettings):
                 "CARTEXT_PARTS_QUEUE_URL is given, but the ledger is a file: a fleet shares a "
                 "table, CARTEXT_LEDGER=dynamodb://TABLE"
             )
+        if self.parts_queue_url == self.queue_url:
+            raise ValueError(
+                "CARTEXT_PARTS_QUEUE_URL is the index queue's: parts have a queue of their own"
+            )
         return self
 
     @property

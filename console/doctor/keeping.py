@@ -80,8 +80,6 @@ def parts_queue(tools: Tools) -> str:
             "label workers that share a table take the parts of the listing from a queue",
             f"set {setting} (terraform output: parts_queue_url)",
         )
-    if url == tools.settings.queue_url:
-        raise wrong(f"{url} is the index queue", f"give the parts a queue of their own: {setting}")
     _, dead = _fit(tools, url, setting)
     return f"{url}, {dead}, {_permitted(tools, url, SENDS + TAKES)}"
 

@@ -240,11 +240,6 @@ def _of_parts(spoil: Callable[[Patient], object]) -> Callable[[Patient], None]:
     return make
 
 
-def _parts_on_the_index_queue(patient: Patient) -> None:
-    patient.share_parts()
-    patient.set_queue(str(patient.settings["queue_url"]))
-
-
 VOC = (
     "User is not authorized ... with an explicit deny in an identity-based policy: voc-cancel-cred"
 )
@@ -519,13 +514,6 @@ MISCONFIGURATIONS = [
         "parts queue",
         "share a table",
         "set CARTEXT_PARTS_QUEUE_URL",
-    ),
-    _wrong(
-        "parts on the index queue",
-        _parts_on_the_index_queue,
-        "parts queue",
-        "is the index queue",
-        "CARTEXT_PARTS_QUEUE_URL",
     ),
     _wrong(
         "no such table",

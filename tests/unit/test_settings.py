@@ -128,6 +128,10 @@ def test_a_fleet_needs_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["label", *NEEDED, *parts]) == 78
     assert "CARTEXT_LEDGER=dynamodb://TABLE" in capsys.readouterr().err
     assert parsed(*parts, "--ledger", "dynamodb://table").parts_queue_url == parts[1]
+    same = NEEDED[NEEDED.index("--queue-url") + 1]
+    flags = ["--ledger", "dynamodb://table", "--parts-queue-url", same]
+    assert main(["label", *NEEDED, *flags]) == 78
+    assert "parts have a queue of their own" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])

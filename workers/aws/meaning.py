@@ -260,7 +260,7 @@ TABLE = (
     Row(
         ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
         Meaning.EVERYBODY,
-        "there is no queue {queue_url}; check CARTEXT_QUEUE_URL",
+        "there is no queue {queue_url}; check CARTEXT_QUEUE_URL and CARTEXT_PARTS_QUEUE_URL",
         "correct the setting",
     ),
     Row(
