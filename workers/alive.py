@@ -59,7 +59,9 @@ class Alive:
 
     def __exit__(self, *_: object) -> None:
         self._ticker.close()
-        self.fleet.leave(self._kind, self.worker)
+        # where something is wrong the others find out by themselves
+        if not self._stop.error:
+            self.fleet.leave(self._kind, self.worker)
 
     def look(self) -> None:
         """Looks at the others, and then says that this one is alive."""

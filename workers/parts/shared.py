@@ -94,16 +94,16 @@ class SharedParts:
     def _take(self, message: PartMessage) -> Part | None:
         """The part of a message, if it is for this worker now."""
         number, worker, fleet = message.number, self._alive.worker, self._alive.fleet
-        if number is None:
-            log.error("part refused", body=message.body, note="not of this run")
-            return None
-        part = fleet.part(self._run, number)
+        part = None if number is None else fleet.part(self._run, number)
         is_free = part and part.by not in self._alive.living()
-        if part and is_free and fleet.take_part(self._run, number, worker, part.by):
+        if part and is_free and fleet.take_part(self._run, part.number, worker, part.by):
             with self._lock:
-                self._receipts[number] = message.receipt
+                self._receipts[part.number] = message.receipt
             return part
-        # done, or a living worker's, who has another message of it
+        if number is None:
+            log.warning("message refused", body=message.body, note="no part of this run")
+        # done, or a living worker's, who has another message of it; or another run's, whose lister
+        # sends again what the queue has lost
         self._deleter.put(message.receipt)
         return None
 

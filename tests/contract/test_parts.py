@@ -1,0 +1,269 @@
+"""The parts of a fleet: one lists, whoever is free takes, what dies with a worker comes again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sandbox.aws.server import Sandbox
+from tests.contract.conftest import RUN, client_of_table, open_table, settings
+from tests.unit.fakes import FakeS3
+from workers.aws.calls import Calls
+from workers.aws.clients import make_clients
+from workers.images.bucket import Bucket
+from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.parts import lister as lister_module
+from workers.parts.lister import LEAST_IMAGES, Lister
+from workers.parts.queue import PartQueue
+from workers.parts.shared import SharedParts
+from workers.services import Fleet, Services
+from workers.settings import Settings
+from workers.threads.stop import Stop
+
+KEYS = [f"{number:03d}.jpg" for number in range(205)]
+
+
+class KilledError(Exception):
+    """The process is not there any more."""
+
+
+@dataclass
+class Town:
+    """An account with a fleet in it; `living` are the workers that are alive."""
+
+    own: Settings
+    table: Any
+    s3: FakeS3
+    ledgers: list[DynamoDbLedger] = field(default_factory=list)
+    living: set[str] = field(default_factory=set)
+
+    def services(self, worker: str) -> Services:
+        """What a worker of the fleet has."""
+        self.living.add(worker)
+        self.ledgers.append(open_table(self.table))
+        ledger, calls = self.ledgers[-1], Calls(self.own, Stop())
+        (sqs,) = make_clients(self.own, "sqs")
+        url: Any = self.own.parts_queue_url
+        alive: Any = SimpleNamespace(worker=worker, living=lambda: {*self.living, worker})
+        alive.fleet = ledger.fleet
+        fleet = Fleet(alive, PartQueue(sqs, calls, url, self.own))
+        s3: Any = self.s3
+        nobody: Any = None
+        return Services(ledger, Bucket(s3, calls, self.own), nobody, nobody, fleet)
+
+    def lister(self, worker: str, **more: Any) -> Lister:
+        services = self.services(worker)
+        assert services.fleet
+        return Lister(self.own, services, services.fleet, None, more.get("stop", Stop()))
+
+    def taker(self, worker: str, stop: Stop) -> SharedParts:
+        services = self.services(worker)
+        assert services.fleet
+        return SharedParts(self.own, services, services.fleet, None, stop)
+
+    @property
+    def ledger(self) -> DynamoDbLedger:
+        return self.ledgers[0]
+
+    @property
+    def on_queue(self) -> list[int]:
+        """The parts on the queue, each as often as it is there; they stay hidden."""
+        queue = self.services("nobody").fleet
+        self.living.discard("nobody")
+        assert queue
+        found: list[int] = []
+        while messages := queue.parts_queue.receive(10, 0):
+            found += [message.number or 0 for message in messages]
+        return sorted(found)
+
+
+@pytest.fixture
+def town(moto: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    table = client_of_table(moto, monkeypatch)
+    own = settings(
+        run=RUN,
+        ledger="dynamodb://ledger",
+        parts_queue_url=moto.create_queue("parts"),
+        quota=1,
+        visibility_timeout=30,
+        retry_seconds=5,
+    )
+    made = Town(own, table, FakeS3(dict.fromkeys(KEYS, b"x"), page_size=50))
+    yield made
+    for ledger in made.ledgers:
+        ledger.close()
+
+
+def images_in(town: Town) -> list[str]:
+    bucket = town.services("nobody").bucket
+    town.living.discard("nobody")
+    return [image.index for part in town.ledger.open_parts(RUN) for image in bucket.part(part)]
+
+
+def test_one_lists_all_into_parts_that_are_small_and_sends_each_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = town.lister("first")
+    send = first._queue.send_parts
+
+    def sends(numbers: list[int]) -> None:
+        # who takes one before it is kept would take it for done
+        assert all(town.ledger.fleet.part(RUN, number) for number in numbers)
+        send(numbers)
+
+    monkeypatch.setattr(first._queue, "send_parts", sends)
+    first.go_on()
+    town.lister("second").go_on()
+    parts = list(town.ledger.open_parts(RUN))
+    assert all(part.images <= LEAST_IMAGES for part in parts)
+    assert images_in(town) == KEYS
+    assert town.on_queue == [part.number for part in parts]
+    listed = town.ledger.listed(RUN)
+    assert (listed.whole, listed.images, listed.lister) == (True, len(KEYS), "first")
+
+
+@pytest.mark.parametrize("killed", ["before it keeps them", "before it sends them"])
+def test_another_one_goes_on_where_a_dead_lister_was(
+    town: Town, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    monkeypatch.setattr(lister_module, "PARTS_AT_ONCE", 2)
+    first, rounds = town.lister("first"), 0
+
+    def dies(*_: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            raise KilledError
+        return real(*_)
+
+    if killed == "before it keeps them":
+        real: Callable[..., Any] = first._ledger.fleet.list_parts  # type: ignore[union-attr]
+        monkeypatch.setattr(first._ledger.fleet, "list_parts", dies)
+    else:
+        real = first._queue.send_parts
+        monkeypatch.setattr(first._queue, "send_parts", dies)
+    with pytest.raises(KilledError):
+        first.go_on()
+    reached = town.ledger.listed(RUN)
+    assert not reached.whole
+    second = town.lister("second")
+    second.go_on()
+    assert town.ledger.listed(RUN) == reached, "while the first is taken for alive"
+    town.living.discard("first")
+    town.s3.listings.clear()
+    second.go_on()
+    assert town.ledger.listed(RUN).whole
+    assert next(each.get("StartAfter") for each in town.s3.listings) == reached.reached
+    assert images_in(town) == KEYS
+    numbers = [part.number for part in town.ledger.open_parts(RUN)]
+    assert numbers == list(range(1, 1 + len(numbers)))
+    assert set(town.on_queue) == set(numbers), "some of them twice, for nobody knew"
+
+
+def test_one_that_was_taken_for_dead_lists_no_more(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lister_module, "PARTS_AT_ONCE", 2)
+    first, second = town.lister("first"), town.lister("second")
+    real = first._queue.send_parts
+
+    def stands_still(numbers: list[int]) -> None:
+        town.living.discard("first")
+        second.go_on()
+        town.living.add("first")
+        real(numbers)
+
+    monkeypatch.setattr(first._queue, "send_parts", stands_still)
+    first.go_on()
+    assert images_in(town) == KEYS
+    assert town.ledger.listed(RUN).lister == "second"
+
+
+def test_the_parts_of_a_dead_worker_come_again_and_no_others(town: Town) -> None:
+    lister = town.lister("lister")
+    town.living |= {"dies", "lives"}
+    lister.go_on()
+    sent = town.on_queue
+    for number, worker in ((1, "dies"), (2, "lives"), (3, "dies")):
+        assert town.ledger.fleet.take_part(RUN, number, worker, "")
+    lister.go_on()
+    assert town.on_queue == []
+    town.living.discard("dies")
+    lister.go_on()
+    assert town.on_queue == [1, 3]
+    assert len(sent) > 3
+
+
+def test_what_the_queue_has_lost_comes_again_once_it_is_empty(town: Town) -> None:
+    lister = town.lister("lister")
+    lister.go_on()
+    sent = town.on_queue
+    lister._look_again = 0
+    lister.go_on()
+    assert town.on_queue == [], "they are in flight"
+    lister._queue._sqs.purge_queue(QueueUrl=str(town.own.parts_queue_url))
+    assert town.ledger.fleet.take_part(RUN, 1, "lister", "")
+    lister._look_again = 0
+    lister.go_on()
+    assert town.on_queue == sent[1:], "all but those in somebody's hands"
+
+
+def test_parts_are_taken_each_by_one_worker_and_come_to_their_end(town: Town) -> None:
+    """Though each message comes twice, and one of another run, and nonsense."""
+    town.lister("first").go_on()
+    queue = town.services("first").fleet
+    assert queue
+    whole = list(town.ledger.open_parts(RUN))
+    numbers = [part.number for part in whole]
+    queue.parts_queue.send_parts(numbers)
+    assert town.ledger.fleet.take_part(RUN, 1, "first", "")
+    queue.parts_queue.send([{"MessageBody": "nonsense"}, {"MessageBody": "7"}])
+    stop, found = Stop(), dict[str, list[str]]()
+
+    def work(name: str) -> None:
+        found[name] = []
+        source = town.taker(name, stop)
+        for taken in source.taken():
+            if taken:
+                part, images = taken
+                found[name] += [image.index for image in images]
+                assert {image.part for image in images} == {part.number}
+                source.done(part.number)
+        source.close()
+
+    threads = [threading.Thread(target=work, args=[name]) for name in ("second", "third")]
+    for thread in threads:
+        thread.start()
+    while [part.number for part in town.ledger.open_parts(RUN)] != [1]:
+        time.sleep(0.1)
+    assert not {*KEYS[: whole[0].images]} & {*found["second"], *found["third"]}
+    # it is dead, and the lister sends its part again
+    town.living.discard("first")
+    queue.parts_queue.send_parts([1])
+    for thread in threads:
+        thread.join(60)
+    assert sorted(found["second"] + found["third"]) == KEYS
+    assert all(found.values())
+    assert list(town.ledger.open_parts(RUN)) == []
+    assert town.ledger.label_counts(RUN).parts == len(numbers)
+    assert queue.parts_queue.is_empty(), "nothing is left behind"
+
+
+def test_a_worker_that_stops_gives_back_what_it_has_in_hand(town: Town) -> None:
+    town.lister("first").go_on()
+    stop = Stop()
+    source = town.taker("second", stop)
+    taken = next(source.taken())
+    assert taken
+    part, _ = taken
+    assert town.ledger.fleet.part(RUN, part.number).by == "second"  # type: ignore[union-attr]
+    stop.ask()
+    source.close()
+    assert town.ledger.fleet.part(RUN, part.number).by == ""  # type: ignore[union-attr]
+    assert part.number in town.on_queue
