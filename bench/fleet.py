@@ -45,6 +45,8 @@ class Run:
     busy: float = 0.0
     """CPU seconds that the whole machine spent meanwhile."""
     window: tuple[float, float] = (0.0, 0.0)
+    started: float = 0.0
+    """When the first worker was, in seconds since 1970."""
     written: float = 0.0
     """When output.txt was whole, in seconds since 1970."""
     problems: list[str] = field(default_factory=list)
@@ -135,7 +137,7 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
         folder = children.folder
         if prepare:
             prepare(folder / "label-0" / "state")
-        began, busy = time.monotonic(), busy_seconds()
+        began, started, busy = time.monotonic(), time.time(), busy_seconds()
         for role, number in (("label", labels), ("text", texts)):
             if role == "text":
                 time.sleep(late_texts)
@@ -154,6 +156,7 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
             usages[:labels],
             usages[labels:],
             busy_seconds() - busy,
+            started=started,
         )
         if scenario.images and texts:
             run.window = _window(children, labels)

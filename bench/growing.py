@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +31,7 @@ HIDDEN_SECONDS, RETRY_SECONDS = 20, 10
 # towards the end nobody is killed: the run is to end with the others
 KILLING = 0.9
 FINISHED, ASKED = 0, 75
+WINDOW = 10
 
 
 class _Fleet:
@@ -128,6 +130,8 @@ def growing(quick: bool) -> Rows:
         calls = record[operation]
         used = calls["images"] / quota / (calls["taken"][-1] - began)
         row[f"{name} share of quota, whole run"] = used
+        busiest = _most(calls["taken"]) / WINDOW / quota
+        row[f"{name} share of quota, the busiest {WINDOW} s"] = busiest
         row[f"{name} paid again"] = again = calls["paid"] - calls["images"]
         if calls["images"] != scenario.images:
             problems.append(f"{calls['images']} images were paid for by {name}")
@@ -136,3 +140,8 @@ def growing(quick: bool) -> Rows:
     row["throttled"] = sum(record[operation]["throttled"] for _, _, operation in KINDS)
     row["cores in all"] = cores / took
     yield {**row, "problems": "; ".join(problems)}
+
+
+def _most(taken: list[float]) -> int:
+    """The most calls that were let in within any window."""
+    return max(bisect_left(taken, when + WINDOW) - number for number, when in enumerate(taken))
