@@ -256,6 +256,17 @@ def test_those_that_are_taken_away_are_not_missed(fleet: Workers, sandbox: Sandb
     }
 
 
+def test_those_that_answer_no_more_are_not_missed(fleet: Workers) -> None:
+    """Without power they are still running, to AWS."""
+    for name in ("label-2", "text-2"):
+        fleet.is_not_reached(name)
+    status, _ = fleet.follow()
+    assert status == 0
+    for name in ("label-2", "text-2"):
+        assert f"cartext-{name} does not answer" in fleet.said
+    assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
+
+
 def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
     """As `update.yml` does, one after the other."""
     for name in ("text-1", "text-2"):
