@@ -170,6 +170,14 @@ class Deployment:
         parsed = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
         return [event for event in parsed if event["event"] == name and event["run"] == run]
 
+    def truth(self) -> dict[str, set[str]]:
+        """Index and texts of every drawn image with a car and text."""
+        return {
+            sample.index: set(sample.truth.text)
+            for sample in self.samples
+            if sample.truth.car and sample.truth.text
+        }
+
 
 class Pair(Deployment):
     """One worker of each kind."""
@@ -189,14 +197,6 @@ class Pair(Deployment):
     def output_on_volume(self, run: str) -> str:
         """The output as it lies on the text worker's volume."""
         return self.ssh("text-1", f"sudo cat /var/lib/cartext/{run}/output.txt")
-
-    def truth(self) -> dict[str, set[str]]:
-        """Index and texts of every drawn image with a car and text."""
-        return {
-            sample.index: set(sample.truth.text)
-            for sample in self.samples
-            if sample.truth.car and sample.truth.text
-        }
 
 
 def unit(key: str) -> str:

@@ -18,7 +18,7 @@ from tests.pair.conftest import told_apart
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800, func_only=True)]
 
 # the run outlasts two applies and two playbooks
-QUOTA, IMAGES, NEW_IMAGES = 5, 2000, 600
+QUOTA, IMAGES, NEW_IMAGES = 5, 1700, 500
 # so that whatever is killed has calls in flight
 LATENCY_SECONDS = 2.0
 IN_FLIGHT = 8

@@ -112,6 +112,10 @@ class Workers:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
+    def ask(self) -> tuple[int, str]:
+        """Plays `run.yml` from where the workers are asked what they need."""
+        return self._play("run.yml", "Ask")
+
     def follow(self) -> tuple[int, str]:
         """Plays `run.yml` from where the run is started; its status and its last line."""
         return self._play("run.yml", "Follow it")
@@ -211,6 +215,16 @@ def test_what_is_read_before_a_permission_goes_is_brought(workers: Workers) -> N
     assert said.startswith(f"cartext-text-1: stopped: reason {DENIED}")
     assert f"run.yml -e run={RUN}" in said
     assert workers.home == {"output.txt": "1.jpg: TAXI\n", "results.jsonl": "{}\n"}
+
+
+def test_what_keeps_a_run_from_its_start_is_said_last(workers: Workers) -> None:
+    for name in workers.names:
+        workers.is_not_reached(name)
+        del workers.hosts[name]["worker"]
+    status, said = workers.ask()
+    assert status != 0
+    assert "text worker" not in said
+    assert "can be reached" in said
 
 
 def test_what_is_not_there_yet_does_not_hide_why_it_ended(workers: Workers) -> None:
