@@ -30,7 +30,7 @@ test: lint ## lint, then every test that this machine can run
 
 .PHONY: test-slow
 test-slow: .venv/dev ## the tests that take long: hosts that are replaced, permissions one by one (an hour)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "slow or prerequisite"
 
 .PHONY: faults
 faults: .venv/dev ## 2,000 generated schedules of faults and kills, and two storms (an hour)

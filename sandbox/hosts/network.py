@@ -13,6 +13,7 @@ from sandbox.hosts.shell import HostsError, run
 # Where the emulated AWS answers, for this machine and its guests alike: link-local, so that nothing
 # beyond the bridge can reach it, and away from the addresses of real metadata services.
 AWS_ADDRESS = IPv4Address("169.254.77.1")
+MAC_ADDRESS = "02:00:a9:fe:4d:01"
 
 
 class Bridge:
@@ -26,7 +27,8 @@ class Bridge:
         """Makes the bridge. Raises `HostsError` when its address is taken."""
         # machines may have a route for all link-local addresses; only this very one must be free
         refuse_used(IPv4Network(AWS_ADDRESS), narrowest=32)
-        run("ip", "link", "add", self.name, "type", "bridge")
+        # else it is the lowest of the guests', and changes as they come and go: none finds it then
+        run("ip", "link", "add", self.name, "address", MAC_ADDRESS, "type", "bridge")
         run("ip", "link", "set", self.name, "up", "alias", str(self._home))
         run("ip", "address", "add", f"{AWS_ADDRESS}/32", "dev", self.name)
 

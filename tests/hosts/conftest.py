@@ -1,10 +1,13 @@
-"""The pair on booted hosts, once for all tests here."""
+"""Terraform's stack on booted hosts, and what a person does with it."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import CACHE
 from sandbox.aws.rekognition.service import counts, knobs
 from sandbox.hosts import mission
 from sandbox.hosts.hosts import HOME, Hosts, holder
@@ -23,6 +27,8 @@ from sandbox.scenes import Sample, sample_images
 from sandbox.terraform import Terraform
 
 IMAGES = 16
+# a killed worker's messages come back after the timeout: short, so that the tests are
+SHORT = {"retry_seconds": 15, "visibility_timeout_seconds": 30}
 ANSIBLE_PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
 
 
@@ -56,7 +62,25 @@ class Played:
 
 
 @dataclass
-class Pair:
+class Playing:
+    """A playbook that runs; what it says goes into a file."""
+
+    process: subprocess.Popen[bytes]
+    said: Path
+
+    def end(self, seconds: float) -> Played:
+        """Waits for its end."""
+        status = self.process.wait(seconds)
+        return Played(status, self.said.read_text())
+
+    def interrupt(self) -> Played:
+        """Ends it as Ctrl-C does; the workers go on."""
+        self.process.send_signal(signal.SIGINT)
+        return self.end(60)
+
+
+@dataclass
+class Deployment:
     """The hosts with Terraform's stack on them, and what a person does with them."""
 
     hosts: Hosts
@@ -65,6 +89,7 @@ class Pair:
     runs: Path
     checkout: Path
     outputs: dict[str, Any] = field(default_factory=dict)
+    playing: list[Playing] = field(default_factory=list)
 
     def apply(self, *arguments: str, **variables: object) -> None:
         """Applies the stack again and waits for its guests; the variables stay set."""
@@ -98,16 +123,20 @@ class Pair:
         assert played.status == 0, played.output
         return played
 
-    def start(self, name: str) -> subprocess.Popen[str]:
+    def start(self, name: str, *arguments: str) -> Playing:
         """Starts run.yml and does not wait for it."""
-        return subprocess.Popen(
-            [ANSIBLE_PLAYBOOK, "run.yml", "-e", f"run={name}", "-e", f"runs_dir={self.runs}"],
-            cwd=mission.ANSIBLE,
-            env=mission.playbook_environment(self.hosts),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        said = self.runs / f"{name}-{time.monotonic_ns()}.log"
+        of_run = ("-e", f"run={name}", "-e", f"runs_dir={self.runs}")
+        with said.open("wb") as file:
+            process = subprocess.Popen(
+                [ANSIBLE_PLAYBOOK, "run.yml", *of_run, *arguments],
+                cwd=mission.ANSIBLE,
+                env=mission.playbook_environment(self.hosts),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        self.playing.append(Playing(process, said))
+        return self.playing[-1]
 
     def ssh(self, key: str, command: str, *, check: bool = True) -> str:
         """Runs a command on a worker (`label-1`) by Terraform's own ssh command."""
@@ -132,9 +161,26 @@ class Pair:
 
     def is_idle(self, key: str) -> bool:
         """Whether the worker's unit has ended."""
-        role = key.partition("-")[0]
-        state = self.ssh(key, f"systemctl show --value -p ActiveState cartext-{role}", check=False)
+        state = self.ssh(key, f"systemctl show --value -p ActiveState {unit(key)}", check=False)
         return state.strip() in ("inactive", "failed")
+
+    def events(self, key: str, run: str, name: str) -> list[dict[str, Any]]:
+        """The events of that name that a worker has logged for the run."""
+        log = self.ssh(key, f"journalctl --output=cat -u {unit(key)}", check=False)
+        parsed = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        return [event for event in parsed if event["event"] == name and event["run"] == run]
+
+    def truth(self) -> dict[str, set[str]]:
+        """Index and texts of every drawn image with a car and text."""
+        return {
+            sample.index: set(sample.truth.text)
+            for sample in self.samples
+            if sample.truth.car and sample.truth.text
+        }
+
+
+class Pair(Deployment):
+    """One worker of each kind."""
 
     def forget(self) -> None:
         """Takes away what both workers know of the pictures: another run pays for them anew."""
@@ -152,13 +198,10 @@ class Pair:
         """The output as it lies on the text worker's volume."""
         return self.ssh("text-1", f"sudo cat /var/lib/cartext/{run}/output.txt")
 
-    def truth(self) -> dict[str, set[str]]:
-        """Index and texts of every drawn image with a car and text."""
-        return {
-            sample.index: set(sample.truth.text)
-            for sample in self.samples
-            if sample.truth.car and sample.truth.text
-        }
+
+def unit(key: str) -> str:
+    """The systemd unit of a worker."""
+    return f"cartext-{key.partition('-')[0]}"
 
 
 def read_output(text: str) -> dict[str, set[str]]:
@@ -184,25 +227,38 @@ def copy_sources(checkout: Path, target: Path) -> None:
     shutil.copy(checkout / "pyproject.toml", target)
 
 
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Terraform's stack applied to a fresh sandbox, and its guests booted and bare."""
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[Hosts]:
+    """A fresh sandbox whose instances are guests, for one file at a time, whoever runs it."""
     reason = missing()
     if not reason and not Path(ANSIBLE_PLAYBOOK).exists():
         reason = "hosts need Ansible in the virtual environment"
-    if not reason and holder(HOME):
-        reason = "hosts are up already: make hosts-down"
     if reason:
         pytest.skip(reason)
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "hosts.tests").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if holder(HOME):
+            pytest.skip("hosts are up already: make hosts-down")
+        with Hosts() as hosts:
+            yield hosts
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where runs come home to, and a copy of what is installed."""
+    runs, checkout = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("checkout")
+    copy_sources(mission.ROOT, checkout)
+    return runs, checkout
+
+
+@pytest.fixture(scope="module")
+def pair(hosts: Hosts, folders: tuple[Path, Path]) -> Pair:
+    """Terraform's stack applied, and its guests booted and bare."""
     samples = list(sample_images(IMAGES))
-    with Hosts() as hosts:
-        # a killed worker's messages come back after the timeout: short, so that the tests are
-        short = {"retry_seconds": 15, "visibility_timeout_seconds": 30}
-        images = [(sample.index, sample.data) for sample in samples]
-        stack = mission.apply(hosts, images, **short)
-        runs, checkout = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("checkout")
-        copy_sources(mission.ROOT, checkout)
-        yield Pair(hosts, stack, samples, runs, checkout, stack.outputs())
+    images = [(sample.index, sample.data) for sample in samples]
+    stack = mission.apply(hosts, images, **SHORT)
+    return Pair(hosts, stack, samples, *folders, stack.outputs())
 
 
 @pytest.fixture(autouse=True)

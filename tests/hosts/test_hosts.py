@@ -6,12 +6,10 @@ import gzip
 import json
 import re
 import shlex
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,19 +17,16 @@ from sandbox.aws.rekognition.service import knobs, reset_counts
 from sandbox.aws.server import Fault
 from sandbox.hosts.mission import BUCKET
 from sandbox.terraform import new_ssh_key
-from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls
+from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls, unit
 
-pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.timeout(900)]
+# the hosts are waited for as long as another file's tests have them
+pytestmark = pytest.mark.timeout(900, func_only=True)
 
 KEYS = ("label-1", "text-1")
 # so that a run can be caught in its middle
 IN_FLIGHT = 1
 MORE = {"CARTEXT_IN_FLIGHT": IN_FLIGHT, "CARTEXT_PROGRESS_SECONDS": 1}
 FEW_IN_FLIGHT = ("-e", json.dumps({"more_settings": MORE}))
-
-
-def unit(key: str) -> str:
-    return f"cartext-{key.partition('-')[0]}"
 
 
 # --- order check, converge, converge again, verify -----------------------------------------------
@@ -42,6 +37,7 @@ def test_order_check_passes_on_a_bare_host_and_changes_nothing(pair: Pair) -> No
     assert pair.ssh("text-1", "ls -d /opt/cartext /etc/cartext 2>/dev/null", check=False) == ""
 
 
+@pytest.mark.prerequisite
 def test_converges(pair: Pair) -> None:
     assert pair.site(*FEW_IN_FLIGHT).changed > 0
 
@@ -112,6 +108,7 @@ def test_no_secret_in_any_file(pair: Pair, key: str) -> None:
 # --- the mission -------------------------------------------------------------------------------
 
 
+@pytest.mark.prerequisite
 def test_mission_finds_what_was_drawn(pair: Pair) -> None:
     reset_counts()
     played = pair.run("first")
@@ -156,6 +153,7 @@ def answers_of(pair: Pair, run: str) -> Counter[tuple[str, str]]:
     )
 
 
+@pytest.mark.prerequisite
 def test_answers_are_brought_home(pair: Pair) -> None:
     played = pair.play("fetch.yml", "-e", "run=first", "-e", "answers=true")
     assert played.status == 0, played.output
@@ -211,13 +209,6 @@ def test_credentials_come_from_the_instance_role(pair: Pair, key: str) -> None:
 # --- disasters ---------------------------------------------------------------------------------
 
 
-def events(pair: Pair, key: str, run: str, name: str) -> list[dict[str, Any]]:
-    """The events of that name that a worker has logged for the run."""
-    log = pair.ssh(key, f"journalctl --output=cat -u {unit(key)}", check=False)
-    parsed = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return [event for event in parsed if event["event"] == name and event["run"] == run]
-
-
 @contextmanager
 def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
     """A run is in its middle, and nobody follows it; after the block its end is waited for."""
@@ -227,14 +218,13 @@ def under_way(pair: Pair, run: str, latency_seconds: float) -> Iterator[None]:
     follower = pair.start(run)
 
     def in_the_middle() -> bool:
-        done = [event["done"] for event in events(pair, "label-1", run, "progress")]
+        done = [event["done"] for event in pair.events("label-1", run, "progress")]
         return bool(done) and 2 <= done[-1] < len(pair.samples)
 
     try:
         pair.wait_until("the middle of the run", in_the_middle)
     finally:
-        follower.send_signal(signal.SIGINT)
-        print(follower.communicate(timeout=60)[0])  # noqa: T201 - shown with a failure
+        print(follower.interrupt().output)  # noqa: T201 - shown with a failure
     yield
     knobs.latency_seconds = 0.0
     for key in KEYS:
@@ -248,7 +238,7 @@ def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
         # nobody starts anything but the machines: the run goes on by itself
         for key in KEYS:
             pair.hosts.power_on(f"cartext-{key}")
-    assert 0 < events(pair, "label-1", "cut", "start")[-1]["decided_before"] < IMAGES
+    assert 0 < pair.events("label-1", "cut", "start")[-1]["decided_before"] < IMAGES
     assert pair.output_on_volume("cut") == pair.output("first")
     assert repeated_calls() <= len(KEYS) * IN_FLIGHT
 
@@ -283,7 +273,7 @@ def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     old = pair.ssh("label-1", "readlink /opt/cartext/current")
     with under_way(pair, "rolled", latency_seconds=6):
         pair.site(*FEW_IN_FLIGHT, checkout=edited_checkout)
-    assert 0 < events(pair, "label-1", "rolled", "start")[-1]["decided_before"] < IMAGES
+    assert 0 < pair.events("label-1", "rolled", "start")[-1]["decided_before"] < IMAGES
     new, link = sorted(pair.ssh("label-1", "ls /opt/cartext").split())
     assert link == "current"
     assert pair.ssh("label-1", "readlink /opt/cartext/current").strip() == new != old.strip()
@@ -296,7 +286,7 @@ def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     with under_way(pair, "stopped", latency_seconds=4):
         assert pair.play("stop.yml").status == 0
         assert all(pair.is_idle(key) for key in KEYS)
-    assert events(pair, "label-1", "stopped", "summary")[-1]["done"] < IMAGES
+    assert pair.events("label-1", "stopped", "summary")[-1]["done"] < IMAGES
     pair.run("stopped")
     assert pair.output("stopped") == pair.output("first")
     assert repeated_calls() == 0

@@ -112,6 +112,10 @@ class Workers:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
+    def ask(self) -> tuple[int, str]:
+        """Plays `run.yml` from where the workers are asked what they need."""
+        return self._play("run.yml", "Ask")
+
     def follow(self) -> tuple[int, str]:
         """Plays `run.yml` from where the run is started; its status and its last line."""
         return self._play("run.yml", "Follow it")
@@ -213,6 +217,16 @@ def test_what_is_read_before_a_permission_goes_is_brought(workers: Workers) -> N
     assert workers.home == {"output.txt": "1.jpg: TAXI\n", "results.jsonl": "{}\n"}
 
 
+def test_what_keeps_a_run_from_its_start_is_said_last(workers: Workers) -> None:
+    for name in workers.names:
+        workers.is_not_reached(name)
+        del workers.hosts[name]["worker"]
+    status, said = workers.ask()
+    assert status != 0
+    assert "text worker" not in said
+    assert "can be reached" in said
+
+
 def test_what_is_not_there_yet_does_not_hide_why_it_ended(workers: Workers) -> None:
     workers.is_now("label-1", "failed", 78, stopped("no bucket 'nobodys'"))
     workers.is_now("text-1", "active", 0, {"event": "progress", "done": 0})
@@ -254,6 +268,17 @@ def test_those_that_are_taken_away_are_not_missed(fleet: Workers, sandbox: Sandb
         "cartext-text-1/output.txt": "1.jpg: TAXI\n",
         "cartext-text-1/results.jsonl": "{}\n",
     }
+
+
+def test_those_that_answer_no_more_are_not_missed(fleet: Workers) -> None:
+    """Without power they are still running, to AWS."""
+    for name in ("label-2", "text-2"):
+        fleet.is_not_reached(name)
+    status, _ = fleet.follow()
+    assert status == 0
+    for name in ("label-2", "text-2"):
+        assert f"cartext-{name} does not answer" in fleet.said
+    assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
 
 
 def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
