@@ -21,6 +21,7 @@ from pydantic_settings import SettingsConfigDict, SettingsError
 
 from console.answers import command as answers
 from console.doctor import command as doctor
+from console.export import command as export
 from console.open_files import allow_files
 from console.plan import command as plan
 from console.report import command as report
@@ -50,6 +51,7 @@ commands:
   status  in the middle: how far, how fast, what failed
   resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
+  export  and one table for a spreadsheet: a row a picture, or a line of text
   answers what is paid for: how many answers are kept, and carrying them elsewhere
 
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -226,6 +228,7 @@ COMMANDS = {
     "status": Command(status.StatusSettings, status.run),
     "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
+    "export": Command(export.ExportSettings, export.run),
     "answers": Command(answers.AnswersSettings, answers.run),
 }
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from console.report.files import RunFilesSettings
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
-from console.report.rows import MOST_SHOWN, run_files
+from console.report.rows import MOST_SHOWN
 from console.words import bytes_text
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import RunError
-from workers.settings import Settings
 from workers.threads.stop import Stop
 
 
-class ReportSettings(Settings):
+class ReportSettings(RunFilesSettings):
     """Makes one self-contained HTML page from the files of a run and the pictures.
 
     The pictures come from the bucket, or from a folder that has them by their keys. It needs
@@ -31,14 +31,7 @@ class ReportSettings(Settings):
     model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="S3 bucket with the images")
-    queue_url: str = Field("", description="not needed here")
     images: Path | None = Field(None, description="folder with the images, instead of the bucket")
-    results: Path | None = Field(None, description="results.jsonl, if not that of the run")
-    of_label: tuple[Path, ...] = Field(
-        (),
-        description="folder with the run's failed.jsonl and near.jsonl, one for each label worker, "
-        "if they are not beside results.jsonl",
-    )
     output: Path | None = Field(None, description="page to write, if not report.html beside it")
     most: int = Field(
         MOST_SHOWN, ge=1, description="pictures that are loaded and shown; the summary counts all"
@@ -55,10 +48,8 @@ def run(settings: ReportSettings) -> None:
         raise RunError(
             f"the report needs Pillow and Jinja2: pip install 'cartext[report]' ({error})"
         ) from error
-    results = settings.results or settings.run_dir / "results.jsonl"
-    output = settings.output or results.with_name("report.html")
-    files = run_files(results, settings.of_label)
-    written = write_report(files, output, pictures, settings.most, settings.thumbnail)
+    output = settings.output or settings.results_file.with_name("report.html")
+    written = write_report(settings.files, output, pictures, settings.most, settings.thumbnail)
     size = bytes_text(output.stat().st_size)
     told = f"{output}: {written.shown:,} pictures, {size}"
     if left := written.of - written.shown:
