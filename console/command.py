@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
 from console.answers import command as answers
+from console.completion import completion
 from console.doctor import command as doctor
 from console.export import command as export
 from console.open_files import allow_files
@@ -61,6 +63,8 @@ commands:
   cartext status --watch
   cartext report --bucket my-photos
   cartext COMMAND --help     every setting: as a flag, and as CARTEXT_… in the environment
+  cartext --version          which one this is
+  cartext --completion bash  a script with which bash, zsh or fish completes all this
 """
 EPILOG = f"""\
 exit status:
@@ -72,20 +76,10 @@ exit status:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "cartext",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
-        add_help=False,
-    )
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS.get(given[0]) if given else None
     if command is None:
-        wants_help = given[:1] in (["-h"], ["--help"], ["help"])
-        parser.print_help(sys.stdout if wants_help else sys.stderr)
-        return DONE if wants_help else DO_NOT_START_AGAIN
+        return _about_itself(given)
     try:
         settings = _settings(given, command.settings)
     except RunError as error:
@@ -113,6 +107,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception(STOPPED_BY_BUG, status=START_AGAIN)
         return START_AGAIN
+    return DONE
+
+
+def _about_itself(given: list[str]) -> int:
+    match given:
+        case ["--version"]:
+            print(f"cartext {version('cartext')}")  # noqa: T201 - for people
+            return DONE
+        case ["--completion", shell]:
+            return _completion(shell)
+    parser = argparse.ArgumentParser(
+        "cartext",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
+        add_help=False,
+    )
+    wants_help = given[:1] in (["-h"], ["--help"], ["help"])
+    parser.print_help(sys.stdout if wants_help else sys.stderr)
+    return DONE if wants_help else DO_NOT_START_AGAIN
+
+
+def _completion(shell: str) -> int:
+    try:
+        script = completion(shell, {name: each.settings for name, each in COMMANDS.items()})
+    except RunError as error:
+        print(f"cartext --completion: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+        return DO_NOT_START_AGAIN
+    print(script)  # noqa: T201 - for a shell
     return DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sandbox import processes
 from workers.errors import OutageError, PassingError, RunError, StoppedError
 from workers.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]
 
 
@@ -78,7 +80,13 @@ def test_the_help_names_both_commands_and_every_exit_status(
         assert word in said
 
 
-@pytest.mark.parametrize("arguments", [[], ["lable"], ["--bucket"]])
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"cartext {project['version']}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["lable"], ["--bucket"], ["--completion"]])
 def test_without_a_command_it_shows_the_help_and_fails(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
