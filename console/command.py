@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
+import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,6 +19,7 @@ from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
+from console.alone import alone
 from console.answers import command as answers
 from console.completion import completion
 from console.doctor import command as doctor
@@ -217,6 +217,7 @@ class ResendSettings(Settings):
     model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
+    as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
 def _label(settings: Settings) -> None:
@@ -229,10 +230,12 @@ def _text(settings: Settings) -> None:
         TextWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 
-def _resend(settings: Settings) -> None:
+def _resend(settings: ResendSettings) -> None:
     with _work(settings, "label") as (ledger, stop):
         sent = resend(settings, make_services(settings, ledger, stop), stop)
-    print(f"sent again: {sent.indexes:,} indexes, {'and' if sent.end else 'not'} the end")  # noqa: T201 - for people
+    text = f"sent again: {sent.indexes:,} indexes, {'and' if sent.end else 'not'} the end"
+    told = {"schema": 1, "run": settings.run, **asdict(sent)}
+    print(json.dumps(told) if settings.as_json else text)  # noqa: T201 - what the command is for
 
 
 @dataclass(frozen=True)
@@ -262,31 +265,10 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Ledger, Stop]]:
     stop = Stop()
     stop.on_signals()
     allow_files(settings)
-    with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
+    with alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield ledger, stop
 
 
 def _alive(ledger: Ledger, kind: str, stop: Stop) -> AbstractContextManager[Alive | None]:
     """Among the others of a fleet, where there is one."""
     return Alive(ledger.fleet, kind, stop) if ledger.fleet else nullcontext()
-
-
-@contextmanager
-def _alone(state_dir: Path, role: str) -> Iterator[None]:
-    """Two workers of a kind in one folder would do the same work twice."""
-    path = state_dir / f"{role}.lock"
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise RunError(f"cannot use the state folder {state_dir}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise RunError(
-            f"another {role} worker is at work in {state_dir}; stop it, or give this one another "
-            "--state-dir"
-        ) from error
-    finally:
-        os.close(descriptor)

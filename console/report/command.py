@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -15,6 +17,9 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import RunError
 from workers.threads.stop import Stop
+
+if TYPE_CHECKING:
+    from console.report.page import Written
 
 
 class ReportSettings(RunFilesSettings):
@@ -37,6 +42,7 @@ class ReportSettings(RunFilesSettings):
         MOST_SHOWN, ge=1, description="pictures that are loaded and shown; the summary counts all"
     )
     thumbnail: int = Field(320, ge=64, le=1024, description="longer side of a thumbnail in pixels")
+    as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
 def run(settings: ReportSettings) -> None:
@@ -50,14 +56,30 @@ def run(settings: ReportSettings) -> None:
         ) from error
     output = settings.output or settings.results_file.with_name("report.html")
     written = write_report(settings.files, output, pictures, settings.most, settings.thumbnail)
-    size = bytes_text(output.stat().st_size)
-    told = f"{output}: {written.shown:,} pictures, {size}"
+    told = _as_json(output, written) if settings.as_json else _as_text(output, written)
+    print(told)  # noqa: T201 - what the command is for
+
+
+def _as_text(output: Path, written: Written) -> str:
+    text = f"{output}: {written.shown:,} pictures, {bytes_text(output.stat().st_size)}"
     if left := written.of - written.shown:
-        told += (
+        text += (
             f"; to show the other {left:,}, about {bytes_text(written.size_of_the_others)} must be "
             f"loaded: --most {written.of}"
         )
-    print(told)  # noqa: T201 - what the command is for
+    return text
+
+
+def _as_json(output: Path, written: Written) -> str:
+    told = {
+        "schema": 1,
+        "page": str(output),
+        "size": output.stat().st_size,
+        "shown": written.shown,
+        "of": written.of,
+        "size_of_the_others": round(written.size_of_the_others),
+    }
+    return json.dumps(told)
 
 
 def _open_pictures(settings: ReportSettings) -> Pictures:
