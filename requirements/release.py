@@ -18,8 +18,11 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements"
 DIST = ROOT / "dist"
-PACKAGES = ("workers", "console")
+# the hosts of the sandbox are made by Terraform and Ansible, out of a checkout
+SOURCES = ("workers", "console", "sandbox", ":!sandbox/hosts")
+PIP = ("-m", "pip", "--disable-pip-version-check")
 
 
 def main(arguments: list[str]) -> None:
@@ -33,9 +36,7 @@ def main(arguments: list[str]) -> None:
 def build(folder: Path) -> Path:
     """Builds the wheel of the files that git knows; its times are those of the last commit."""
     with tempfile.TemporaryDirectory() as copy:
-        for name in _git(
-            "ls-files", "-z", *PACKAGES, "pyproject.toml", "README.md", "LICENSE"
-        ).split("\0")[:-1]:
+        for name in [*_sources(), "pyproject.toml", "README.md", "LICENSE"]:
             target = Path(copy, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target)
@@ -43,8 +44,8 @@ def build(folder: Path) -> Path:
             target.chmod(0o644)
         epoch = _git("log", "-1", "--format=%ct").strip()
         _run(
-            *(sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"),
-            *("--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), copy),
+            *(sys.executable, *PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation"),
+            *("--wheel-dir", str(folder), copy),
             environment={**os.environ, "SOURCE_DATE_EPOCH": epoch},
         )
     (wheel,) = folder.glob("cartext-*.whl")
@@ -52,7 +53,7 @@ def build(folder: Path) -> Path:
 
 
 def release() -> None:
-    """Puts the wheel of this commit and its hash into dist/, once it has proved right."""
+    """Puts the wheel of this commit into dist/, once it has proved right, with what it needs."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     if changed := _git("status", "--porcelain"):
         sys.exit(f"a release is of a commit, and these are in none:\n{changed}commit them first")
@@ -62,44 +63,48 @@ def release() -> None:
         wheel, again = build(Path(first)), build(Path(second))
         if wheel.read_bytes() != again.read_bytes():
             sys.exit("built twice, the wheel is not the same: what differs is a time or an order")
-        _check_content(wheel)
-        _check_installed(wheel, version)
+        packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+        if differing := packed ^ set(_sources()):
+            sys.exit(f"the wheel and git differ in {', '.join(sorted(differing))}")
+        for what in ("workers", "sandbox"):
+            _write_lock(what, wheel)
+        _try(wheel.parent, version)
         shutil.rmtree(DIST, ignore_errors=True)
-        DIST.mkdir()
-        shutil.copyfile(wheel, DIST / wheel.name)
-    digest = hashlib.sha256((DIST / wheel.name).read_bytes()).hexdigest()
-    (DIST / "SHA256SUMS").write_text(f"{digest}  {wheel.name}\n")
-    print(f"dist/{wheel.name}\nsha256 {digest}")
-    print(f"what is yours: git tag v{version}, and publishing both files of dist/")
+        shutil.copytree(wheel.parent, DIST)
+    files = sorted(DIST.iterdir())
+    sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in files)
+    (DIST / "SHA256SUMS").write_text(sums)
+    print(f"in dist/:\n{sums}what is yours: git tag v{version}, and publishing all of dist/")
 
 
-def _check_content(wheel: Path) -> None:
-    """It has every file of both packages, and nothing else but what is about them."""
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    known = set(_git("ls-files", "-z", *PACKAGES).split("\0")[:-1])
-    if packed != known:
-        sys.exit(f"the wheel and git differ in {', '.join(sorted(packed ^ known))}")
+def _write_lock(what: str, wheel: Path) -> None:
+    """All that is to be installed, by hash: the packages of a lock file, and the wheel."""
+    locked = (REQUIREMENTS / f"{what}.txt").read_text()
+    own = f"./{wheel.name} \\\n    --hash=sha256:{_sha256(wheel)}\n"
+    wheel.with_name(f"{what}.txt").write_text(locked + own)
 
 
-def _check_installed(wheel: Path, version: str) -> None:
-    """It is installed with the locked packages of a worker alone, and starts."""
-    with tempfile.TemporaryDirectory() as folder:
-        venv = Path(folder, "venv")
-        _run(str(ROOT / "requirements" / "make-venv"), str(venv))
-        pip = (
-            str(venv / "bin" / "pip"),
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--no-deps",
-        )
-        _run(*pip, "--require-hashes", "--requirement", str(ROOT / "requirements" / "workers.txt"))
-        _run(*pip, str(wheel))
-        cartext = str(venv / "bin" / "cartext")
-        if (said := _run(cartext, "--version", folder=folder).strip()) != f"cartext {version}":
-            sys.exit(f"installed, it says {said!r}")
-        for command in ("label", "text", "plan"):
-            _run(cartext, command, "--help", folder=folder)
+def _try(folder: Path, version: str) -> None:
+    """Installs it as others do, away from the checkout: the workers start, the demo is right."""
+    with tempfile.TemporaryDirectory() as away:
+        for what in ("workers", "sandbox"):
+            venv = Path(away, what)
+            _run(str(REQUIREMENTS / "make-venv"), str(venv))
+            install = ("install", "--quiet", "--no-deps", "--require-hashes", "--requirement")
+            _run(str(venv / "bin" / "python"), *PIP, *install, f"{what}.txt", folder=str(folder))
+            said = _run(str(venv / "bin" / "cartext"), "--version", folder=away).strip()
+            if said != f"cartext {version}":
+                sys.exit(f"installed, it says {said!r}")
+        _run(str(Path(away, "workers", "bin", "cartext")), "label", "--help", folder=away)
+        _run(str(Path(away, "sandbox", "bin", "python")), "-m", "sandbox.demo", folder=away)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _sources() -> list[str]:
+    return _git("ls-files", "-z", *SOURCES).split("\0")[:-1]
 
 
 def _git(*arguments: str) -> str:
@@ -119,7 +124,7 @@ def _run(
         umask=0o022,
     )
     if done.returncode:
-        sys.exit(f"{' '.join(command)} failed: {done.stderr.strip()}")
+        sys.exit(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 

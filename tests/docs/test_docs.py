@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
 # made by a run, or on a host
 MADE = re.compile(
-    r"^(/|~|runs/|demo/|build/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
+    r"^(/|~|runs/|demo/|build/|dist/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
     r"results\.jsonl|output\.txt|failed\.jsonl|run\.env|worker\.env|cartext\.env|\d+\.jpg|.*\.pub$|"
     r"labsuser\.pem)"
 )
