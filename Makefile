@@ -93,9 +93,13 @@ mutants: .venv/mutation ## breaks the rules of the run, one by one: some test mu
 lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
 	requirements/lock
 
+.PHONY: release
+release: test ## builds the wheel of this commit, twice the same, and checks it; publishing is yours
+	@$(BIN)/python requirements/release.py
+
 .PHONY: clean
 clean: ## removes what the targets above have made
-	rm -rf .venv .venv-policy .venv-ministack .cache build mutants
+	rm -rf .venv .venv-policy .venv-ministack .cache build dist mutants
 
 # Before anything is made, all that is missing is named.
 .PHONY: machine

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
+import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -19,8 +19,11 @@ from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict, SettingsError
 
+from console.alone import alone
 from console.answers import command as answers
+from console.completion import completion
 from console.doctor import command as doctor
+from console.export import command as export
 from console.open_files import allow_files
 from console.plan import command as plan
 from console.report import command as report
@@ -50,6 +53,7 @@ commands:
   status  in the middle: how far, how fast, what failed
   resend  when messages were lost: sends again what is labelled and has no result
   report  afterwards: one HTML page with every picture, its boxes and its text
+  export  and one table for a spreadsheet: a row a picture, or a line of text
   answers what is paid for: how many answers are kept, and carrying them elsewhere
 
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -59,6 +63,8 @@ commands:
   cartext status --watch
   cartext report --bucket my-photos
   cartext COMMAND --help     every setting: as a flag, and as CARTEXT_… in the environment
+  cartext --version          which one this is
+  cartext --completion bash  a script with which bash, zsh or fish completes all this
 """
 EPILOG = f"""\
 exit status:
@@ -70,20 +76,10 @@ exit status:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "cartext",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
-        add_help=False,
-    )
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS.get(given[0]) if given else None
     if command is None:
-        wants_help = given[:1] in (["-h"], ["--help"], ["help"])
-        parser.print_help(sys.stdout if wants_help else sys.stderr)
-        return DONE if wants_help else DO_NOT_START_AGAIN
+        return _about_itself(given)
     try:
         settings = _settings(given, command.settings)
     except RunError as error:
@@ -111,6 +107,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception(STOPPED_BY_BUG, status=START_AGAIN)
         return START_AGAIN
+    return DONE
+
+
+def _about_itself(given: list[str]) -> int:
+    match given:
+        case ["--version"]:
+            print(f"cartext {version('cartext')}")  # noqa: T201 - for people
+            return DONE
+        case ["--completion", shell]:
+            return _completion(shell)
+    parser = argparse.ArgumentParser(
+        "cartext",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
+        add_help=False,
+    )
+    wants_help = given[:1] in (["-h"], ["--help"], ["help"])
+    parser.print_help(sys.stdout if wants_help else sys.stderr)
+    return DONE if wants_help else DO_NOT_START_AGAIN
+
+
+def _completion(shell: str) -> int:
+    try:
+        script = completion(shell, {name: each.settings for name, each in COMMANDS.items()})
+    except RunError as error:
+        print(f"cartext --completion: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
+        return DO_NOT_START_AGAIN
+    print(script)  # noqa: T201 - for a shell
     return DONE
 
 
@@ -191,6 +217,7 @@ class ResendSettings(Settings):
     model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
+    as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
 def _label(settings: Settings) -> None:
@@ -203,10 +230,12 @@ def _text(settings: Settings) -> None:
         TextWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 
-def _resend(settings: Settings) -> None:
+def _resend(settings: ResendSettings) -> None:
     with _work(settings, "label") as (ledger, stop):
         sent = resend(settings, make_services(settings, ledger, stop), stop)
-    print(f"sent again: {sent.indexes:,} indexes, {'and' if sent.end else 'not'} the end")  # noqa: T201 - for people
+    text = f"sent again: {sent.indexes:,} indexes, {'and' if sent.end else 'not'} the end"
+    told = {"schema": 1, "run": settings.run, **asdict(sent)}
+    print(json.dumps(told) if settings.as_json else text)  # noqa: T201 - what the command is for
 
 
 @dataclass(frozen=True)
@@ -226,6 +255,7 @@ COMMANDS = {
     "status": Command(status.StatusSettings, status.run),
     "resend": Command(ResendSettings, _resend),
     "report": Command(report.ReportSettings, report.run),
+    "export": Command(export.ExportSettings, export.run),
     "answers": Command(answers.AnswersSettings, answers.run),
 }
 
@@ -235,31 +265,10 @@ def _work(settings: Settings, role: str) -> Iterator[tuple[Ledger, Stop]]:
     stop = Stop()
     stop.on_signals()
     allow_files(settings)
-    with _alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
+    with alone(settings.state_dir, role), closing(open_ledger(settings, stop)) as ledger:
         yield ledger, stop
 
 
 def _alive(ledger: Ledger, kind: str, stop: Stop) -> AbstractContextManager[Alive | None]:
     """Among the others of a fleet, where there is one."""
     return Alive(ledger.fleet, kind, stop) if ledger.fleet else nullcontext()
-
-
-@contextmanager
-def _alone(state_dir: Path, role: str) -> Iterator[None]:
-    """Two workers of a kind in one folder would do the same work twice."""
-    path = state_dir / f"{role}.lock"
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise RunError(f"cannot use the state folder {state_dir}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise RunError(
-            f"another {role} worker is at work in {state_dir}; stop it, or give this one another "
-            "--state-dir"
-        ) from error
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,12 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache"
+# of a checkout, or of whoever has installed the wheel
+CACHE = (
+    ROOT / ".cache"
+    if (ROOT / "pyproject.toml").is_file()
+    else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cartext")
+)
 
 # moto asks boto3 about regions while it is imported, and that stumbles over a profile that is gone
 for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):

@@ -10,20 +10,17 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from console.answers.lines import CARRIED, MOST_BYTES, Carried, line_of, read_line
+from console.written import STREAM, writing
 from workers.answer import KINDS
 from workers.errors import RunError
 from workers.ledger import Ledger
 from workers.model import Picture
-from workers.output.files import replacing
 
-# standard input or output
-STREAM = Path("-")
 # so many are kept and waited for at once
 BATCH = 1000
 
@@ -50,7 +47,7 @@ def count(ledger: Ledger) -> dict[str, Kept]:
 def export_to(path: Path, ledger: Ledger) -> int:
     """Writes every answer into a file, and says how many; RunError when it cannot."""
     exported = 0
-    with _writing(path) as file:
+    with writing(path) as file:
         for kind, picture, packed in ledger.all_answers():
             if kind in CARRIED:
                 file.write(line_of(picture, _unpack(kind, picture, packed)) + "\n")
@@ -120,23 +117,6 @@ def _unpack(kind: str, picture: Picture, packed: bytes) -> Carried:
 def name(path: Path) -> str:
     """What a person calls the file to import."""
     return "standard input" if path == STREAM else str(path)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[TextIO]:
-    if path == STREAM:
-        yield sys.stdout
-        return
-    if path.exists() and not path.is_file():
-        raise RunError(f"{path} is no file; give another one, or - for standard output")
-    with replacing(path) as file:
-        if path.suffix == ".gz":
-            # without name and time: the same answers are the same bytes
-            compressing = gzip.GzipFile("", "wb", fileobj=file.buffer, mtime=0)
-            with TextIOWrapper(compressing, "ascii", newline="\n") as text:
-                yield text
-        else:
-            yield file
 
 
 @contextmanager

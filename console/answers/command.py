@@ -12,9 +12,10 @@ from typing import TextIO
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from console.answers.carry import STREAM, count, export_to, import_from, name
+from console.answers.carry import count, export_to, import_from, name
 from console.services import ledger_if_any
 from console.words import bytes_text, table
+from console.written import STREAM
 from workers.errors import RunError
 from workers.ledger import Ledger, open_ledger
 from workers.settings import Settings
@@ -72,14 +73,15 @@ def _import(settings: AnswersSettings, path: Path) -> None:
     with closing(open_ledger(settings)) as ledger:
         imported = import_from(path, ledger)
     text = f"{imported.new:,} answers imported, of {imported.of:,} in {name(path)}"
-    _say(settings, text, asdict(imported))
+    _say(settings, text, {"schema": 1, **asdict(imported)})
 
 
 def _export(settings: AnswersSettings, path: Path, ledger: Ledger) -> None:
     exported = export_to(path, ledger)
     # where the answers themselves are printed, they are all that is
     out = sys.stderr if path == STREAM else sys.stdout
-    _say(settings, f"{exported:,} answers exported", {"exported": exported}, out)
+    plain = {"schema": 1, "exported": exported}
+    _say(settings, f"{exported:,} answers exported", plain, out)
 
 
 def _show(settings: AnswersSettings, ledger: Ledger) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from console.report.files import RunFilesSettings
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
-from console.report.rows import MOST_SHOWN, run_files
+from console.report.rows import MOST_SHOWN
 from console.words import bytes_text
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import RunError
-from workers.settings import Settings
 from workers.threads.stop import Stop
 
+if TYPE_CHECKING:
+    from console.report.page import Written
 
-class ReportSettings(Settings):
+
+class ReportSettings(RunFilesSettings):
     """Makes one self-contained HTML page from the files of a run and the pictures.
 
     The pictures come from the bucket, or from a folder that has them by their keys. It needs
@@ -31,19 +36,13 @@ class ReportSettings(Settings):
     model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="S3 bucket with the images")
-    queue_url: str = Field("", description="not needed here")
     images: Path | None = Field(None, description="folder with the images, instead of the bucket")
-    results: Path | None = Field(None, description="results.jsonl, if not that of the run")
-    of_label: tuple[Path, ...] = Field(
-        (),
-        description="folder with the run's failed.jsonl and near.jsonl, one for each label worker, "
-        "if they are not beside results.jsonl",
-    )
     output: Path | None = Field(None, description="page to write, if not report.html beside it")
     most: int = Field(
         MOST_SHOWN, ge=1, description="pictures that are loaded and shown; the summary counts all"
     )
     thumbnail: int = Field(320, ge=64, le=1024, description="longer side of a thumbnail in pixels")
+    as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
 def run(settings: ReportSettings) -> None:
@@ -55,18 +54,32 @@ def run(settings: ReportSettings) -> None:
         raise RunError(
             f"the report needs Pillow and Jinja2: pip install 'cartext[report]' ({error})"
         ) from error
-    results = settings.results or settings.run_dir / "results.jsonl"
-    output = settings.output or results.with_name("report.html")
-    files = run_files(results, settings.of_label)
-    written = write_report(files, output, pictures, settings.most, settings.thumbnail)
-    size = bytes_text(output.stat().st_size)
-    told = f"{output}: {written.shown:,} pictures, {size}"
+    output = settings.output or settings.results_file.with_name("report.html")
+    written = write_report(settings.files, output, pictures, settings.most, settings.thumbnail)
+    told = _as_json(output, written) if settings.as_json else _as_text(output, written)
+    print(told)  # noqa: T201 - what the command is for
+
+
+def _as_text(output: Path, written: Written) -> str:
+    text = f"{output}: {written.shown:,} pictures, {bytes_text(output.stat().st_size)}"
     if left := written.of - written.shown:
-        told += (
+        text += (
             f"; to show the other {left:,}, about {bytes_text(written.size_of_the_others)} must be "
             f"loaded: --most {written.of}"
         )
-    print(told)  # noqa: T201 - what the command is for
+    return text
+
+
+def _as_json(output: Path, written: Written) -> str:
+    told = {
+        "schema": 1,
+        "page": str(output),
+        "size": output.stat().st_size,
+        "shown": written.shown,
+        "of": written.of,
+        "size_of_the_others": round(written.size_of_the_others),
+    }
+    return json.dumps(told)
 
 
 def _open_pictures(settings: ReportSettings) -> Pictures:

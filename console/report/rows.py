@@ -41,8 +41,8 @@ class Summary:
         labels, lines = row.get("labels", ()), row.get("lines", ())
         if not self.label and labels:
             self.label = labels[0]["name"]
-        kind = _kind(row)
-        self.counts.update({"all": 1, kind: 1, "new": _is_new(row), "lines": len(lines)})
+        kind = kind_of(row)
+        self.counts.update({"all": 1, kind: 1, "new": is_new(row), "lines": len(lines)})
         self.text_confidences.extend(line["confidence"] for line in lines)
         self.label_confidences.extend(label["confidence"] for label in labels)
         if row.get("time"):
@@ -100,15 +100,21 @@ def _of_today(row: Row) -> Row:
     return row
 
 
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
+    """What became of the image, as `Summary` counts it."""
     if "near" in row:
         return "near"
     return "failed" if row["failure"] else "text" if row.get("lines") else "without"
 
 
-def _is_new(row: Row) -> bool:
+def is_new(row: Row) -> bool:
     """Whether something was paid for it in this run."""
     return not row.get("known") and not row.get("failure")
+
+
+def labels_of(row: Row) -> Sequence[Row]:
+    """The labels of the image, or the one that is not sure enough."""
+    return [row["near"]] if "near" in row else row.get("labels", ())
 
 
 def as_shown(row: Row) -> Row:
@@ -117,7 +123,7 @@ def as_shown(row: Row) -> Row:
     Index, name and confidence of the label, under what that is, boxes, lines, failure, whether it
     was paid for in this run, time.
     """
-    labels = [row["near"]] if "near" in row else row.get("labels", ())
+    labels = labels_of(row)
     boxes = [
         [box["left"], box["top"], box["width"], box["height"]]
         for label in labels
@@ -132,6 +138,6 @@ def as_shown(row: Row) -> Row:
         "b": boxes,
         "l": lines,
         "f": row.get("failure"),
-        "p": _is_new(row),
+        "p": is_new(row),
         "t": row.get("time"),
     }

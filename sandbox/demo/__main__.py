@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from sandbox import ROOT
 from sandbox.arguments import folder, positive
 from sandbox.errors import SandboxError, WorkerFailedError
 from sandbox.signals import leave_on_signals
@@ -76,7 +76,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--folder",
         type=folder,
-        default=ROOT / "demo",
+        default=Path("demo"),
         help="where everything is written; what an earlier demo left there goes (default: demo/)",
     )
     return parser.parse_args(arguments)

@@ -19,6 +19,7 @@ import pytest
 from console.answers.carry import BATCH, export_to, import_from
 from console.answers.lines import MOST_BYTES, MOST_IN_NAMES, line_of, read_line
 from console.command import main
+from tests.unit.schemas import read_json
 from workers.answer import Answer, Handed, LabelAnswer, TextAnswer
 from workers.errors import RunError
 from workers.ledger import SqliteLedger
@@ -293,7 +294,7 @@ def test_it_says_how_many_of_which_kind_how_large(
     old: SqliteLedger, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert answers("--state-dir", str(tmp_path / "old"), "--json") == 0
-    said = json.loads(capsys.readouterr().out)
+    said = read_json("answers-command", capsys.readouterr().out)
     assert said["answers"] == {
         "labels": {"count": 2, "bytes": len(CAR.pack()) + len(NOTHING.pack())},
         "text": {"count": 2, "bytes": len(PLATE.pack()) + len(TextAnswer(()).pack())},
@@ -306,6 +307,15 @@ def test_it_says_how_many_of_which_kind_how_large(
         ["text", "2"],
         ["handed", "1"],
     ]
+
+
+def test_it_says_how_many_are_exported(
+    old: SqliteLedger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "answers.jsonl")
+    assert answers("--state-dir", str(tmp_path / "old"), "--export", file, "--json") == 0
+    exported = read_json("answers-command", capsys.readouterr().out)
+    assert exported == {"schema": 1, "exported": 4}
 
 
 def test_what_comes_out_of_standard_output_goes_in_by_a_pipe(
@@ -322,7 +332,8 @@ def test_what_comes_out_of_standard_output_goes_in_by_a_pipe(
     with os.fdopen(reader, "rb") as pipe:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
         assert answers("--state-dir", str(tmp_path / "new"), "--import", "-", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"new": 4, "of": 4}
+    imported = read_json("answers-command", capsys.readouterr().out)
+    assert imported == {"schema": 1, "new": 4, "of": 4}
     with closing(SqliteLedger(tmp_path / "new" / "ledger.sqlite3", read_only=True)) as ledger:
         assert kept(ledger) == kept(old)
 

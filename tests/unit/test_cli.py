@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from console import command as cli
+from console.alone import alone
 from console.command import main
 from sandbox import processes
+from tests.unit.schemas import read_json
 from workers.errors import OutageError, PassingError, RunError, StoppedError
+from workers.resend import Resent
 from workers.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 NEEDED = ["--bucket", "photos", "--queue-url", "http://queue.test/1/index"]
 
 
@@ -78,7 +83,13 @@ def test_the_help_names_both_commands_and_every_exit_status(
         assert word in said
 
 
-@pytest.mark.parametrize("arguments", [[], ["lable"], ["--bucket"]])
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"cartext {project['version']}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["lable"], ["--bucket"], ["--completion"]])
 def test_without_a_command_it_shows_the_help_and_fails(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
@@ -118,7 +129,7 @@ def test_a_second_worker_of_a_kind_in_one_folder_is_refused(
     with pytest.raises(RunError, match=r"another text worker .* --state-dir"):
         cli._text(make_settings(state_dir=state))
     os.close(held)
-    with cli._alone(state, "text"):
+    with alone(state, "text"):
         pass
 
 
@@ -126,9 +137,30 @@ def test_a_state_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(RunError, match=r"cannot use the state folder .*Not a directory"),
-        cli._alone(tmp_path / "file" / "state", "text"),
+        alone(tmp_path / "file" / "state", "text"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"), [((), "sent again: 1,200 indexes, not the end\n"), (("--json",), None)]
+)
+def test_what_was_sent_again_is_told(
+    flags: tuple[str, ...],
+    text: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "resend", lambda *_: Resent(1200, end=False))
+    monkeypatch.setattr(cli, "make_services", lambda *_: None)
+    monkeypatch.setattr(cli, "allow_files", lambda _: None)
+    assert main(["resend", "--run", "r", "--queue-url", NEEDED[-1], *flags]) == 0
+    said = capsys.readouterr().out
+    if text:
+        assert said == text
+    else:
+        told = {"schema": 1, "run": "r", "indexes": 1200, "end": False}
+        assert read_json("resend", said) == told
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from console.plan.model import Plan, full_rate, make_plan, text_traffic
 from console.plan.render import as_text
 from console.services import ledger_if_any
 from tests.unit.fakes import FakeS3, Scripted, etag
+from tests.unit.schemas import read_json
 from workers.answer import Answer, LabelAnswer
 from workers.aws.calls import Calls
 from workers.errors import RunError
@@ -73,7 +73,7 @@ SURE_ONLY = LabelAnswer(95.0, "3.0", ())
 
 def test_it_counts_what_the_listing_tells(capsys: pytest.CaptureFixture[str]) -> None:
     plan("--json")
-    told = json.loads(capsys.readouterr().out)
+    told = read_json("plan", capsys.readouterr().out)
     assert told["listed"] == 8, "a folder marker is not an image"
     assert told["images"] == told["new"] == 3
     assert (told["answered"], told["ledger"]) == (0, None)
@@ -220,7 +220,7 @@ def test_what_an_earlier_run_was_told_costs_nothing_again(
 ) -> None:
     know(make_settings(), NO_CAR, b"12", b"1")
     plan("--json")
-    told = json.loads(capsys.readouterr().out)
+    told = read_json("plan", capsys.readouterr().out)
     assert (told["images"], told["answered"], told["new"], told["copies"]) == (3, 2, 1, 0)
     assert (told["label_calls_at_most"], told["text_calls_at_most"]) == (1, 1)
     assert told["dollars_at_most"] == pytest.approx(0.002)
@@ -254,7 +254,7 @@ def test_a_list_of_keys_is_planned_like_a_listing(
 ) -> None:
     (tmp_path / "keys.txt").write_text("a.jpg\nno.jpg\nempty.jpg\n")
     plan("--keys", "keys.txt", "--json")
-    told = json.loads(capsys.readouterr().out)
+    told = read_json("plan", capsys.readouterr().out)
     assert told["images"] == 1
     assert told["broken"] == {"gone": 1, "empty": 1}
     plan("--keys", "keys.txt")

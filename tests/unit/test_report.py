@@ -21,6 +21,7 @@ from console.report.pictures import BucketPictures, FolderPictures
 from console.report.rows import read_rows
 from tests.unit.conftest import MakeCalls
 from tests.unit.fakes import FakeS3, Scripted, client, client_error
+from tests.unit.schemas import read_json
 from workers.errors import RunError
 from workers.settings import Settings
 
@@ -141,6 +142,23 @@ def test_it_loads_so_many_pictures_and_says_what_the_others_would_take(
     said = capsys.readouterr().out
     assert told in said
     assert ("must be loaded" in said) is (flags[-1] == "2")
+
+
+def test_for_programs_it_says_the_same_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _folder_with(5, tmp_path)
+    given = ["--results", str(tmp_path / "results.jsonl"), "--images", str(tmp_path)]
+    assert cli.main(["report", *given, "--most", "2", "--json"]) == 0
+    page = tmp_path / "report.html"
+    assert read_json("report", capsys.readouterr().out) == {
+        "schema": 1,
+        "page": str(page),
+        "size": page.stat().st_size,
+        "shown": 2,
+        "of": 5,
+        "size_of_the_others": 6_000_000,
+    }
 
 
 def test_a_thousand_pictures_are_loaded_where_nobody_says_more(

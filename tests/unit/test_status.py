@@ -18,6 +18,7 @@ from console.status.render import as_text
 from console.words import duration_text
 from tests.unit.conftest import MakeCalls
 from tests.unit.fakes import FakeS3, Scripted, client, client_error
+from tests.unit.schemas import read_json
 from workers.images.bucket import Bucket
 from workers.ledger import Ledger, open_ledger
 from workers.model import Decision, Label, Result, RunEnd, TextLine
@@ -102,7 +103,7 @@ def test_what_is_known_is_counted_and_not_paid_for(
     assert label.endswith("3 with the label, 0 failed, 1 known")
     assert text.endswith("0 with text, 0 failed, 2 known")
     assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = read_json("status", capsys.readouterr().out)
     assert (told["label"]["known"], told["text"]["known"], told["paid"]) == (1, 2, 3)
 
 
@@ -155,7 +156,7 @@ def test_a_watch_ends_with_the_run(
     assert seen == 2
     assert cli.main(["status", "--state-dir", str(tmp_path / "state"), "--watch", "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line)["finished"] for line in lines] == [True]
+    assert [read_json("status", line)["finished"] for line in lines] == [True]
 
 
 def test_ctrl_c_ends_a_watch_without_a_trace(

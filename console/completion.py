@@ -1,0 +1,48 @@
+"""What a shell completes after `cartext`: commands, flags, their values and files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import CliSettingsSource
+
+from workers.errors import RunError
+from workers.settings import Settings
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
+    """The script that a shell reads; RunError without shtab, or for another shell."""
+    try:
+        import shtab  # noqa: PLC0415 - the workers do without
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"completion needs shtab: pip install 'cartext[completion]' ({error})"
+        ) from error
+    if shell not in SHELLS:
+        raise RunError(f"no completion for {shell!r}; there is one for {', '.join(SHELLS)}")
+    parser = argparse.ArgumentParser("cartext")
+    parser.add_argument("--version", action="store_true", help="the version")
+    parser.add_argument("--completion", choices=SHELLS, help="a script for this shell")
+    each = parser.add_subparsers()
+    for name, kind in commands.items():
+        about = (kind.__doc__ or "").partition("\n")[0]
+        of_command = each.add_parser(name, help=about)
+        CliSettingsSource(kind, root_parser=of_command)
+        fields = {str(f.validation_alias or name): f for name, f in kind.model_fields.items()}
+        for action in of_command._actions:
+            if field := fields.get(action.dest):
+                action.choices = _values(field)
+                if Path in (field.annotation, *get_args(field.annotation)):
+                    action.complete = shtab.FILE  # type: ignore[attr-defined]
+    return str(shtab.complete(parser, shell))
+
+
+def _values(field: FieldInfo) -> tuple[str, ...] | None:
+    """Those that a setting may have, where they can be counted."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else None

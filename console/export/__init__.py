@@ -1,0 +1,1 @@
+"""`cartext export`: a run as a table for a spreadsheet."""
