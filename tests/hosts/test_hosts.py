@@ -361,6 +361,7 @@ def wrong(pair: Pair, playbook: str, *arguments: str, **environment: str) -> str
     return played.complaints[-1]
 
 
+@pytest.mark.slow
 def test_wrong_bucket(pair: Pair) -> None:
     settings = "/etc/cartext/worker.env"
     pair.ssh("label-1", f"sudo sed -i.right s/{BUCKET}/no-such-bucket/ {settings}")
@@ -428,6 +429,7 @@ def test_full_data_volume(pair: Pair) -> None:
     assert pair.output("full") == pair.output("first")
 
 
+@pytest.mark.slow
 def test_unreachable_host(pair: Pair) -> None:
     pair.hosts.power_cut("cartext-text-1")
     try:
@@ -455,6 +457,7 @@ def test_terraform_not_applied(pair: Pair, tmp_path: Path) -> None:
     assert "`terraform apply` there first" in complaint
 
 
+@pytest.mark.slow
 def test_changed_host_key_is_fatal(pair: Pair) -> None:
     key = "/etc/ssh/ssh_host_ed25519_key"
     anew = f"sudo rm {key} {key}.pub && sudo ssh-keygen -q -t ed25519 -N '' -f {key}"

@@ -19,6 +19,7 @@ def scarce() -> None:
     rekognition.knobs.calls_per_second = None
 
 
+@pytest.mark.slow
 def test_64_threads_at_20_calls_a_second(fleet: Fleet, samples: list[Sample], scarce: None) -> None:
     images = [(f"{n}.jpg", told_apart(samples[n % 10], n)) for n in range(300)]
     fleet.sandbox.create_bucket(fleet.bucket, images)
