@@ -131,8 +131,7 @@ class World:
         files = self.disk.after_crash(loss)
         # a kill leaves the power on: what was not synced then is not synced now
         disk = copy.deepcopy(self.disk) if loss is KEPT else Disk(files)
-        messages = [Message(each.body, each.attributes) for each in self.messages]
-        return World(disk, messages, self.paid.copy(), {*self.ended}, files)
+        return World(disk, [*self.messages], self.paid.copy(), {*self.ended}, files)
 
 
 class Run(NamedTuple):
@@ -156,6 +155,8 @@ def run(
         record = Record(root)
         how = "as sent" if order is None else "random"
         queue = Queue(random.Random(order), how, chance=0, second=10)
+        # whoever had received one is gone
+        world.messages = [Message(each.body, each.attributes) for each in world.messages]
         queue.messages = Messages(record, world.messages)
 
         def work(kind: str) -> None:

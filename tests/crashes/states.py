@@ -56,10 +56,9 @@ def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
 
 def crashed_again(state: State, seed: int) -> State:
     """A second crash, somewhere on the way on from the first one."""
-    chance = random.Random(seed)
-    events = run(state.plan, state.world, NAME, order=0).events
+    chance, world = random.Random(seed), copy.deepcopy(state.world)
+    events = run(state.plan, world, NAME, order=seed).events
     point, loss = chance.randint(0, len(events)), chance.choice(every_loss(seed))
-    world = copy.deepcopy(state.world)
     for event in events[:point]:
         world.happens(event)
     how = f"{state.how}; then after event {point}, {loss.name}"
