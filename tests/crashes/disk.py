@@ -150,7 +150,11 @@ def _last_torn(changes: list[Change]) -> list[Change]:
 
 
 def _half(change: Change) -> Change:
-    return change if change.data is None else change._replace(data=change.data[: len(change.data) // 2])
+    return (
+        change
+        if change.data is None
+        else change._replace(data=change.data[: len(change.data) // 2])
+    )
 
 
 KEPT = Loss("kept", _all, _all)

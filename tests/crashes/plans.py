@@ -20,4 +20,5 @@ PLANS = (
     Plan("both at once", EACH_ITS_OWN, PICTURES, in_flight=4, at_once=True),
     Plan("copies", COPIES, PICTURES, in_flight=4, at_once=True),
     Plan("known", EACH_ITS_OWN, PICTURES, in_flight=4, is_known=True),
+    Plan("a fleet", EACH_ITS_OWN, PICTURES, in_flight=2, is_fleet=True),
 )

@@ -27,13 +27,13 @@ FUNCTIONS = (
 class Methods(Structure):
     """`sqlite3_io_methods`."""
 
-    _fields_ = [("version", c_int), *((name, c_void_p) for name in METHODS.split())]  # noqa: RUF012
+    _fields_ = [("version", c_int), *((name, c_void_p) for name in METHODS.split())]
 
 
 class Vfs(Structure):
     """`sqlite3_vfs`."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("version", c_int),
         ("file_size", c_int),
         ("path_size", c_int),
@@ -102,7 +102,7 @@ class TellingVfs:
         setattr(table, name, cast(own, c_void_p))
         return before
 
-    def _on_open(self, vfs: Any, name: int | None, file: Any, flags: int, out: Any) -> int:
+    def _on_open(self, _: Any, name: int | None, file: Any, flags: int, out: Any) -> int:
         # passed on as it is: SQLite goes on with the name that stands there
         path = os.fsdecode(ctypes.string_at(name)) if name else ""
         is_new = not os.path.exists(path)  # noqa: PTH110 - a name that SQLite knows as bytes
@@ -145,7 +145,7 @@ class TellingVfs:
     def _path(self, file: Any) -> str:
         return self._paths[ctypes.addressof(file.contents)]
 
-    def _on_delete(self, vfs: Any, name: bytes, sync_folder: int) -> int:
+    def _on_delete(self, _: Any, name: bytes, sync_folder: int) -> int:
         if not (status := self._delete(self._system, name, 0)):
             self._tell("unlink", os.fsdecode(name))
             if sync_folder:

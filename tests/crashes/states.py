@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tests.crashes.disk import DROPPED, KEPT, TORN, Loss, some
-from tests.crashes.pair import KINDS, OUTPUT, Plan, Run, World, output_of, run
+from tests.crashes.disk import DROPPED, FOLDER, KEPT, TORN, Files, Loss, some
+from tests.crashes.pair import PAIR, Plan, Run, World, output_of, run
+from workers.label_worker import LabelWorker
+from workers.text_worker import TextWorker
 
 NAME = "default"
 Losses = Callable[[int], Iterable[Loss]]
@@ -28,9 +30,10 @@ class State:
     plan: Plan
     how: str
     world: World
-    truth: dict[str, bytes]
-    due: Counter[str]
-    """How many calls of each kind a run without a crash pays for."""
+    truth: dict[str, bytes | None]
+    """What is in the files of the output, by their names."""
+    due: Counter[type]
+    """How many calls are paid for, by kind of worker."""
     crashes: int = 1
 
     def __str__(self) -> str:
@@ -39,9 +42,11 @@ class State:
 
 def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
     """What a crash can leave at every point of a run, each state once."""
-    world = _begun(plan)
+    world = begun(plan)
     whole = run(plan, world.crashed(KEPT), NAME, at_once=plan.at_once)
-    truth = output_of(whole.files, NAME)
+    truth = {}
+    for worker, kind in PAIR.items():
+        truth |= output_of(whole.files, worker, kind, NAME)
     due = paid_in(whole)
     seen = set()
     for point, event in enumerate([None, *whole.events]):
@@ -52,6 +57,12 @@ def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
             if (fingerprint := _fingerprint(crashed)) not in seen:
                 seen.add(fingerprint)
                 yield State(plan, f"after event {point}, {loss.name}", crashed, truth, due)
+
+
+def begun(plan: Plan) -> World:
+    """What there is before the run."""
+    empty = World.on(dict.fromkeys(plan.workers, FOLDER))
+    return World.on(run(plan, empty, "before").files) if plan.is_known else empty
 
 
 def crashed_again(state: State, seed: int) -> State:
@@ -66,45 +77,59 @@ def crashed_again(state: State, seed: int) -> State:
 
 
 def wrong(state: State) -> list[str]:
-    """What is wrong with where a crash has left the pair, or with its way on from there."""
-    left, truth = output_of(state.world.files, NAME), state.truth
+    """What is wrong with where a crash has left a run, or with its way on from there."""
+    plan, world = state.plan, copy.deepcopy(state.world)
     found = [
-        f"{path} was told to be whole, and is {left.get(path)!r}"
-        for kind in state.world.ended
-        for path in (f"{kind}/{NAME}/{file}" for file in OUTPUT[kind])
-        if left.get(path) != truth[path]
+        f"{worker} had ended, {problem}"
+        for worker in world.ended
+        for problem in _differences(state, world.files, worker)
     ]
     try:
-        on = run(state.plan, state.world, NAME, order=0)
+        on = run(plan, world, NAME, order=0)
     except Exception as error:
         return [*found, f"{type(error).__name__}: {error}"]
-    output = output_of(on.files, NAME)
-    found += [
-        f"{path} is {output.get(path)!r}, not {content!r}"
-        for path, content in truth.items()
-        if output.get(path) != content
-    ]
-    paid = state.world.paid + paid_in(on)
-    for kind in KINDS:
-        most = state.due[kind] + state.crashes * state.plan.in_flight
-        if not state.due[kind] <= paid[kind] <= most:
-            found.append(f"{paid[kind]} {kind} calls were paid for, {state.due[kind]} were due")
+    for worker in plan.workers:
+        found += _differences(state, on.files, worker)
+    there = {path.rpartition("/")[2] for path in on.files}
+    found += [f"nobody has {name}" for name in state.truth if name not in there]
+    for event in on.events:
+        world.happens(event)
+    for kind in PAIR.values():
+        due, paid = state.due[kind], world.paid[kind]
+        if not 0 <= paid - due <= _most_again(state, world, kind):
+            found.append(f"{paid} calls of the {kind.__name__} were paid for, {due} were due")
     return found
 
 
-def paid_in(a_run: Run) -> Counter[str]:
-    """How many calls of each kind a run has paid for."""
-    return Counter(kind for what, kinds in a_run.events if what == "pay" for kind in kinds)
+def _most_again(state: State, world: World, kind: type) -> int:
+    """How many calls may be paid for once more: those in flight at each crash.
+
+    And where there are several text workers, those that were sent once more: two of them may have
+    the same image in hand.
+    """
+    at_work = sum(each is kind for each in state.plan.workers.values())
+    copies = sum(times - 1 for times in world.sent.values() if times)
+    in_flight = state.crashes * at_work * state.plan.in_flight
+    return in_flight + copies if at_work > 1 and kind is TextWorker else in_flight
 
 
-def _begun(plan: Plan) -> World:
-    """What there is before the run."""
-    if not plan.is_known:
-        return World()
-    return World.on(run(plan, World(), "before").files)
+def paid_in(a_run: Run) -> Counter[type]:
+    """How many calls each kind of worker has paid for."""
+    return Counter(of[0] for what, of in a_run.events if what == "pay")
+
+
+def _differences(state: State, files: Files, worker: str) -> Iterator[str]:
+    kind = state.plan.workers[worker]
+    for name, content in output_of(files, worker, kind, NAME).items():
+        # who of a fleet comes when the end is sent writes no list of failures
+        late = state.plan.is_fleet and kind is LabelWorker and content is None
+        if content != state.truth[name] and not late:
+            yield f"{name} of {worker} is {content!r}, not {state.truth[name]!r}"
 
 
 def _fingerprint(world: World) -> int:
-    messages = tuple((each.body, repr(each.attributes)) for each in world.messages)
+    messages = tuple(
+        (each.body, repr(each.attributes)) for there in world.messages.values() for each in there
+    )
     counts = (frozenset(world.paid.items()), frozenset(world.ended))
-    return hash((frozenset(world.files.items()), messages, counts))
+    return hash((frozenset(world.files.items()), messages, tuple(world.table), counts))
