@@ -7,14 +7,17 @@ import os
 import pickle
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import structlog
 
+from tests.crashes.pair import Plan
 from tests.crashes.plans import PLANS
-from tests.crashes.states import State, crashed_again, states, wrong
+from tests.crashes.states import State, crashed_again, cuts_after_kills, states, wrong
 
 KEPT_AT = Path("build/crashes")
 # a plan's states are divided among so many processes, each of which has recorded a run of its own
@@ -52,24 +55,28 @@ def be_quiet() -> None:
 
 
 def try_part(job: tuple[str, int]) -> tuple[int, int]:
-    """Tries each so many-th state of a plan; how many, and how many went wrong."""
+    """Tries the states of a plan's part; how many, and how many went wrong."""
     name, part = job
     (plan,) = (plan for plan in PLANS if plan.name == name)
     tried = failed = 0
-    for number, state in enumerate(states(plan)):
-        if number % PARTS != part:
-            continue
-        both = [state]
-        if number // PARTS % TWICE == 0:
-            both.append(crashed_again(state, number))
-        for each in both:
-            tried += 1
-            if say(each):
-                failed += 1
-                path = KEPT_AT / f"{name.replace(' ', '-')}-{number}-{each.crashes}.pickle"
-                path.write_bytes(pickle.dumps(each))
-                print(f"  kept: {path}", flush=True)  # noqa: T201
+    for state in of_part(plan, part):
+        tried += 1
+        if say(state):
+            failed += 1
+            path = KEPT_AT / f"{name.replace(' ', '-')}-{part}-{tried}.pickle"
+            path.write_bytes(pickle.dumps(state))
+            print(f"  kept: {path}", flush=True)  # noqa: T201
     return tried, failed
+
+
+def of_part(plan: Plan, part: int) -> Iterator[State]:
+    """Each so many-th state of a plan, and some that a second crash leaves."""
+    if part == 0 and not plan.is_fleet:
+        yield from cuts_after_kills(plan)
+    for number, state in enumerate(islice(states(plan), part, None, PARTS)):
+        yield state
+        if number % TWICE == 0:
+            yield crashed_again(state, number)
 
 
 def say(state: State) -> bool:

@@ -12,7 +12,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int, c_int64, c_void_p, cast
-from typing import Any
+from typing import Any, ClassVar
 
 METHODS = (
     "close read write truncate sync size lock unlock reserved control sector characteristics "
@@ -58,13 +58,21 @@ OpenFolder = CFUNCTYPE(c_int, c_char_p, POINTER(c_int))
 Tell = Callable[..., object]
 
 
+# Python's own, or one that is built into it, whose functions nobody else may find
+LIBRARY = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+IS_FOUND = hasattr(LIBRARY, "sqlite3_vfs_find")
+
+
 class TellingVfs:
-    """SQLite's default while it is installed; connections that it has opened are closed before."""
+    """SQLite's default while it is installed."""
+
+    # a connection that is closed late calls what it was opened with
+    _all: ClassVar[list[TellingVfs]] = []
 
     def __init__(self, tell: Tell) -> None:
+        self._all.append(self)
         self._tell = tell
-        self._library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
-        find = self._library.sqlite3_vfs_find
+        find = LIBRARY.sqlite3_vfs_find
         find.restype = POINTER(Vfs)
         self._system = find(None)
         self._own = Vfs.from_buffer_copy(self._system.contents)
@@ -81,16 +89,17 @@ class TellingVfs:
 
     def install(self) -> None:
         """From here on it is told."""
-        self._library.sqlite3_vfs_register(byref(self._own), 1)
+        LIBRARY.sqlite3_vfs_register(byref(self._own), 1)
         opened = OpenFolder(self._on_open_folder)
         self._kept.append(opened)
         self._set_call(self._system, b"openDirectory", cast(opened, c_void_p))
 
     def remove(self) -> None:
-        """The system's own again."""
+        """The system's own again; nothing is told any more."""
+        self._tell = lambda *_: None
         self._set_call(self._system, b"openDirectory", None)
-        self._library.sqlite3_vfs_register(self._system, 1)
-        self._library.sqlite3_vfs_unregister(byref(self._own))
+        LIBRARY.sqlite3_vfs_register(self._system, 1)
+        LIBRARY.sqlite3_vfs_unregister(byref(self._own))
 
     def _replaced(
         self, table: Structure, name: str, kind: Any, function: Callable[..., int]

@@ -7,9 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tests.crashes.disk import DROPPED, FOLDER, KEPT, TORN, Files, Loss, some
-from tests.crashes.pair import PAIR, Plan, Run, World, output_of, run
+from tests.crashes.pair import PAIR, Plan, World, output_of, run
+from tests.crashes.record import Event
 from workers.label_worker import LabelWorker
 from workers.text_worker import TextWorker
 
@@ -30,7 +32,7 @@ class State:
     plan: Plan
     how: str
     world: World
-    truth: dict[str, bytes | None]
+    truth: dict[str, bytes]
     """What is in the files of the output, by their names."""
     due: Counter[type]
     """How many calls are paid for, by kind of worker."""
@@ -40,16 +42,31 @@ class State:
         return f"{self.plan.name}: {self.how}"
 
 
-def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
-    """What a crash can leave at every point of a run, each state once."""
+class Recorded(NamedTuple):
+    """A plan's run without a crash, from what there was before it."""
+
+    world: World
+    events: list[Event]
+    truth: dict[str, bytes]
+    due: Counter[type]
+
+
+def recorded(plan: Plan) -> Recorded:
+    """Runs a plan once."""
     world = begun(plan)
     whole = run(plan, world.crashed(KEPT), NAME, at_once=plan.at_once)
     truth = {}
-    for worker, kind in PAIR.items():
-        truth |= output_of(whole.files, worker, kind, NAME)
-    due = paid_in(whole)
+    for worker, kind in plan.workers.items():
+        output = output_of(whole.files, worker, kind, NAME)
+        truth |= {name: content for name, content in output.items() if content is not None}
+    return Recorded(world, whole.events, truth, paid_in(whole.events))
+
+
+def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
+    """What a crash can leave at every point of a run, each state once."""
+    world, events, truth, due = recorded(plan)
     seen = set()
-    for point, event in enumerate([None, *whole.events]):
+    for point, event in enumerate([None, *events]):
         if event:
             world.happens(event)
         for loss in losses(point):
@@ -57,6 +74,23 @@ def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
             if (fingerprint := _fingerprint(crashed)) not in seen:
                 seen.add(fingerprint)
                 yield State(plan, f"after event {point}, {loss.name}", crashed, truth, due)
+
+
+def cuts_after_kills(plan: Plan) -> Iterator[State]:
+    """A text worker is killed before a sync; when the next one has deleted a message, the power
+    goes. What was written before the kill must be synced by then.
+    """
+    world, events, truth, due = recorded(plan)
+    for point, event in enumerate(events):
+        if event.what == "sync" and event.of[0].startswith("text"):
+            killed = world.crashed(KEPT)
+            for on in run(plan, killed, NAME, order=point).events:
+                killed.happens(on)
+                if on.what == "delete":
+                    break
+            how = f"after event {point}, kept; then after the first delete, dropped"
+            yield State(plan, how, killed.crashed(DROPPED), truth, due, crashes=2)
+        world.happens(event)
 
 
 def begun(plan: Plan) -> World:
@@ -113,9 +147,9 @@ def _most_again(state: State, world: World, kind: type) -> int:
     return in_flight + copies if at_work > 1 and kind is TextWorker else in_flight
 
 
-def paid_in(a_run: Run) -> Counter[type]:
+def paid_in(events: list[Event]) -> Counter[type]:
     """How many calls each kind of worker has paid for."""
-    return Counter(of[0] for what, of in a_run.events if what == "pay")
+    return Counter(of[0] for what, of in events if what == "pay")
 
 
 def _differences(state: State, files: Files, worker: str) -> Iterator[str]:

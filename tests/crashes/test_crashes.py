@@ -14,14 +14,15 @@ import pytest
 from tests.crashes.disk import DROPPED, KEPT, TORN, Loss
 from tests.crashes.pair import INDEX_QUEUE, PAIR, run
 from tests.crashes.plans import PLANS
-from tests.crashes.sqlite_vfs import TellingVfs
-from tests.crashes.states import NAME, State, begun, crashed_again, states, wrong
+from tests.crashes.sqlite_vfs import IS_FOUND, TellingVfs
+from tests.crashes.states import NAME, State, begun, crashed_again, cuts_after_kills, states, wrong
 from workers.index_queue.sender import IndexSender
 from workers.label_worker import LabelWorker
-from workers.ledger.sqlite_file import SqliteFile
+from workers.ledger.sqlite_file import VERSION, SqliteFile
 from workers.output import files
 from workers.reader import Reader
 
+pytestmark = pytest.mark.skipif(not IS_FOUND, reason="this Python hides its SQLite")
 Patch = pytest.MonkeyPatch
 ONE_AT_A_TIME = PLANS[0]
 # of each plan, here; the rest is `make crashes`
@@ -45,6 +46,11 @@ def test_nor_after_another_one_on_the_way_on() -> None:
     once = some_of(states(PLANS[1]), TRIED_AGAIN)
     twice = [crashed_again(state, seed) for seed, state in enumerate(once)]
     assert {str(state): found for state in twice if (found := wrong(state))} == {}
+
+
+def test_nor_when_the_power_goes_after_a_kill() -> None:
+    found = {str(state): wrong(state) for state in cuts_after_kills(ONE_AT_A_TIME)}
+    assert {state: problems for state, problems in found.items() if problems} == {}
 
 
 def test_a_run_is_told_whole() -> None:
@@ -82,6 +88,17 @@ def test_it_is_found_that_a_commit_is_not_synced(monkeypatch: Patch) -> None:
 def test_it_is_found_that_the_wal_s_name_is_not_synced(monkeypatch: Patch) -> None:
     monkeypatch.setattr(TellingVfs, "_on_open_folder", lambda vfs, *asked: vfs._open_folder(*asked))
     assert first_wrong(DROPPED)
+
+
+def test_it_is_found_that_a_start_does_not_sync_what_a_kill_has_left(monkeypatch: Patch) -> None:
+    make = SqliteFile._make_or_take_along
+
+    def only_new(file: SqliteFile) -> None:
+        if file._version(file._reading) != VERSION:
+            make(file)
+
+    monkeypatch.setattr(SqliteFile, "_make_or_take_along", only_new)
+    assert any(map(wrong, cuts_after_kills(ONE_AT_A_TIME)))
 
 
 def test_it_is_found_that_the_output_s_folder_is_not_synced(monkeypatch: Patch) -> None:
