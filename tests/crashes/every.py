@@ -38,7 +38,8 @@ def main() -> int:
     shutil.rmtree(KEPT_AT, ignore_errors=True)
     KEPT_AT.mkdir(parents=True)
     began, tried, failed = time.monotonic(), 0, 0
-    jobs = [(plan.name, part) for plan in PLANS for part in range(PARTS)]
+    # a fleet waits, and the others work meanwhile
+    jobs = [(plan.name, part) for part in range(PARTS) for plan in PLANS]
     with ProcessPoolExecutor(
         options.at_once, get_context("spawn"), be_quiet, max_tasks_per_child=1
     ) as pool:

@@ -42,7 +42,7 @@ PAGE = 8
 # a worker that takes so long hangs
 PATIENCE_SECONDS = 20.0
 # so many looks at a queue without any message: nothing will come any more
-LOOKS = 1000
+LOOKS = 400
 # no time passes in a run: what it writes is the same, byte by byte
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MEMORY = Path("/dev/shm")  # noqa: S108 - what a run writes is told, and need not last
@@ -77,6 +77,18 @@ class Plan:
     def workers(self) -> Mapping[str, type[LabelWorker | TextWorker]]:
         """By name, which is that of its disk, too."""
         return FLEET if self.is_fleet else PAIR
+
+    @property
+    def due(self) -> dict[type, int]:
+        """How many calls a run without a crash pays for, by kind of worker."""
+        if self.is_known:
+            return {LabelWorker: 0, TextWorker: 0}
+        seen = [self.pictures[name] for name in {*self.images.values()} - {""}]
+        with_car = [each for each in seen if each.car is not None and each.car > 90]
+        return {
+            LabelWorker: sum(each.car is not None for each in seen),
+            TextWorker: sum(each.text is not None for each in with_car),
+        }
 
 
 class Messages(list[Message]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -34,8 +33,6 @@ class State:
     world: World
     truth: dict[str, bytes]
     """What is in the files of the output, by their names."""
-    due: Counter[type]
-    """How many calls are paid for, by kind of worker."""
     crashes: int = 1
 
     def __str__(self) -> str:
@@ -48,7 +45,6 @@ class Recorded(NamedTuple):
     world: World
     events: list[Event]
     truth: dict[str, bytes]
-    due: Counter[type]
 
 
 def recorded(plan: Plan) -> Recorded:
@@ -59,12 +55,12 @@ def recorded(plan: Plan) -> Recorded:
     for worker, kind in plan.workers.items():
         output = output_of(whole.files, worker, kind, NAME)
         truth |= {name: content for name, content in output.items() if content is not None}
-    return Recorded(world, whole.events, truth, paid_in(whole.events))
+    return Recorded(world, whole.events, truth)
 
 
 def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
     """What a crash can leave at every point of a run, each state once."""
-    world, events, truth, due = recorded(plan)
+    world, events, truth = recorded(plan)
     seen = set()
     for point, event in enumerate([None, *events]):
         if event:
@@ -73,14 +69,14 @@ def states(plan: Plan, losses: Losses = every_loss) -> Iterator[State]:
             crashed = world.crashed(loss)
             if (fingerprint := _fingerprint(crashed)) not in seen:
                 seen.add(fingerprint)
-                yield State(plan, f"after event {point}, {loss.name}", crashed, truth, due)
+                yield State(plan, f"after event {point}, {loss.name}", crashed, truth)
 
 
 def cuts_after_kills(plan: Plan) -> Iterator[State]:
     """A text worker is killed before a sync; when the next one has deleted a message, the power
     goes. What was written before the kill must be synced by then.
     """
-    world, events, truth, due = recorded(plan)
+    world, events, truth = recorded(plan)
     for point, event in enumerate(events):
         if event.what == "sync" and event.of[0].startswith("text"):
             killed = world.crashed(KEPT)
@@ -89,7 +85,7 @@ def cuts_after_kills(plan: Plan) -> Iterator[State]:
                 if on.what == "delete":
                     break
             how = f"after event {point}, kept; then after the first delete, dropped"
-            yield State(plan, how, killed.crashed(DROPPED), truth, due, crashes=2)
+            yield State(plan, how, killed.crashed(DROPPED), truth, crashes=2)
         world.happens(event)
 
 
@@ -129,7 +125,7 @@ def wrong(state: State) -> list[str]:
     for event in on.events:
         world.happens(event)
     for kind in PAIR.values():
-        due, paid = state.due[kind], world.paid[kind]
+        due, paid = plan.due[kind], world.paid[kind]
         if not 0 <= paid - due <= _most_again(state, world, kind):
             found.append(f"{paid} calls of the {kind.__name__} were paid for, {due} were due")
     return found
@@ -145,11 +141,6 @@ def _most_again(state: State, world: World, kind: type) -> int:
     copies = sum(times - 1 for times in world.sent.values() if times)
     in_flight = state.crashes * at_work * state.plan.in_flight
     return in_flight + copies if at_work > 1 and kind is TextWorker else in_flight
-
-
-def paid_in(events: list[Event]) -> Counter[type]:
-    """How many calls each kind of worker has paid for."""
-    return Counter(of[0] for what, of in events if what == "pay")
 
 
 def _differences(state: State, files: Files, worker: str) -> Iterator[str]:

@@ -98,14 +98,16 @@ class SharedParts:
             log.error("part refused", body=message.body, note="not of this run")
             return None
         part = fleet.part(self._run, number)
-        is_free = part and part.by not in self._alive.living()
-        if part and is_free and fleet.take_part(self._run, number, worker, part.by):
+        if part and self._is_free(part) and fleet.take_part(self._run, number, worker, part.by):
             with self._lock:
                 self._receipts[number] = message.receipt
             return part
         # done, or a living worker's, who has another message of it
         self._deleter.put(message.receipt)
         return None
+
+    def _is_free(self, part: Part) -> bool:
+        return not part.by or self._alive.is_dead(part.by)
 
     def _none_left(self) -> bool:
         listed = self._ledger.listed(self._run)
