@@ -33,6 +33,9 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2 * (os.cpu_count() or 1), metavar="N")
     options = parser.parse_args()
     be_quiet()
+    for name in [name for name in os.environ if name.startswith("CARTEXT_")]:
+        # a person's own settings
+        del os.environ[name]
     if options.files:
         return sum(say(pickle.loads(path.read_bytes())) for path in options.files)  # noqa: S301
     shutil.rmtree(KEPT_AT, ignore_errors=True)

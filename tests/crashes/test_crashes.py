@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(not IS_FOUND, reason="this Python hides its SQLi
 Patch = pytest.MonkeyPatch
 ONE_AT_A_TIME = PLANS[0]
 # of each plan, here; the rest is `make crashes`
-TRIED, TRIED_AGAIN = 30, 10
+TRIED, TRIED_AGAIN = 25, 8
 # a fleet waits until it takes its dead for dead
-TRIED_OF_FLEET = 6
+TRIED_OF_FLEET = 5
 
 
 def some_of(plan_states: Iterator[State], number: int) -> list[State]:
@@ -49,8 +49,8 @@ def test_nor_after_another_one_on_the_way_on() -> None:
 
 
 def test_nor_when_the_power_goes_after_a_kill() -> None:
-    found = {str(state): wrong(state) for state in cuts_after_kills(ONE_AT_A_TIME)}
-    assert {state: problems for state, problems in found.items() if problems} == {}
+    some_states = some_of(cuts_after_kills(ONE_AT_A_TIME), TRIED_AGAIN)
+    assert {str(state): found for state in some_states if (found := wrong(state))} == {}
 
 
 def test_a_run_is_told_whole() -> None:
