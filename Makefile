@@ -36,6 +36,10 @@ test-slow: .venv/dev ## the tests that take long: hosts that are replaced, permi
 faults: .venv/dev ## 2,000 generated schedules of faults and kills, and two storms (an hour)
 	@$(BIN)/python -m tests.faults
 
+.PHONY: crashes
+crashes: .venv/dev ## the pair from every state that a crash can leave (ten minutes)
+	@$(BIN)/python -m tests.crashes
+
 .PHONY: lint
 lint: .venv/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff check $(SOURCES)

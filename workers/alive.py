@@ -105,6 +105,13 @@ class Alive:
         with self._lock:
             return {self.worker, *self._living}
 
+    def is_dead(self, worker: str) -> bool:
+        """Whether it is; one that is not known may have come since the last look."""
+        with self._lock:
+            if worker == self.worker or worker in self._others:
+                return worker not in {self.worker, *self._living}
+        return worker not in self.fleet.beats(self._kind)
+
     def share(self) -> float:
         """This worker's share of the quota, from 0 to 1, as it is now."""
         with self._lock:

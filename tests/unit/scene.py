@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from tenacity import wait_none
@@ -15,10 +15,11 @@ from tenacity import wait_none
 from console.services import services_on
 from tests.unit.fakes import FakeS3, client, png
 from tests.unit.unruly_queue import SOMEBODY_ELSE, UnrulyQueue, written_by_hand
+from workers.alive import Alive
 from workers.aws.calls import Calls
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.ledger import SqliteLedger
+from workers.ledger import Ledger, SqliteLedger
 from workers.model import NO_PICTURE, Decision, Label, Picture, RunEnd
 from workers.settings import Settings
 from workers.text_worker import TextWorker
@@ -32,12 +33,12 @@ CAR = (Label("Car", 95.0),)
 class Scene:
     """A bucket of images, a queue that behaves, a ledger, and what Rekognition was asked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         self.settings = settings
         self.queue = UnrulyQueue(random.Random(0), "as sent", chance=0, second=0.1)
         self.s3 = FakeS3({})
         self.asked: list[str] = []
-        self.ledger = SqliteLedger(settings.state_dir / "ledger.sqlite3")
+        self.ledger = ledger or SqliteLedger(settings.state_dir / "ledger.sqlite3")
         self.floors: list[float] = []
         self.label: Detect = lambda _: 95.0
         self.text: Detect = lambda key: f"text of {key}"
@@ -91,9 +92,10 @@ class Scene:
         self.stop = Stop()
         calls = Calls(settings, self.stop, backoff=wait_none())
         clients = (self.s3, self.queue, rekognition)
-        kind(
-            settings, services_on(settings, self.ledger, self.stop, calls, clients), self.stop
-        ).run()
+        fleet, name = self.ledger.fleet, kind.__name__
+        with Alive(fleet, name, self.stop) if fleet else nullcontext() as alive:
+            services = services_on(settings, self.ledger, self.stop, calls, clients, alive=alive)
+            kind(settings, services, self.stop).run()
 
     def run(self, name: str, **fields: Any) -> tuple[list[str], list[str]]:
         """Runs the pair to its end; which keys A paid for, and which pictures B."""

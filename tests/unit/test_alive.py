@@ -137,6 +137,38 @@ def test_one_that_was_frozen_knows_it_before_the_others_take_its_share() -> None
     assert [worker.share for worker in workers] == [1 / 2] * 2
 
 
+class Beats(dict[str, int]):
+    """The heartbeats of a fleet, which are there at once."""
+
+    def beats(self, _: str) -> dict[str, int]:
+        return dict(self)
+
+    def beat(self, _: str, worker: str, number: int) -> None:
+        self[worker] = number
+
+    def leave(self, _: str, *workers: str) -> None:
+        for worker in workers:
+            self.pop(worker, None)
+
+
+def test_one_that_has_come_since_the_last_look_is_not_dead() -> None:
+    now, beats = [0.0], Beats()
+    first, second = (Alive(beats, "label", Stop(), lambda: now[0]) for _ in range(2))  # type: ignore[arg-type]
+    first.look()
+    second.look()
+    assert second.worker not in first.living()
+    assert not first.is_dead(second.worker)
+    assert not first.is_dead(first.worker)
+    assert first.is_dead("one that has left")
+    first.look()
+    now[0] = DEAD_SECONDS
+    first.look()
+    assert not first.is_dead(second.worker)
+    now[0] += TICK
+    first.look()
+    assert first.is_dead(second.worker)
+
+
 # these find a heartbeat too few, and a worker that lapses after it is dead
 @example(seed=5)
 @example(seed=50)

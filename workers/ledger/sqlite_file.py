@@ -161,6 +161,8 @@ class SqliteFile:
             for version in range(self._version(self._writing) or VERSION, VERSION):
                 _execute_all(self._writing, TAKE_ALONG[version])
             _execute_all(self._writing, SCHEMA)
+            # at each start: this commit syncs what a worker that was killed had not, and what is
+            # read of it from now on must not be lost with the power
             self._writing.execute(f"PRAGMA user_version = {VERSION}")
 
     def _version(self, connection: sqlite3.Connection) -> int:

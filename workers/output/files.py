@@ -24,7 +24,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def write_results(folder: Path, results: Iterable[ResultRow]) -> None:
     """Writes `output.txt` and `results.jsonl` of a run; raises RunError when the disk refuses."""
-    with replacing(folder / "output.txt") as lines, replacing(folder / "results.jsonl") as rows:
+    with _of_run(folder, "output.txt") as lines, _of_run(folder, "results.jsonl") as rows:
         for row, line in results:
             rows.write(row + "\n")
             if line is not None:
@@ -33,17 +33,24 @@ def write_results(folder: Path, results: Iterable[ResultRow]) -> None:
 
 def write_failures(folder: Path, failures: Iterable[Decision]) -> None:
     """Writes `failed.jsonl`: the images of a run that label detection can never look at."""
-    with replacing(folder / "failed.jsonl") as rows:
+    with _of_run(folder, "failed.jsonl") as rows:
         for decision in failures:
             rows.write(failure_row(decision) + "\n")
 
 
 def write_near(folder: Path, decisions: Iterable[Decision], below: float) -> None:
     """Writes `near.jsonl`: the images of a run that have a label, but not surely enough."""
-    with replacing(folder / "near.jsonl") as rows:
+    with _of_run(folder, "near.jsonl") as rows:
         for decision in decisions:
             if near := decision.near:
                 rows.write(near_row(decision, near, below) + "\n")
+
+
+@contextmanager
+def _of_run(folder: Path, name: str) -> Iterator[TextIOWrapper]:
+    with replacing(folder / name) as file:
+        sync_folder(folder.parent)
+        yield file
 
 
 @contextmanager
@@ -61,8 +68,18 @@ def replacing(path: Path) -> Iterator[TextIOWrapper]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            sync_folder(path.parent)
     except OSError as error:
         raise RunError(f"cannot write {path} ({error.strerror}); {advice(error)}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Has the names in it last: a file that is synced may still lose its own with the power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def advice(error: OSError) -> str:

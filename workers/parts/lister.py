@@ -55,7 +55,7 @@ class Lister:
         listed, living = self._ledger.listed(self._run), self._alive.living()
         worker = self._alive.worker
         if listed.lister != worker:
-            if listed.lister in living:
+            if listed.lister and not self._alive.is_dead(listed.lister):
                 return
             if not self._alive.fleet.take_listing(self._run, worker, listed.lister):
                 return
