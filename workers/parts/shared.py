@@ -95,7 +95,8 @@ class SharedParts:
         """The part of a message, if it is for this worker now."""
         number, worker, fleet = message.number, self._alive.worker, self._alive.fleet
         part = None if number is None else fleet.part(self._run, number)
-        if part and self._is_free(part) and fleet.take_part(self._run, part.number, worker, part.by):
+        is_free = part and (not part.by or self._alive.is_dead(part.by))
+        if part and is_free and fleet.take_part(self._run, part.number, worker, part.by):
             with self._lock:
                 self._receipts[part.number] = message.receipt
             return part
@@ -105,9 +106,6 @@ class SharedParts:
         # sends again what the queue has lost
         self._deleter.put(message.receipt)
         return None
-
-    def _is_free(self, part: Part) -> bool:
-        return not part.by or self._alive.is_dead(part.by)
 
     def _none_left(self) -> bool:
         listed = self._ledger.listed(self._run)
