@@ -98,7 +98,8 @@ def test_it_is_found_that_a_start_does_not_sync_what_a_kill_has_left(monkeypatch
             make(file)
 
     monkeypatch.setattr(SqliteFile, "_make_or_take_along", only_new)
-    assert any(map(wrong, cuts_after_kills(ONE_AT_A_TIME)))
+    # a commit may come before the first delete, and sync it all the same: in one way on of eight
+    assert any(any(map(wrong, cuts_after_kills(ONE_AT_A_TIME))) for _ in range(6))
 
 
 def test_it_is_found_that_the_output_s_folder_is_not_synced(monkeypatch: Patch) -> None:
