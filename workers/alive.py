@@ -112,6 +112,10 @@ class Alive:
                 return worker not in {self.worker, *self._living}
         return worker not in self.fleet.beats(self._kind)
 
+    def is_free(self, holder: str) -> bool:
+        """Whether what somebody holds may be taken: nobody does, or a dead one."""
+        return not holder or self.is_dead(holder)
+
     def share(self) -> float:
         """This worker's share of the quota, from 0 to 1, as it is now."""
         with self._lock:

@@ -174,6 +174,11 @@ class Listed:
     of: int | None = None
     lister: str = ""
 
+    @property
+    def total(self) -> int | None:
+        """How many images the run has, None while nobody knows."""
+        return self.images if self.whole else self.of
+
     def behind(self, *parts: Part) -> Listed:
         """How far it has come with these."""
         images = self.images + sum(part.images for part in parts)

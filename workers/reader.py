@@ -22,7 +22,7 @@ from workers.errors import (
 )
 from workers.events import Failed, TextRead, say
 from workers.in_flight import Held, InFlight
-from workers.index_queue.batcher import BATCH, Batcher
+from workers.index_queue.batcher import BATCH, DELETE_LINGER_SECONDS, Batcher
 from workers.index_queue.messages import Received
 from workers.model import Result, RunProgress
 from workers.output.files import Output
@@ -36,8 +36,6 @@ from workers.threads.stop import Stop
 
 log = structlog.get_logger()
 
-# nothing hurries a delete, so that it may wait for nine others
-DELETE_LINGER_SECONDS = 1.0
 # the delay of a redelivery: an image that failed for a passing reason comes again after so long,
 # times its tries
 REDELIVERY_SECONDS = 30

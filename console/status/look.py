@@ -104,7 +104,7 @@ def read(ledger: Ledger, settings: Settings) -> Status:
     counts, listed = ledger.label_counts(settings.run), ledger.listed(settings.run)
     ended = ledger.run_end(settings.run) is not None
     if counts.decided or ended:
-        done, of = counts.decided, listed.images if listed.whole else listed.of
+        done, of = counts.decided, listed.total
         good, failed, known = counts.labelled, counts.failed, counts.known
         status.label = Work("label", done, done if ended else of, good, failed, known, ended)
     progress = ledger.progress(settings.run)

@@ -52,7 +52,7 @@ class Town:
         url: Any = self.own.parts_queue_url
         alive: Any = SimpleNamespace(worker=worker, living=lambda: {*self.living, worker})
         alive.fleet = ledger.fleet
-        alive.is_dead = lambda other: other not in {*self.living, worker}
+        alive.is_free = lambda other: other not in {*self.living, worker}
         fleet = Fleet(alive, PartQueue(sqs, calls, url, self.own))
         s3: Any = self.s3
         nobody: Any = None

@@ -14,6 +14,8 @@ from workers.threads.stop import Stop
 BATCH = 10
 # of SQS's 1 MiB a request; what is left over covers the envelope
 BATCH_BYTES = 200_000
+# nothing hurries a delete, so that it may wait for nine others
+DELETE_LINGER_SECONDS = 1.0
 # how soon a full batch is noticed
 GATHER_SECONDS = 0.01
 # how soon a flush notices that the worker has failed

@@ -55,14 +55,14 @@ class Lister:
         listed, living = self._ledger.listed(self._run), self._alive.living()
         worker = self._alive.worker
         if listed.lister != worker:
-            if listed.lister and not self._alive.is_dead(listed.lister):
+            if not self._alive.is_free(listed.lister):
                 return
             if not self._alive.fleet.take_listing(self._run, worker, listed.lister):
                 return
             log.info("lists from here", parts=listed.parts, whole=listed.whole)
             # read again: the one before may have gone on until now
             listed = self._ledger.listed(self._run)
-            self._send_again(self._ledger.open_parts(self._run), living)
+            self._send_again(self._ledger.open_parts(self._run))
         try:
             if not listed.whole:
                 self._list(listed if listed.parts else replace(listed, of=self._of))
@@ -92,13 +92,13 @@ class Lister:
         dead, self._seen_alive = self._seen_alive - living, living
         if dead:
             theirs = (part for part in self._ledger.open_parts(self._run) if part.by in dead)
-            self._send_again(theirs, living)
+            self._send_again(theirs)
         elif time.monotonic() >= self._look_again:
             self._look_again = time.monotonic() + LOST_SECONDS
             if self._queue.is_empty():
-                self._send_again(self._ledger.open_parts(self._run), living)
+                self._send_again(self._ledger.open_parts(self._run))
 
-    def _send_again(self, parts: Iterable[Part], living: set[str]) -> None:
-        if numbers := [part.number for part in parts if part.by not in living]:
+    def _send_again(self, parts: Iterable[Part]) -> None:
+        if numbers := [part.number for part in parts if self._alive.is_free(part.by)]:
             log.info("parts sent again", parts=len(numbers))
             self._queue.send_parts(numbers)

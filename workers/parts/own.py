@@ -28,7 +28,7 @@ class OwnParts:
 
     @property
     def of(self) -> int | None:
-        return self._listed.images if self._listed.whole else self._listed.of
+        return self._listed.total
 
     def taken(self) -> Iterator[Taken | None]:
         for part in [*self._ledger.open_parts(self._run)]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import structlog
 
 from workers.errors import WorkerError
-from workers.index_queue.batcher import Batcher
+from workers.index_queue.batcher import DELETE_LINGER_SECONDS, Batcher
 from workers.model import Part
 from workers.parts.lister import Lister
 from workers.parts.queue import PartMessage
@@ -23,7 +23,6 @@ log = structlog.get_logger()
 # nobody waits long for the end of a run, nor for a part that is sent again
 POLL_SECONDS = 1
 LISTER_SECONDS = 1.0
-DELETE_LINGER_SECONDS = 1.0
 
 
 class SharedParts:
@@ -58,8 +57,7 @@ class SharedParts:
 
     @property
     def of(self) -> int | None:
-        listed = self._ledger.listed(self._run)
-        return listed.images if listed.whole else listed.of
+        return self._ledger.listed(self._run).total
 
     def taken(self) -> Iterator[Taken | None]:
         while not self._stop:
@@ -95,7 +93,7 @@ class SharedParts:
         """The part of a message, if it is for this worker now."""
         number, worker, fleet = message.number, self._alive.worker, self._alive.fleet
         part = None if number is None else fleet.part(self._run, number)
-        is_free = part and (not part.by or self._alive.is_dead(part.by))
+        is_free = part and self._alive.is_free(part.by)
         if part and is_free and fleet.take_part(self._run, part.number, worker, part.by):
             with self._lock:
                 self._receipts[part.number] = message.receipt
