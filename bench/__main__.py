@@ -20,6 +20,7 @@ from bench.stub import ROOT
 
 MEASURES = {
     "quotas": (measures.quotas, "Speed at a quota (calls/s of each operation), calls of 250 ms"),
+    "texts": (measures.texts, "One text worker by itself, its queue full, calls of 250 ms"),
     "sequential": (measures.sequential, "Side by side, 50 calls/s, calls of 500 ms"),
     "sizes": (measures.sizes, "CPU time and memory, no quota, calls of 250 ms"),
     "listing": (measures.listing, "A over a bucket that it has done before, all but 1,000 images"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.child import Child
 from bench.fleet import (
     PATIENCE,
+    ROLES,
     busy_seconds,
     processes,
     wait_for_quiet,
@@ -22,7 +23,6 @@ from bench.measures import Rows
 from bench.report import Row
 from bench.stub import PARTS, TABLE, Scenario, Stub
 
-ROLES = ("label", "text")
 KINDS = (("A", "label", "DetectLabels"), ("B", "text", "DetectText"))
 WORKERS, EACH, SECONDS, KILL_SECONDS = 8, 20, 240, 20
 IN_FLIGHT = 16

@@ -15,8 +15,19 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from bench.child import Child
 from bench.cost import dollars_by_service
-from bench.fleet import Run, run_sequential, run_workers, workshop
+from bench.fleet import (
+    END_SECONDS,
+    RAMP_SECONDS,
+    ROLES,
+    Run,
+    processes,
+    run_sequential,
+    run_workers,
+    workshop,
+    wrong_lines,
+)
 from bench.report import Row, text_of
 from bench.stub import Scenario, Stub
 from bench.stub.scenario import key_of
@@ -57,6 +68,35 @@ def quotas(quick: bool) -> Rows:
         yield {"quota": 250, "workers": "1 + 1, images of 10 kB", **_speed(run)}
         run = run_workers(Scenario(50 * 30, 50, cars=0.3))
         yield {"quota": 50, "workers": "1 + 1, 30 % cars", **_speed(run)}
+
+
+def texts(quick: bool) -> Rows:
+    """A text worker by itself, behind a queue that was filled before: what an instance can do."""
+    for quota, seconds in ((50, 6),) if quick else ((250, RUN_SECONDS), (400, RUN_SECONDS)):
+        scenario = Scenario(quota * seconds, quota)
+        with processes() as children, Stub(scenario) as stub:
+            for role in ROLES:
+                before = stub.record()
+                environment = stub.environment(quota=quota, state_dir="state")
+                children.append(Child(role, environment, children.folder / role))
+                used = children[-1].wait()
+            text, record = children[-1], stub.record()
+            first, problem = (
+                text.time_of("start") + RAMP_SECONDS,
+                wrong_lines(text, scenario.images),
+            )
+        taken = record["DetectText"]["taken"]
+        last = taken[-1] - END_SECONDS
+        yield {
+            "quota": quota,
+            "images": scenario.images,
+            "share of quota": sum(first <= at < last for at in taken) / (last - first) / quota,
+            "CPU ms an image": used.cpu / scenario.images * 1000,
+            "memory MB": used.memory,
+            "cores of the worker": used.cpu / used.seconds,
+            "cores of the stub": (record["cpu"] - before["cpu"]) / used.seconds,
+            "problems": problem or "",
+        }
 
 
 def _middle(runs: Sequence[Run]) -> Row:

@@ -13,6 +13,7 @@ from workers.ending import ending, expected, finished, missing
 from workers.events import AGAIN, ALREADY_FINISHED, PROGRESS, START, SUMMARY, End, say
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import END_MARK, Received
+from workers.index_queue.receiver import Receiver
 from workers.model import RunProgress
 from workers.output.files import Output
 from workers.pace import Pace
@@ -45,7 +46,8 @@ class TextWorker:
         self._ledger = services.ledger
         self._output = Output(settings.state_dir, self._ledger)
         poll = settings.poll_seconds
-        self._poll_seconds = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
+        poll = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
+        self._receiver = Receiver(self._queue, poll)
         self._heard = time.monotonic()
         self._alone = True
         self._empty_since = math.inf
@@ -99,8 +101,8 @@ class TextWorker:
             if in_flight and left is not None and in_flight >= left:
                 # all that is still expected has been taken: no message need be waited for
                 self._reader.pool.wait_for_change(0.2)
-            elif self._reader.pool.wait_for_room(BATCH):
-                self._take(self._queue.receive(BATCH, self._poll_seconds))
+            elif room := self._reader.pool.wait_for_room(BATCH):
+                self._take(self._receiver.receive(room))
 
     def _take(self, messages: list[Received]) -> None:
         if self._stop:

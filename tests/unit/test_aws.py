@@ -19,6 +19,7 @@ from urllib3.response import HTTPResponse
 
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import Scripted, client_error
+from workers.aws import fast
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.aws.codes import PartlyFailedError, code_of, text_of
@@ -381,6 +382,40 @@ def listed(client: Any, page: bytes) -> Any:
     client.meta.events.unregister("before-send.s3", answer)
     del found["ResponseMetadata"]
     return found
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        'Content-Type: text/xml\r\nContent-Length:  12 \r\netag:\t"ab"\r\n',
+        "X-Twice: 1\r\nx-twice: 2\r\nEmpty:\r\nColons: a:b: c\r\n",
+        "Folded: one\r\n two\r\nNext: three\r\n",
+        "Next: \u00e9\x85\x1c \r\nMore: \x0b\r\n",
+        "Name : with a space\r\n",
+        "no colon\r\nNext: three\r\n",
+        ": no name\r\nNext: three\r\n",
+        "Bare: feed\nNext: three\n",
+    ],
+)
+def test_headers_are_read_as_the_standard_library_reads_them(head: str) -> None:
+    raw = head.encode("latin-1") + b"\r\nbody"
+
+    theirs, ours = (read(io.BytesIO(raw)) for read in (fast._as_a_mail, fast.parse_headers))
+
+    assert ours.items() == theirs.items()
+    assert [*map(repr, ours.defects)] == [*map(repr, theirs.defects)]
+    assert [ours.get_all(name) for name in ours] == [theirs.get_all(name) for name in theirs]
+
+
+def test_a_header_is_found_in_any_case_and_told_as_it_came(settings: Settings) -> None:
+    make_clients(settings, "s3")
+    headers = HeadersDict({"ETag": "1", "x-amz-Id": "2"})
+
+    headers["etag"] = "3"
+
+    assert (headers["ETAG"], headers.get("X-Amz-Id"), "e-tag" in headers) == ("3", "2", False)
+    assert [*HeadersDict(headers)] == [*headers] == ["ETag", "x-amz-Id"]
 
 
 def test_the_region_is_that_of_the_environment(settings: Settings) -> None:
