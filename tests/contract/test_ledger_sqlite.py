@@ -20,7 +20,7 @@ import pytest
 from tests.contract.conftest import LINES, RUN, indexes_in, list_parts, result, wait
 from workers.errors import RunError
 from workers.ledger import SqliteLedger, sqlite_file
-from workers.model import Part, RunEnd
+from workers.model import Decision, Label, Part, RunEnd
 
 ROOT = Path(__file__).parents[2]
 # https://www.sqlite.org/pragma.html#pragma_synchronous
@@ -87,6 +87,38 @@ def test_parts_and_how_far_the_listing_is_with_them_are_kept_at_once(
     with pytest.raises(RunError):
         list_parts(ledger, Part(3, "c", "d", 1), of=10**30)
     assert [part.number for part in ledger.open_parts(RUN)] == [1, 2]
+    ledger.close()
+
+
+def test_a_few_among_many_decisions_are_found_without_going_through_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for with every part, it would make a run cost the square of its images."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
+    wait(ledger.decide([Decision(RUN, 1, f"{number}.jpg") for number in range(5000)]))
+    few = [
+        Decision(RUN, 1, "car.jpg", labels=(Label("Car", 99.0),)),
+        Decision(RUN, 1, "broken.jpg", failure="no image"),
+    ]
+    wait(ledger.decide(few))
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = made(*arguments, **options)
+        connection.set_progress_handler(step, 100)
+        return connection
+
+    made = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    assert [decision.index for decision in ledger.unsent(RUN, 1)] == ["car.jpg"]
+    assert [decision.index for decision in ledger.failures(RUN)] == ["broken.jpg"]
+    assert [*ledger.near(RUN)] == []
+    # hundreds of SQLite's own steps; each decision takes some
+    assert steps < 20
     ledger.close()
 
 

@@ -1,4 +1,5 @@
--- Each statement stands under the name by which sqlite.py calls it.
+-- Each statement stands under the name by which sqlite.py calls it. INDEXED BY stands where SQLite
+-- would go through all decisions of a run to find a few.
 
 -- keep --
 -- Keep an answer, unless there is one that was asked for with as low a floor
@@ -58,7 +59,7 @@ UPDATE decision SET sent = 1 WHERE run = :run AND idx = :index;
 
 -- unsent --
 -- A part's decisions with a label of which it is not known that SQS has them
-SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision INDEXED BY unsent
 WHERE run = :run AND part = :part AND labels IS NOT NULL AND sent = 0;
 
 -- labelled --
@@ -67,12 +68,12 @@ SELECT part, idx, etag, size, labels, failure, known, near FROM decision WHERE r
 
 -- failures --
 -- A run's decisions about images that can never be looked at
-SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision INDEXED BY failed
 WHERE run = :run AND failure IS NOT NULL ORDER BY idx;
 
 -- near --
 -- A run's decisions about images that have a label, but not surely enough
-SELECT part, idx, etag, size, labels, failure, known, near FROM decision
+SELECT part, idx, etag, size, labels, failure, known, near FROM decision INDEXED BY near
 WHERE run = :run AND near IS NOT NULL ORDER BY idx;
 
 -- label_counts --
