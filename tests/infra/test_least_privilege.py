@@ -242,16 +242,17 @@ def test_a_worker_needs_the_permission_to_tell_but_not_to_end_well(
     each, topic = worker(role), stack.outputs["topic_arn"]
     # nothing is to be looked at, and that is no matter here
     settings = {"topic_arn": topic, "prefix": f"{PREFIX}none/"}
-    with each.without("sns:Publish"), enable_iam_authentication():
+    with each.without("sns:Publish"):
         started = each.start("untold", **settings)
-        assert started.process.wait(120) == 0, started.lines
+        with enable_iam_authentication():
+            assert started.process.wait(120) == 0, started.lines
     subjects, said = told(stack, started)
     assert (subjects, said["event"]) == ([], "not told")
     assert "SNS Publish: permission denied" in said["reason"]
 
     fill_queue(stack, "told")
+    started = each.start("told", **settings)
     with enable_iam_authentication():
-        started = each.start("told", **settings)
         assert started.process.wait(120) == 0, started.lines
     subjects, said = told(stack, started)
     headline = {"label": "every image is looked at", "text": "finished"}[role]

@@ -76,7 +76,7 @@ def _judge_as_aws_does(request: IAMRequestBase, check: Before, resource: str) ->
     request._action = request._action.replace("monitoring:", "cloudwatch:")
     # of SNS it is not worked out which topic is asked for
     if request._service == "sns":
-        resource = parse_qs(request._body.decode()).get("TopicArn", [resource])[0]
+        resource = request._data.get("TopicArn", [resource])[0]
     token = _known.set(_known_of(request))
     try:
         for permission in [*_asked_for(request), *_asked_for_beside(request)]:
