@@ -29,6 +29,7 @@ from console.plan import command as plan
 from console.report import command as report
 from console.services import make_services
 from console.status import command as status
+from console.tell import telling
 from workers import log as worker_log
 from workers.alive import Alive
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
@@ -221,12 +222,20 @@ class ResendSettings(Settings):
 
 
 def _label(settings: Settings) -> None:
-    with _work(settings, "label") as (ledger, stop), _alive(ledger, "label", stop) as alive:
+    with (
+        _work(settings, "label") as (ledger, stop),
+        telling(settings, "label", ledger),
+        _alive(ledger, "label", stop) as alive,
+    ):
         LabelWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 
 def _text(settings: Settings) -> None:
-    with _work(settings, "text") as (ledger, stop), _alive(ledger, "text", stop) as alive:
+    with (
+        _work(settings, "text") as (ledger, stop),
+        telling(settings, "text", ledger),
+        _alive(ledger, "text", stop) as alive,
+    ):
         TextWorker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
 

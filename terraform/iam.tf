@@ -116,6 +116,17 @@ data "aws_iam_policy_document" "worker" {
     }
   }
 
+  # how a run ended
+  dynamic "statement" {
+    for_each = local.topics
+
+    content {
+      sid       = "Tell"
+      actions   = ["sns:Publish"]
+      resources = [statement.value]
+    }
+  }
+
   # A transaction is judged by the permissions of what is in it. Both kinds say there that they are alive.
   dynamic "statement" {
     for_each = aws_dynamodb_table.ledger

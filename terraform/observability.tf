@@ -1,3 +1,4 @@
+# One topic, so that an address is confirmed once: for the alarms, and for the workers' news of a run.
 resource "aws_sns_topic" "alarms" {
   # checkov:skip=CKV_AWS_26:CloudWatch cannot publish under the AWS-managed key; a key of one's own costs a dollar a month, for messages that name a queue
   count = var.alarm_email == null ? 0 : 1
@@ -13,9 +14,56 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.alarm_email
 }
 
-# Only what is wrong is mailed: an action for "ok" would send one for each alarm at the first apply.
+data "aws_iam_policy_document" "topic" {
+  count = var.alarm_email == null ? 0 : 1
+
+  # a policy of one's own replaces the one by which everybody of the account may do everything
+  statement {
+    sid       = "Alarms"
+    actions   = ["sns:Publish"]
+    resources = local.topics
+
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [aws_sns_topic.alarms[0].owner]
+    }
+  }
+
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["sns:Publish"]
+    resources = local.topics
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_sns_topic_policy" "alarms" {
+  count = var.alarm_email == null ? 0 : 1
+
+  arn    = aws_sns_topic.alarms[0].arn
+  policy = data.aws_iam_policy_document.topic[0].json
+}
+
+# Of alarms, only what is wrong is mailed: an action for "ok" would send one for each at the first apply.
 locals {
-  alarm_topics = aws_sns_topic.alarms[*].arn
+  topics = aws_sns_topic.alarms[*].arn
 }
 
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
@@ -30,7 +78,7 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 900
   treat_missing_data  = "notBreaching" # SQS falls silent when a queue has not been used for hours
-  alarm_actions       = local.alarm_topics
+  alarm_actions       = local.topics
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
@@ -45,7 +93,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching"
-  alarm_actions       = local.alarm_topics
+  alarm_actions       = local.topics
 }
 
 # Parts wait for as long as a run goes on: how old one is says nothing.
@@ -63,7 +111,7 @@ resource "aws_cloudwatch_metric_alarm" "parts_dead_letters" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching"
-  alarm_actions       = local.alarm_topics
+  alarm_actions       = local.topics
 }
 
 resource "aws_cloudwatch_metric_alarm" "instance_status" {
@@ -80,7 +128,7 @@ resource "aws_cloudwatch_metric_alarm" "instance_status" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "missing" # a stopped instance is neither well nor ill
-  alarm_actions       = local.alarm_topics
+  alarm_actions       = local.topics
 }
 
 # A machine without a worker stops itself. What it sends tells it from one whose worker waits: that one asks

@@ -64,6 +64,11 @@ output "ledger" {
   value       = local.has_ledger ? "dynamodb://${aws_dynamodb_table.ledger[0].name}" : ""
 }
 
+output "topic_arn" {
+  description = "SNS topic of the alarms and of a run's news, to subscribe to; empty without alarm_email."
+  value       = join("", local.topics)
+}
+
 output "quota" {
   description = "Rekognition calls a second that all workers of a kind share."
   value       = var.quota

@@ -188,7 +188,7 @@ variable "instance_profile" {
 }
 
 variable "alarm_email" {
-  description = "Address that hears of alarms; AWS asks it for a confirmation first. Null: the alarms show in the console only."
+  description = "Address that hears of alarms, and of a run that is finished, stopped or over its budget; AWS asks it for a confirmation first. Null: nobody is mailed, and no worker may."
   type        = string
   default     = null
 
@@ -213,7 +213,7 @@ variable "idle_stop_minutes" {
 # What a governed account asks for.
 
 variable "subnet_id" {
-  description = "Somebody else's subnet for the workers, with a way of its own to S3, SQS, Rekognition (and DynamoDB, Session Manager) on port 443. Then no network is made and no instance has a public address. Null: a small network is made."
+  description = "Somebody else's subnet for the workers, with a way of its own to S3, SQS, Rekognition (and DynamoDB, SNS, Session Manager) on port 443. Then no network is made and no instance has a public address. Null: a small network is made."
   type        = string
   default     = null
 

@@ -9,6 +9,7 @@ Exception
     ├── OutageError       75  a service cannot be reached or keeps refusing
     ├── StoppedError      75  it was asked to stop
     └── RunError          78  settings, permissions or the disk are wrong
+        └── OverBudgetError   the run may cost more than it is allowed to
 """
 
 from __future__ import annotations
@@ -58,3 +59,7 @@ class RunError(WorkerError):
     """Settings, permissions or the disk are wrong; starting again changes nothing."""
 
     exit_status = DO_NOT_START_AGAIN
+
+
+class OverBudgetError(RunError):
+    """The run may cost more than its budget, and has not begun."""

@@ -9,7 +9,7 @@ import structlog
 from workers.all_failed import refuse_decisions
 from workers.answer import Handed
 from workers.decider import Decider
-from workers.errors import OutageError, RunError
+from workers.errors import OutageError, OverBudgetError, RunError
 from workers.estimate import Estimate
 from workers.events import (
     AGAIN,
@@ -109,7 +109,7 @@ class LabelWorker:
     def _first_look(self) -> int | None:
         """How many images a run has that is about to begin, where that must be known.
 
-        Raises RunError when they may cost more than the budget.
+        Raises OverBudgetError when they may cost more than the budget.
         """
         if not has_budget(self._settings) or self._ledger.listed(self._settings.run).parts:
             return None
@@ -118,7 +118,7 @@ class LabelWorker:
             estimate.add(self._bucket.identified(page))
             images += len(page)
         if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
-            raise RunError(reason)
+            raise OverBudgetError(reason)
         return images
 
     def _part_source(self, seen: int | None) -> PartSource:

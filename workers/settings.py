@@ -160,6 +160,11 @@ class Settings(BaseSettings):
         description="label worker: a run that may cost more does not start",
     )
     over_budget: bool = Field(False, description="label worker: start though it may cost more")
+    topic_arn: str | None = Field(
+        None,
+        description="SNS topic that is told when a run is finished, stopped or over its budget",
+        pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$",
+    )
 
     linger_seconds: float = Field(
         0.1, ge=0, le=5, description="longest wait of an index for a fuller batch"

@@ -14,6 +14,7 @@ from botocore.exceptions import InvalidRegionError, NoRegionError, UnknownRegion
 from console.doctor import account, images, keeping
 from console.doctor.finding import Finding, Point, Verdict, unknown
 from console.doctor.tools import Clock, DoctorSettings, Tools
+from console.doctor.topic import topic
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import WorkerError
@@ -27,7 +28,7 @@ RETRY_SECONDS = 2.0
 CLIENTS_SECONDS, LOGIN_SECONDS, LONGEST_SECONDS = 5.0, 5.0, 14.0
 SILENT = "no answer in time", "look for a firewall or a proxy in between"
 
-SERVICES = ("s3", "sqs", "sts", "dynamodb", "service-quotas")
+SERVICES = ("s3", "sqs", "sts", "dynamodb", "service-quotas", "sns")
 NO_REGION = (NoRegionError, InvalidRegionError, UnknownRegionError)
 # the points that a wrong region leaves open, and those that need no login
 OF_REKOGNITION = {"label detection", "text detection", "quota", "answers"}
@@ -65,6 +66,7 @@ def _points(tools: Tools) -> list[Point]:
         "disk": keeping.disk,
         "open files": keeping.open_files,
         **({"budget": images.budget} if settings.labels else {}),
+        **({"topic": topic} if settings.topic_arn else {}),
     }
     return [Point(name, partial(check, tools), name == "quota") for name, check in checks.items()]
 

@@ -10,7 +10,8 @@ from pydantic_settings import SettingsConfigDict
 from console.plan.model import make_plan
 from console.plan.render import as_dict, as_text
 from console.services import ledger_if_any, open_bucket
-from workers.errors import RunError
+from console.tell import tell
+from workers.errors import OverBudgetError
 from workers.images.bucket import Bucket
 from workers.ledger import Ledger
 from workers.settings import Settings
@@ -29,20 +30,24 @@ class PlanSettings(Settings):
 
     queue_url: str = Field("", description="not needed here")
     as_json: bool = Field(False, validation_alias="json", description="print JSON")
+    tell: bool = Field(False, description="tell the topic, too, where the run is over its budget")
 
 
 def run(settings: PlanSettings) -> None:
-    """Prints the plan; raises RunError when the run may cost more than the budget."""
+    """Prints the plan; raises OverBudgetError when the run may cost more than the budget."""
     bucket = open_bucket(settings)
     with ledger_if_any(settings) as ledger:
         show(settings, bucket, ledger)
 
 
 def show(settings: PlanSettings, bucket: Bucket, ledger: Ledger | None) -> None:
-    """Prints the plan of what is in the bucket, and raises RunError as `run` does."""
+    """Prints the plan of what is in the bucket, and raises OverBudgetError as `run` does."""
     bucket.check()
     plan = make_plan(settings, bucket, ledger)
     text = json.dumps(as_dict(plan), indent=2) if settings.as_json else as_text(plan, bucket.region)
     print(text)  # noqa: T201 - what the command is for
     if plan.refusal:
-        raise RunError(plan.refusal)
+        refused = OverBudgetError(plan.refusal)
+        if settings.tell and settings.topic_arn:
+            tell(settings, "plan", refused)
+        raise refused

@@ -45,7 +45,7 @@ def as_text(status: Status) -> str:
     if not status.works:
         return f"run {status.run}: nothing in this ledger yet"
     parts = [f"run {status.run}: {'finished' if status.finished else 'under way'}"]
-    parts.append(table([_row(work) for work in status.works], right=(1, 2, 3)))
+    parts.append(works_text(status))
     if status.failures:
         rows = [
             (f"  {name}", f"{count:,}", reason)
@@ -54,8 +54,18 @@ def as_text(status: Status) -> str:
         ]
         parts.append(f"failed\n{table(rows)}")
     parts.append(f"queue  {_queue_text(status.queue)}")
-    parts.append(f"cost   {dollars_text(status.dollars)} so far: {status.paid:,} answers paid for")
+    parts.append(cost_text(status))
     return "\n\n".join(parts)
+
+
+def works_text(status: Status) -> str:
+    """What each kind of worker has done, a line each."""
+    return table([_row(work) for work in status.works], right=(1, 2, 3))
+
+
+def cost_text(status: Status) -> str:
+    """What has been paid, in a line."""
+    return f"cost   {dollars_text(status.dollars)} so far: {status.paid:,} answers paid for"
 
 
 def _row(work: Work) -> tuple[str, ...]:

@@ -42,8 +42,13 @@ run "pair" {
   }
 
   assert {
-    condition     = length(aws_iam_role.worker) == 2 && length(aws_key_pair.operator) == 1 && length(aws_sns_topic.alarms) == 0
+    condition     = length(aws_iam_role.worker) == 2 && length(aws_key_pair.operator) == 1 && length(aws_sns_topic.alarms) == 0 && output.topic_arn == ""
     error_message = "a role a kind, the key registered, no topic without an address"
+  }
+
+  assert {
+    condition     = alltrue([for policy in data.aws_iam_policy_document.worker : !contains(policy.statement[*].sid, "Tell")])
+    error_message = "without an address no worker may publish anything"
   }
 
   assert {
@@ -292,8 +297,13 @@ run "arm_with_an_existing_key_and_alarms_by_mail" {
   }
 
   assert {
-    condition     = aws_sns_topic_subscription.email[0].endpoint == "me@example.org"
-    error_message = "the address subscribes"
+    condition     = aws_sns_topic_subscription.email[0].endpoint == "me@example.org" && length(aws_sns_topic_policy.alarms) == 1
+    error_message = "the address subscribes, to a topic with a policy"
+  }
+
+  assert {
+    condition     = alltrue([for policy in data.aws_iam_policy_document.worker : contains(policy.statement[*].sid, "Tell")])
+    error_message = "the workers may tell it how a run ended"
   }
 }
 

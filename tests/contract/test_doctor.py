@@ -25,7 +25,8 @@ from sandbox.aws.server import Fault, Sandbox
 from tests.unit.fakes import png
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "doctor.schema.json").read_text())
-STS = "S3.POST /$"
+STS = SNS = "S3.POST /$"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:news"
 
 
 @dataclass
@@ -74,6 +75,14 @@ class Patient:
         self.queue_setting = "parts_queue_url"
         self.set(role="label", ledger=ledger)
         self.set_queue(self.sandbox.create_queue("parts"))
+
+    def topic(self) -> str:
+        """A topic that the queue listens to."""
+        sns = self.client("sns")
+        arn = sns.create_topic(Name="news")["TopicArn"]
+        index = "arn:aws:sqs:us-east-1:123456789012:index"
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=index)
+        return str(arn)
 
     @property
     def queue(self) -> str:
@@ -561,6 +570,27 @@ MISCONFIGURATIONS = [
         "may cost $0.0020",
         "CARTEXT_BUDGET_DOLLARS",
     ),
+    _wrong(
+        "a topic that is not there",
+        lambda p: p.set(topic_arn=TOPIC),
+        "topic",
+        "there is no such topic",
+        "correct the setting",
+    ),
+    _wrong(
+        "a topic of another region",
+        lambda p: p.set(topic_arn=TOPIC.replace("us-east-1", "eu-west-1")),
+        "topic",
+        "is not in us-east-1",
+        "correct CARTEXT_TOPIC_ARN",
+    ),
+    _wrong(
+        "a topic that may not be told",
+        lambda p: (p.set(topic_arn=p.topic()), p.fault(SNS, "AuthorizationError")),
+        "topic",
+        "SNS Publish: permission denied",
+        "allow the call",
+    ),
 ]
 
 
@@ -639,6 +669,14 @@ def test_a_role_is_asked_for_what_is_its_own_only(
     found = patient.doctor("--role", role)
     assert missing.isdisjoint(found.points)
     assert ("SendMessage" in found.points["messages"]["text"]) is (role == "label")
+
+
+def test_a_topic_that_may_be_told_is_told_nothing(patient: Patient) -> None:
+    patient.set(topic_arn=patient.topic())
+    found = patient.doctor()
+    assert found.wrong == []
+    assert "not refused: Publish" in found.points["topic"]["text"]
+    assert patient.waiting() == 0
 
 
 def test_a_parts_queue_that_fits_is_right(patient: Patient) -> None:

@@ -1,7 +1,7 @@
 """The policy of docs/apply-policy.json by enforcement: who has it can apply, plan and destroy.
 
-IAM judges every call of the provider. Of S3 and SQS the sandbox knows which resource is asked for;
-of the other services the actions are proven here, and not the resources.
+IAM judges every call of the provider. Of S3, SQS and SNS the sandbox knows which resource is asked
+for; of the other services the actions are proven here, and not the resources.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
+from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from sandbox import processes
@@ -223,6 +224,41 @@ def test_an_image_that_is_gone_is_no_matter_of_permission(
     )
 
 
+def told(stack: Stack, started: processes.Worker) -> tuple[list[str], dict[str, Any]]:
+    """Subjects that the topic has been told, and what the worker says of that."""
+    topic = sns_backends["123456789012"]["us-east-1"].topics[stack.outputs["topic_arn"]]
+    subjects = [subject for _, _, subject, _, _ in topic.sent_notifications]
+    said = [event for event in started.events if event["event"] in {"told", "not told"}]
+    assert len(said) == 1, started.lines
+    topic.sent_notifications.clear()
+    return subjects, said[0]
+
+
+@pytest.mark.parametrize("role", ["label", "text"])
+def test_a_worker_needs_the_permission_to_tell_but_not_to_end_well(
+    stack: Stack, worker: Callable[[str], Worker], role: str
+) -> None:
+    fill_queue(stack, "untold")
+    each, topic = worker(role), stack.outputs["topic_arn"]
+    # nothing is to be looked at, and that is no matter here
+    settings = {"topic_arn": topic, "prefix": f"{PREFIX}none/"}
+    with each.without("sns:Publish"):
+        started = each.start("untold", **settings)
+        with enable_iam_authentication():
+            assert started.process.wait(120) == 0, started.lines
+    subjects, said = told(stack, started)
+    assert (subjects, said["event"]) == ([], "not told")
+    assert "SNS Publish: permission denied" in said["reason"]
+
+    fill_queue(stack, "told")
+    started = each.start("told", **settings)
+    with enable_iam_authentication():
+        assert started.process.wait(120) == 0, started.lines
+    subjects, said = told(stack, started)
+    headline = {"label": "every image is looked at", "text": "finished"}[role]
+    assert (subjects, said["event"]) == ([f"cartext: {headline}, run told"], "told")
+
+
 def assert_refused(started: processes.Worker, said: str) -> None:
     """The worker ends by itself, for good, and its last line says what is not permitted."""
     assert started.process.wait(120) == 78, started.lines
@@ -233,20 +269,23 @@ def assert_refused(started: processes.Worker, said: str) -> None:
 
 @pytest.fixture(scope="module")
 def others(stack: Stack) -> Iterator[dict[str, str]]:
-    """A bucket, an object of ours outside of the prefix, and a queue, that are none of theirs."""
+    """A bucket, an object of ours outside of the prefix, a queue and a topic: none of theirs."""
     s3, sqs = stack.client("s3"), stack.client("sqs")
     s3.create_bucket(Bucket="others")
     s3.put_object(Bucket="others", Key=f"{PREFIX}1.jpg", Body=b"private")
     s3.put_object(Bucket=BUCKET, Key="outside.jpg", Body=b"private")
     url = sqs.create_queue(QueueName="others")["QueueUrl"]
-    yield {"queue": url}
+    topic = stack.client("sns").create_topic(Name="others")["TopicArn"]
+    yield {"queue": url, "topic": topic}
     sqs.delete_queue(QueueUrl=url)
+    stack.client("sns").delete_topic(TopicArn=topic)
 
 
 def calls_beside(stack: Stack, others: dict[str, str]) -> dict[str, list[tuple[str, str, Any]]]:
     """Calls that a role must not make, as service, method and arguments; by role."""
     index, dead = stack.outputs["queue_url"], stack.outputs["dead_letter_queue_url"]
     image = {"S3Object": {"Bucket": BUCKET, "Name": f"{PREFIX}1.jpg"}}
+    ours = {"TopicArn": stack.outputs["topic_arn"]}
     both = [
         ("kms", "decrypt", {"CiphertextBlob": b"x", "KeyId": KMS_KEY}),
         ("s3", "list_buckets", {}),
@@ -267,6 +306,10 @@ def calls_beside(stack: Stack, others: dict[str, str]) -> dict[str, list[tuple[s
         ("sqs", "receive_message", {"QueueUrl": others["queue"]}),
         ("sqs", "send_message", {"QueueUrl": dead, "MessageBody": "x"}),
         ("sqs", "send_message", {"QueueUrl": others["queue"], "MessageBody": "x"}),
+        ("sns", "list_topics", {}),
+        ("sns", "publish", {"TopicArn": others["topic"], "Message": "x"}),
+        ("sns", "get_topic_attributes", ours),
+        ("sns", "subscribe", {**ours, "Protocol": "email", "Endpoint": "you@example.org"}),
         ("rekognition", "detect_faces", {"Image": image}),
         ("ec2", "describe_instances", {}),
         ("iam", "list_roles", {}),

@@ -16,14 +16,17 @@ PARLIAMENT = ROOT / ".venv-policy/bin/parliament"
 
 
 def policies(stack: Stack) -> Iterator[tuple[str, object]]:
-    """What each role may do, and what each queue lets be done, as the account has them."""
-    iam, sqs = stack.client("iam"), stack.client("sqs")
+    """What each role may do, what queues and topic let be done, as the account has them."""
+    iam, sqs, sns = stack.client("iam"), stack.client("sqs"), stack.client("sns")
     for role in iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]:
         for policy in role["RolePolicyList"]:
             yield role["RoleName"], policy["PolicyDocument"]
     for url in sqs.list_queues()["QueueUrls"]:
         reply = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
         yield url, json.loads(reply["Attributes"]["Policy"])
+    for topic in sns.list_topics()["Topics"]:
+        reply = sns.get_topic_attributes(TopicArn=topic["TopicArn"])
+        yield topic["TopicArn"], json.loads(reply["Attributes"]["Policy"])
 
 
 def complaints(policy: object) -> str:
@@ -45,7 +48,7 @@ def complaints(policy: object) -> str:
 
 def test_the_linter_has_nothing_against_them(stack: Stack) -> None:
     found = dict(policies(stack))
-    assert len(found) == 4, "two roles and two queues"
+    assert len(found) == 5, "two roles, two queues and a topic"
     assert {name: said for name, policy in found.items() if (said := complaints(policy))} == {}
 
 

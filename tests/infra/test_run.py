@@ -112,6 +112,15 @@ class Workers:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
+    def plan(self, *says: str) -> tuple[int, str]:
+        """Plays `run.yml` from its plan, of which this comes on standard error."""
+        lines = "".join(f"echo '{line}' >&2\n" for line in says)
+        asked = self._program(
+            "asked", f'#!/bin/sh\necho "$@" >{self.folder}/plan\n{lines}exit 78\n'
+        )
+        more = json.dumps({"as_worker": [str(asked)]})
+        return self._play("run.yml", "List the bucket, and look for answers", "-e", more)
+
     def ask(self) -> tuple[int, str]:
         """Plays `run.yml` from where the workers are asked what they need."""
         return self._play("run.yml", "Ask")
@@ -132,7 +141,10 @@ class Workers:
         inventory = {"all": {"children": {"workers": {"children": children}}}}
         (self.folder / "hosts.json").write_text(json.dumps(inventory))
         instances = {name: {"name": f"cartext-{name}"} for name in self.names}
-        deployment = {"instances": instances, "region": REGION, "bucket": "photos"}
+        deployment = {
+            **{"instances": instances, "region": REGION, "bucket": "photos"},
+            "budget_dollars": 20,
+        }
         more = {
             "runs_dir": str(self.folder / "runs"),
             "deployment": deployment,
@@ -215,6 +227,17 @@ def test_what_is_read_before_a_permission_goes_is_brought(workers: Workers) -> N
     assert said.startswith(f"cartext-text-1: stopped: reason {DENIED}")
     assert f"run.yml -e run={RUN}" in said
     assert workers.home == {"output.txt": "1.jpg: TAXI\n", "results.jsonl": "{}\n"}
+
+
+def test_over_the_budget_the_topic_is_told_and_a_person_how_to_raise_it(workers: Workers) -> None:
+    status, said = workers.plan(
+        json.dumps({"event": "told", "subject": "cartext: over its budget; run monday"}),
+        "cartext plan: run monday may cost $1,234.50, more than the budget of $20.00; raise …",
+    )
+    assert status != 0
+    assert said.startswith("cartext-label-1: cartext plan: run monday may cost $1,234.50, more")
+    assert "budget_dollars = 1235 into" in said
+    assert "--tell" in (workers.folder / "plan").read_text().split()
 
 
 def test_what_keeps_a_run_from_its_start_is_said_last(workers: Workers) -> None:

@@ -241,6 +241,11 @@ def test_a_role_may_do_exactly_this(
             "Action": [f"sqs:{action}" for action in queue],
             "Resource": queue_attributes(stack, "queue_url")["QueueArn"],
         },
+        "Tell": {
+            "Effect": "Allow",
+            "Action": "sns:Publish",
+            "Resource": stack.outputs["topic_arn"],
+        },
     }
 
 
@@ -299,10 +304,29 @@ def test_what_is_wrong_is_mailed_and_what_is_idle_is_stopped(stack: Stack) -> No
     (topic,) = stack.client("sns").list_topics()["Topics"]
     (subscription,) = stack.client("sns").list_subscriptions()["Subscriptions"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
+    assert stack.outputs["topic_arn"] == topic["TopicArn"]
     for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]:
         idle = alarm["AlarmName"].endswith("-idle")
         action = "arn:aws:automate:us-east-1:ec2:stop" if idle else topic["TopicArn"]
         assert (alarm["AlarmActions"], alarm["OKActions"]) == ([action], [])
+
+
+def test_the_topic_hears_the_accounts_own_alarms_over_tls(stack: Stack) -> None:
+    topic = stack.outputs["topic_arn"]
+    attributes = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+    statements = json.loads(attributes["Policy"])["Statement"]
+    shown = {
+        each["Sid"]: (each["Effect"], each["Principal"], each["Condition"]) for each in statements
+    }
+    assert shown == {
+        "Alarms": (
+            "Allow",
+            {"Service": "cloudwatch.amazonaws.com"},
+            {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        ),
+        "TlsOnly": ("Deny", "*", {"Bool": {"aws:SecureTransport": "false"}}),
+    }
+    assert {(each["Action"], each["Resource"]) for each in statements} == {("sns:Publish", topic)}
 
 
 def test_the_dashboard_shows_what_there_is(stack: Stack) -> None:
@@ -353,6 +377,7 @@ def test_outputs_are_the_contract_with_ansible_and_people(stack: Stack) -> None:
             "RoleId"
         ],
         "ledger": "",
+        "topic_arn": "arn:aws:sns:us-east-1:123456789012:cartext-alarms",
         "quota": 50,
         "budget_dollars": 20,
         "expected_bucket_owner": "",
@@ -419,7 +444,7 @@ def test_its_label_workers_share_parts_by_a_queue_kept_like_the_other(stack: Sta
 
 def test_the_linter_has_nothing_against_its_policies(stack: Stack) -> None:
     found = dict(policies(stack))
-    assert len(found) == 6, "two roles and four queues"
+    assert len(found) == 7, "two roles, four queues and a topic"
     assert {name: said for name, policy in found.items() if (said := complaints(policy))} == {}
 
 

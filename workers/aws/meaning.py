@@ -264,6 +264,12 @@ TABLE = (
         "correct the setting",
     ),
     Row(
+        ("NotFound",),
+        Meaning.EVERYBODY,
+        "{what}: there is no such topic ({text}); check CARTEXT_TOPIC_ARN",
+        "correct the setting",
+    ),
+    Row(
         ("ResourceNotFoundException",),
         Meaning.EVERYBODY,
         "{what}: there is no such table ({text}); check CARTEXT_LEDGER",

@@ -74,6 +74,9 @@ def _judge_as_aws_does(request: IAMRequestBase, check: Before, resource: str) ->
     # A permission is looked for by the operation's name, also where AWS knows none of that name;
     # and the conditions below see nothing of the request.
     request._action = request._action.replace("monitoring:", "cloudwatch:")
+    # of SNS it is not worked out which topic is asked for
+    if request._service == "sns":
+        resource = request._data.get("TopicArn", [resource])[0]
     token = _known.set(_known_of(request))
     try:
         for permission in [*_asked_for(request), *_asked_for_beside(request)]:

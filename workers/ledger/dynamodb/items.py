@@ -5,7 +5,7 @@ The table has the string keys `pk` and `sk`, and one kind of item for each thing
     pk                     sk                what
     /ledger                version           of this layout; the first one did not say so
     /answers/KIND/PART.    ETag size         an answer, for good and for all runs
-    RUN/run                setting           what the run was begun with
+    RUN/run                setting           what the run was begun with; `told …`, by whom that was
     RUN/decided/PARTITION  index             the label worker has decided about this image, and what
     RUN/unsent/PART        index             and found a label of which SQS may not know
     RUN/failed/PARTITION   index             and can never look at it
