@@ -15,6 +15,7 @@ import pytest
 from bench import publish
 from console.command import COMMANDS
 from tests.docs import errors_table, settings_table
+from tests.house.doors import assert_leads_somewhere, doors_in
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
@@ -162,6 +163,13 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_what_a_document_says_of_a_file_is_in_it(document: Path) -> None:
+    for file, name in doors_in(document.read_text(encoding="utf-8")):
+        if not FILE.match(name):
+            assert_leads_somewhere(document.parent / file, name)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
