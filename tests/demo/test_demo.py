@@ -524,7 +524,7 @@ def test_the_sandbox_serves_whoever_pastes_its_lines(
     )
     command.wait_for("export PATH=.*\n")
     if scenes:
-        # as the README has it, with `cartext` from the PATH that is printed
+        # as docs/laptop.md has it, with `cartext` from the PATH that is printed
         label = f"cartext label --state-dir {tmp_path}"
         done = subprocess.run(
             ["bash", "-ec", f"{command.printed}\n{label}"],

@@ -1,4 +1,4 @@
-"""A door: what a document says of a file, ``[`name`](../folder/file.py)``, the name in the file."""
+"""A door: what a document says is in a file, ``[`name`](../folder/file.py)``, or `Class.name`."""
 
 from __future__ import annotations
 
@@ -16,5 +16,6 @@ def doors_in(text: str) -> list[tuple[str, str]]:
 def assert_leads_somewhere(file: Path, name: str) -> None:
     """Fails unless the file is there and has the name."""
     assert file.is_file(), f"{name}: there is no {file}"
-    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", file.read_text(encoding="utf-8"))
-    assert found, f"no {name} in {file}"
+    text = file.read_text(encoding="utf-8")
+    for part in name.split("."):
+        assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text), f"no {name} in {file}"
