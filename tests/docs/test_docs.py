@@ -18,7 +18,11 @@ from tests.docs import errors_table, settings_table
 from tests.house.doors import assert_leads_somewhere, doors_in
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
+DOCUMENTS = sorted(
+    document
+    for folder in ("", "docs", "terraform", "ansible")
+    for document in (ROOT / folder).glob("*.md")
+)
 # made by a run, or on a host
 MADE = re.compile(
     r"^(/|~|runs/|demo/|build/|dist/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
