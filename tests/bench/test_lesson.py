@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.lesson import LATE, lessons
+from sandbox import ROOT
 from workers.events import End, TextRead, read
 
 
@@ -18,6 +19,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lost(folder: Path) -> dict[tuple[str, str], list[str]]:
     return {(what, pair): lost for what, pair, lost in lessons(folder)}
+
+
+def test_the_page_for_a_class_has_its_lines(lost: dict[tuple[str, str], list[str]]) -> None:
+    page = (ROOT / "docs" / "class.md").read_text()
+    for what, pair in lost:
+        assert f"\n{what:<28} {pair:<8} " in page
 
 
 def test_without_a_misfortune_nobody_loses_anything(lost: dict[tuple[str, str], list[str]]) -> None:
