@@ -24,6 +24,10 @@ demo: .venv/sandbox ## the pair at work on the embedded AWS; IMAGES=folder for y
 sandbox: .venv/sandbox ## an embedded AWS that stays up, for any AWS client
 	@$(BIN)/python -m sandbox $(OWN)
 
+.PHONY: lesson
+lesson: .venv/sandbox ## what a plain pair loses and this one does not: -1 overtakes an image, B is killed
+	@$(BIN)/python -m bench.lesson
+
 .PHONY: test
 test: lint ## lint, then every test that this machine can run
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

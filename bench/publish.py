@@ -1,6 +1,6 @@
-"""Puts the results of `make bench` into the pages: `python -m bench.publish [FOLDER]`.
+"""Puts the results of `make bench` into docs/speed.md: `python -m bench.publish [FOLDER]`.
 
-A table of a page stands between `<!-- bench: NAME -->` and `<!-- end -->`. docs/bench.json keeps
+A table stands between `<!-- bench: NAME -->` and `<!-- end -->`. docs/bench.json keeps
 what the tables were made of, so that a test can tell that nobody has typed a number.
 """
 
@@ -18,7 +18,7 @@ from bench.stub import ROOT
 
 RESULTS = ROOT / "docs" / "bench.json"
 CHART = ROOT / "docs" / "bench.svg"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "speed.md")
+PAGE = ROOT / "docs" / "speed.md"
 TABLE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # of all that is measured at a quota, what somebody wants to know first
@@ -70,13 +70,12 @@ def _summary(results: dict[str, list[Row]]) -> Sequence[Row]:
 
 
 def main() -> None:
-    """Copies the results beside the pages and makes the pages' tables of them."""
+    """Copies the results beside the page and makes its tables of them."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build"
     shutil.copy(folder / "bench.json", RESULTS)
     shutil.copy(folder / "bench.svg", CHART)
     results = json.loads(RESULTS.read_text())
-    for page in PAGES:
-        page.write_text(page_with(page.read_text(), results))
+    PAGE.write_text(page_with(PAGE.read_text(), results))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SHARE",
         help="share (0 to 1) of the Rekognition calls that end in InternalServerError",
     )
+    parser.add_argument(
+        "--overtaken", metavar="INDEX", help="whose message nobody gets before the end mark -1"
+    )
     return parser.parse_args(arguments)
 
 

@@ -14,6 +14,7 @@ from sandbox.aws.rekognition import eyes
 from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox, shell_exports
 from sandbox.pictures import pictures
+from workers.index_queue.messages import END_MARK
 
 BUCKET, QUEUE = "images", "index"
 NO_PROXY = "127.0.0.1,localhost"
@@ -29,6 +30,8 @@ def serve(options: argparse.Namespace) -> NoReturn:
         knobs.latency_seconds = options.latency
         knobs.calls_per_second = options.calls_per_second
         knobs.failure_rate = options.failure_rate
+        if options.overtaken:
+            sandbox.overtaken[options.overtaken] = END_MARK
         exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}
         if getproxies():
             exports |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY}

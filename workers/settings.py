@@ -134,7 +134,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=1000,
-        description="images worked on at once (default: 0.75 s of the quota, 32 to 256)",
+        description="images worked on at once (default: as many as the quota allows in 0.75 s, "
+        "32 to 256)",
     )
     quota: float = Field(
         50.0,

@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 import sandbox.aws.moto  # noqa: F401 - mends it
 from sandbox.aws.faults import Fault, Faults
+from sandbox.aws.moto.sqs import overtaken
 from sandbox.aws.rekognition.traffic import reset_counts
 from sandbox.aws.serving import Served
 from sandbox.aws.tls import serve_as
@@ -48,6 +49,8 @@ class Sandbox(Served):
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> None:
         self.faults = Faults()
+        self.overtaken = overtaken
+        overtaken.clear()
         self._bundle: IO[bytes] | None = None
         context = None
         if tls:

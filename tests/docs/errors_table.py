@@ -29,7 +29,8 @@ HEAD = """\
 # Errors
 
 What AWS, or what stands between, may answer, and what follows from it. A code is the service's own
-or the name of the SDK's error, as the log has it. This page is made by `make docs`.
+or the name of the SDK's error, as the log has it. In what the log says `{what}` stands for the call
+and `{text}` for the service's own words. This page is made by `make docs`.
 
 An error has one of these meanings. What no row names is passing: an error that nobody has foreseen
 costs time, and never an image.

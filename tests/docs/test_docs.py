@@ -15,9 +15,14 @@ import pytest
 from bench import publish
 from console.command import COMMANDS
 from tests.docs import errors_table, settings_table
+from tests.house.doors import assert_leads_somewhere, doors_in
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("terraform/*.md")])
+DOCUMENTS = sorted(
+    document
+    for folder in ("", "docs", "terraform", "ansible")
+    for document in (ROOT / folder).glob("*.md")
+)
 # made by a run, or on a host
 MADE = re.compile(
     r"^(/|~|runs/|demo/|build/|dist/|\.cache|\.venv|RUN/|(terraform/)?(terraform\.tfvars|backend\.tf)$|report\.html|"
@@ -165,6 +170,13 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_what_a_document_says_of_a_file_is_in_it(document: Path) -> None:
+    for file, name in doors_in(document.read_text(encoding="utf-8")):
+        if not FILE.match(name):
+            assert_leads_somewhere(document.parent / file, name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 def test_links_to_a_part_of_a_page_lead_to_its_heading(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target, part in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
@@ -184,9 +196,8 @@ def test_the_table_of_errors_is_as_the_workers_read_them() -> None:
     assert errors_table.DOCUMENT.read_text() == errors_table.text(), "run `make docs`"
 
 
-@pytest.mark.parametrize("page", publish.PAGES, ids=lambda page: page.stem)
-def test_the_tables_of_numbers_are_as_the_bench_measured_them(page: Path) -> None:
+def test_the_tables_of_numbers_are_as_the_bench_measured_them() -> None:
     results = json.loads(publish.RESULTS.read_text())
-    text = page.read_text(encoding="utf-8")
+    text = publish.PAGE.read_text(encoding="utf-8")
     assert "<!-- bench: " in text
     assert publish.page_with(text, results) == text, "run `python -m bench.publish`"

@@ -61,7 +61,7 @@ def test_a_row_of_schema_1_is_read_as_one_of_today(tmp_path: Path) -> None:
 
 
 def questions() -> Iterator[tuple[str, str, str]]:
-    """Questions as in the README: a name, a jq program, its answer here."""
+    """Questions as in docs/results.md: a name, a jq program, its answer here."""
     yield (
         "where is this plate?",
         'select(any(.lines[]; .text | gsub("[ -]"; "") | contains("ABC346"))) | .index',

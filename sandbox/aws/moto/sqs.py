@@ -1,12 +1,13 @@
-"""SQS: a queue's policies, and who has sent a message."""
+"""SQS: a queue's policies, who has sent a message, and messages that others overtake."""
 
 from __future__ import annotations
 
 import json
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
-from moto.sqs.models import DEFAULT_SENDER_ID, Message, Queue
+from moto.sqs.models import DEFAULT_SENDER_ID, Message, Queue, SQSBackend
 from moto.sqs.responses import SQSResponse
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
@@ -56,3 +57,30 @@ def _know_who_sends(response: SQSResponse, send: Before) -> Any:
 def _keep_who_sent(message: Message, init: Before, *args: Any, **kwargs: Any) -> None:
     init(message, *args, **kwargs)
     message.sender_id = _sender.get()
+
+
+overtaken: dict[str, str] = {}
+"""By its body, what overtakes a message: nobody receives it before one with that other body."""
+_passed: WeakSet[Message] = WeakSet()
+
+
+# A standard queue may hand out messages in any order, and moto keeps that in which they were sent.
+@replaces(Queue, "messages")
+def _hold_back_what_is_to_be_overtaken(queue: Queue, messages: Before) -> list[Message]:
+    return [
+        message
+        for message in messages(queue)
+        if message.body not in overtaken or message in _passed
+    ]
+
+
+@replaces(SQSBackend, "receive_message")
+def _note_what_is_overtaken(
+    backend: SQSBackend, receive: Before, queue_name: str, *args: Any, **kwargs: Any
+) -> list[Message]:
+    received: list[Message] = receive(backend, queue_name, *args, **kwargs)
+    if overtaken:
+        bodies = {message.body for message in received}
+        waiting = [*backend.get_queue(queue_name)._messages]
+        _passed.update(message for message in waiting if overtaken.get(message.body) in bodies)
+    return received
