@@ -9,6 +9,8 @@ unexport MAKEFLAGS
 IMAGES ?=
 # as it was typed, whatever is in the name: a dollar, a quote, a space
 OWN = $(if $(value IMAGES),--images '$(subst ','\'',$(value IMAGES))')
+S3 ?=
+PORT ?=
 ONLY ?=
 SOURCES := workers console sandbox bench tests
 
@@ -23,6 +25,10 @@ demo: .venv/sandbox ## the pair at work on the embedded AWS; IMAGES=folder for y
 .PHONY: sandbox
 sandbox: .venv/sandbox ## an embedded AWS that stays up, for any AWS client
 	@$(BIN)/python -m sandbox $(OWN)
+
+.PHONY: rekognition
+rekognition: .venv/sandbox ## a Rekognition that looks, before any S3: S3=http://127.0.0.1:4566 PORT=4567
+	@$(BIN)/python -m sandbox.aws.rekognition $(if $(S3),--s3 "$(S3)") $(if $(PORT),--port "$(PORT)")
 
 .PHONY: test
 test: lint ## lint, then every test that this machine can run

@@ -26,9 +26,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
         bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
         eyes.warm_up()
-        knobs.latency_seconds = options.latency
-        knobs.calls_per_second = options.calls_per_second
-        knobs.failure_rate = options.failure_rate
+        knobs.turn(options)
         exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}
         if getproxies():
             exports |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY}
