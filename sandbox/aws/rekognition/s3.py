@@ -60,8 +60,8 @@ class Objects:
             # objects may be read by who may not list the buckets
             if error.response["Error"]["Code"] != "AccessDenied":
                 raise SandboxError(
-                    f"S3 at {self.endpoint} refuses ({error}): set AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY to what it takes, or give another --s3"
+                    f"{self.endpoint} does not answer as S3 ({error}): is it one, and is the login "
+                    "(AWS_ACCESS_KEY_ID …) right for it?"
                 ) from error
         except NoCredentialsError as error:
             raise SandboxError(
