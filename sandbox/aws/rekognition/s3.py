@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    ParamValidationError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from sandbox.aws.rekognition.images import check_weight
 from sandbox.aws.rekognition.refusals import internal_error, unable_to_get
@@ -95,6 +90,6 @@ class Objects:
 
 
 def _is_about_the_object(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        return error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
-    return isinstance(error, ParamValidationError)
+    if not isinstance(error, ClientError):
+        return False
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
