@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.aws.rekognition.__main__ import main
 from tests.contract.drawn import SAMPLES
 from tests.contract.ministack import BINARY as MINISTACK
 
@@ -133,3 +134,12 @@ def test_the_lines_of_the_page(tmp_path: Path, emulator: str) -> None:
     truths = {index: sample.truth for index, sample in SAMPLES.items()}
     rows = [f"{i}: {' | '.join(t.text)}" for i, t in truths.items() if t.car and t.text]
     assert done.stdout.splitlines()[-len(rows) :] == rows
+
+
+def test_the_flags_of_the_page_are_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
+    named = set(re.findall(r"`(--[a-z0-9-]+)", PAGE.read_text(encoding="utf-8")))
+    assert "--json" in named
+    assert named <= known
