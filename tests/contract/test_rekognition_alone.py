@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -205,31 +205,51 @@ def test_an_s3_that_is_gone_is_not_the_images_fault() -> None:
 # --- the command -------------------------------------------------------------------------------
 
 
-def start(*flags: object, **environment: str) -> subprocess.Popen[str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    login = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "sandbox.aws.rekognition", *map(str, flags)],
-        cwd=ROOT,
-        env={**own, "AWS_EC2_METADATA_DISABLED": "true", **files, **login, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+Start = Callable[..., subprocess.Popen[str]]
 
 
-def one_line(*flags: object, **environment: str) -> str:
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the command with some flags and variables; whatever is left of it is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*flags: object, **environment: str) -> subprocess.Popen[str]:
+        own = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        login = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox.aws.rekognition", *map(str, flags)],
+            cwd=ROOT,
+            env={**own, "AWS_EC2_METADATA_DISABLED": "true", **files, **login, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def one_line(start: Start) -> Callable[..., str]:
     """What it says when it cannot begin."""
-    process = start(*flags, **environment)
-    out, err = process.communicate(timeout=SECONDS)
-    assert (process.returncode, out) == (78, "")
-    (line,) = err.splitlines()
-    return line
+
+    def one_line(*flags: object, **environment: str) -> str:
+        process = start(*flags, **environment)
+        out, err = process.communicate(timeout=SECONDS)
+        assert (process.returncode, out) == (78, "")
+        (line,) = err.splitlines()
+        return line
+
+    return one_line
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_a_signal(moto: Sandbox, ending: signal.Signals) -> None:
+def test_it_serves_until_a_signal(moto: Sandbox, start: Start, ending: signal.Signals) -> None:
     moto.create_bucket(BUCKET, [(CAR, SAMPLES[CAR].data)])
     process = start("--s3", moto.endpoint, "--json", "--calls-per-second", "0.001")
     assert process.stdout
@@ -243,7 +263,7 @@ def test_it_serves_until_a_signal(moto: Sandbox, ending: signal.Signals) -> None
     assert process.returncode == 0
 
 
-def test_it_asks_the_s3_of_the_environment(moto: Sandbox) -> None:
+def test_it_asks_the_s3_of_the_environment(moto: Sandbox, start: Start) -> None:
     process = start(AWS_ENDPOINT_URL=moto.endpoint)
     assert process.stdout
     lines = [process.stdout.readline().rstrip() for _ in range(3)]
@@ -253,7 +273,7 @@ def test_it_asks_the_s3_of_the_environment(moto: Sandbox) -> None:
     assert lines[2].startswith("export AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:")
 
 
-def test_it_says_why_it_cannot_start(moto: Sandbox) -> None:
+def test_it_says_why_it_cannot_start(moto: Sandbox, one_line: Callable[..., str]) -> None:
     here = ("--s3", moto.endpoint)
     assert one_line(*here, "--port", moto.port).startswith(
         f"rekognition: cannot listen on 127.0.0.1:{moto.port}, the port is taken"
@@ -270,7 +290,7 @@ def test_it_says_why_it_cannot_start(moto: Sandbox) -> None:
     assert nobody == "rekognition: The config profile (nobody-has-it) could not be found"
 
 
-def test_what_is_no_s3_is_said() -> None:
+def test_what_is_no_s3_is_said(one_line: Callable[..., str]) -> None:
     with Served(lambda *_: [], "127.0.0.1", 0) as other:
         line = one_line("--s3", f"http://127.0.0.1:{other.port}")
     assert f"http://127.0.0.1:{other.port}" in line
@@ -282,14 +302,14 @@ def test_who_may_not_list_the_buckets_may_read_objects(moto: Sandbox) -> None:
         Objects(moto.endpoint).check()
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_an_address_that_is_none_is_refused(start: Start) -> None:
     process = start("--s3", "127.0.0.1:4566")
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 2
     assert err.endswith("'127.0.0.1:4566' is not like http://127.0.0.1:4566\n")
 
 
-def test_help_has_an_example() -> None:
+def test_help_has_an_example(start: Start) -> None:
     process = start("--help")
     out, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
