@@ -9,6 +9,8 @@ unexport MAKEFLAGS
 IMAGES ?=
 # as it was typed, whatever is in the name: a dollar, a quote, a space
 OWN = $(if $(value IMAGES),--images '$(subst ','\'',$(value IMAGES))')
+S3 ?=
+PORT ?=
 ONLY ?=
 SOURCES := workers console sandbox bench tests
 
@@ -27,6 +29,10 @@ sandbox: .venv/sandbox ## an embedded AWS that stays up, for any AWS client
 .PHONY: lesson
 lesson: .venv/sandbox ## what a plain pair loses and this one does not: -1 overtakes an image, B is killed
 	@$(BIN)/python -m bench.lesson
+
+.PHONY: rekognition
+rekognition: .venv/sandbox ## a Rekognition that looks, before any S3: S3=http://127.0.0.1:4566 PORT=4567
+	@$(BIN)/python -m sandbox.aws.rekognition $(if $(S3),--s3 "$(S3)") $(if $(PORT),--port "$(PORT)")
 
 .PHONY: test
 test: lint ## lint, then every test that this machine can run

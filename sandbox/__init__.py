@@ -12,5 +12,8 @@ CACHE = (
 )
 
 # moto asks boto3 about regions while it is imported, and that stumbles over a profile that is gone
-for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
-    os.environ.pop(_name, None)
+PROFILE = {
+    name: os.environ.pop(name)
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    if name in os.environ
+}

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sandbox.arguments import folder, port
+from sandbox.arguments import add_knobs, folder, port
 from sandbox.errors import SandboxError
 from sandbox.signals import leave_on_signals
 from workers.errors import DO_NOT_START_AGAIN, DONE
@@ -56,22 +56,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     source.add_argument(
         "--scenes", type=int, default=10, metavar="N", help="uploads drawn ones (default: 10)"
     )
-    parser.add_argument(
-        "--latency", type=float, default=0, metavar="SECONDS", help="of a Rekognition call"
-    )
-    parser.add_argument(
-        "--calls-per-second",
-        type=float,
-        metavar="N",
-        help="quota of each Rekognition operation; calls above it are throttled (default: none)",
-    )
-    parser.add_argument(
-        "--failure-rate",
-        type=float,
-        default=0,
-        metavar="SHARE",
-        help="share (0 to 1) of the Rekognition calls that end in InternalServerError",
-    )
+    add_knobs(parser)
     parser.add_argument(
         "--overtaken", metavar="INDEX", help="whose message nobody gets before the end mark -1"
     )

@@ -27,9 +27,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
         bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
         eyes.warm_up()
-        knobs.latency_seconds = options.latency
-        knobs.calls_per_second = options.calls_per_second
-        knobs.failure_rate = options.failure_rate
+        knobs.turn(options)
         if options.overtaken:
             sandbox.overtaken[options.overtaken] = END_MARK
         exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}

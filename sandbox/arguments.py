@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def folder(text: str) -> Path:
@@ -25,3 +26,36 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def address(text: str) -> str:
+    """An endpoint's address, without a path."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like http://127.0.0.1:4566")
+    return text.rstrip("/")
+
+
+def add_knobs(parser: argparse.ArgumentParser) -> None:
+    """The flags that make Rekognition slow, scarce or unreliable, by the names of its knobs."""
+    parser.add_argument(
+        "--latency",
+        dest="latency_seconds",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="of a Rekognition call",
+    )
+    parser.add_argument(
+        "--calls-per-second",
+        type=float,
+        metavar="N",
+        help="quota of each Rekognition operation; calls above it are throttled (default: none)",
+    )
+    parser.add_argument(
+        "--failure-rate",
+        type=float,
+        default=0,
+        metavar="SHARE",
+        help="share (0 to 1) of the Rekognition calls that end in InternalServerError",
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from contextlib import redirect_stderr
 from functools import partial
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Self
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -25,11 +27,15 @@ class Served:
         self, app: WSGIApplication, host: str, port: int, tls: ssl.SSLContext | None = None
     ) -> None:
         try:
-            self._server = make_server(
-                host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls
-            )
-        except SystemExit as error:  # werkzeug's way to say that the port is taken
-            raise OSError(f"cannot listen on {host}:{port}: is another sandbox up?") from error
+            # werkzeug's way to say that the port is taken: two lines of its own, and an exit
+            with redirect_stderr(StringIO()):
+                self._server = make_server(
+                    host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls
+                )
+        except SystemExit as error:
+            raise OSError(
+                f"cannot listen on {host}:{port}, the port is taken: is another sandbox up?"
+            ) from error
         self.host = host
         self.port = self._server.server_port
 

@@ -37,7 +37,7 @@ EVERYBODYS = {
 UNMODELED = {
     "dynamodb": EVERYBODYS,
     "rekognition": EVERYBODYS,
-    "s3": {"AccessDenied", "InvalidRange", "NoSuchBucket", "PreconditionFailed"},
+    "s3": {"AccessDenied", "InvalidRange", "NoSuchBucket", "NoSuchVersion", "PreconditionFailed"},
     # the models of its batches lack what their pages have, all lack what is out of range
     "sqs": EVERYBODYS | {"AWS.SimpleQueueService.NonExistentQueue", "InvalidParameterValue"},
 }

@@ -26,9 +26,9 @@ from sandbox.aws.rekognition import service as rekognition
 from sandbox.aws.rekognition.eyes import detector, reader
 from sandbox.aws.rekognition.eyes.pixels import Point
 from sandbox.aws.server import Sandbox
+from tests.contract.drawn import SAMPLES, assert_seen_as_drawn, overlap, texts
 
 BUCKET = "photos"
-SAMPLES = {sample.index: sample for sample in scenes.sample_images()}
 CAR, SIGN, TWO_CARS, SHOP = "1.jpg", "4.jpg", "5.jpg", "10.jpg"
 # no retries, and no checks before the request is sent: the service itself shall answer
 BARE = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
@@ -93,18 +93,6 @@ def _names(answer: dict[str, Any]) -> set[str]:
     return {label["Name"] for label in answer["Labels"]}
 
 
-def _texts(answer: dict[str, Any], kind: str = "LINE") -> list[str]:
-    return [text["DetectedText"] for text in answer["TextDetections"] if text["Type"] == kind]
-
-
-def _overlap(box: dict[str, float], drawn: tuple[float, float, float, float]) -> float:
-    left, top, width, height = drawn
-    across = min(box["Left"] + box["Width"], left + width) - max(box["Left"], left)
-    down = min(box["Top"] + box["Height"], top + height) - max(box["Top"], top)
-    both = max(across, 0) * max(down, 0)
-    return both / (box["Width"] * box["Height"] + width * height - both)
-
-
 # --- labels ------------------------------------------------------------------------------------
 
 
@@ -118,7 +106,7 @@ def test_a_label_is_what_the_real_service_says(client: Any) -> None:
     assert car["Categories"] == [{"Name": "Vehicles and Automotive"}]
     (instance,) = car["Instances"]
     assert car["Confidence"] == instance["Confidence"] > 90
-    assert _overlap(instance["BoundingBox"], SAMPLES[CAR].truth.boxes[0]) > 0.7
+    assert overlap(instance["BoundingBox"], SAMPLES[CAR].truth.boxes[0]) > 0.7
     assert labels["Transportation"]["Confidence"] >= car["Confidence"]
     assert labels["Transportation"]["Instances"] == []
 
@@ -190,7 +178,7 @@ def test_lines_come_first_and_words_point_to_their_line(client: Any) -> None:
     found = answer["TextDetections"]
     assert [text["Id"] for text in found] == list(range(len(found)))
     assert [text["Type"] for text in found] == ["LINE"] * 2 + ["WORD"] * 5
-    assert _texts(answer) == ["TEA HOUSE", "OPEN TILL NINE"]
+    assert texts(answer) == ["TEA HOUSE", "OPEN TILL NINE"]
     for line in found[:2]:
         assert "ParentId" not in line
         words = [word for word in found if word.get("ParentId") == line["Id"]]
@@ -210,7 +198,7 @@ def test_bytes_and_object_are_answered_alike(client: Any) -> None:
     sent = client.detect_text(Image={"Bytes": SAMPLES[SHOP].data})
     stored = client.detect_text(Image=_stored(SHOP))
     assert sent["TextDetections"] == stored["TextDetections"]
-    assert tuple(_texts(stored)) == SAMPLES[SHOP].truth.text
+    assert tuple(texts(stored)) == SAMPLES[SHOP].truth.text
 
 
 def _line(top: float, *words: tuple[str, float]) -> reader.Line:
@@ -232,7 +220,7 @@ def test_filters_of_words(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eyes, "text_lines", lambda _: lines)
 
     def kept(**filters: Any) -> list[str]:
-        return _texts(client.detect_text(Image=_stored(SHOP), Filters=filters), "WORD")
+        return texts(client.detect_text(Image=_stored(SHOP), Filters=filters), "WORD")
 
     everything = ["SURE", "VAGUE", "GUESS"]
     assert kept() == kept(WordFilter={"MinConfidence": 55}) == everything
@@ -245,15 +233,15 @@ def test_filters_of_words(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     low = [{"X": x, "Y": y} for x, y in ((0.0, 0.7), (1.0, 0.7), (0.5, 1.0))]
     assert kept(RegionsOfInterest=[{"BoundingBox": box}, {"Polygon": low}]) == ["VAGUE", "GUESS"]
     answer = client.detect_text(Image=_stored(SHOP), Filters={"WordFilter": {"MinConfidence": 56}})
-    assert _texts(answer) == ["SURE VAGUE"]
+    assert texts(answer) == ["SURE VAGUE"]
 
 
 def test_no_more_than_a_hundred_words(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [("WORD", 99.0)] * 9
     monkeypatch.setattr(eyes, "text_lines", lambda _: (_line(0.1, *words),) * 13)
     answer = client.detect_text(Image=_stored(SHOP))
-    assert len(_texts(answer, "WORD")) == 100
-    assert len(_texts(answer)) == 12
+    assert len(texts(answer, "WORD")) == 100
+    assert len(texts(answer)) == 12
 
 
 # --- images ------------------------------------------------------------------------------------
@@ -270,8 +258,8 @@ def _turned(index: str, picture_format: str) -> bytes:
 def test_a_jpeg_is_turned_as_its_exif_says(client: Any) -> None:
     image = {"Bytes": _turned(CAR, "JPEG")}
     (car,) = [label for label in client.detect_labels(Image=image)["Labels"] if label["Instances"]]
-    assert _overlap(car["Instances"][0]["BoundingBox"], SAMPLES[CAR].truth.boxes[0]) > 0.7
-    assert tuple(_texts(client.detect_text(Image=image))) == SAMPLES[CAR].truth.text
+    assert overlap(car["Instances"][0]["BoundingBox"], SAMPLES[CAR].truth.boxes[0]) > 0.7
+    assert tuple(texts(client.detect_text(Image=image))) == SAMPLES[CAR].truth.text
 
 
 def test_a_png_is_not_turned(client: Any) -> None:
@@ -300,7 +288,7 @@ def _seen_through() -> Image.Image:
     ],
 )
 def test_every_kind_of_jpeg_and_png_is_read(client: Any, image: bytes) -> None:
-    assert _texts(client.detect_text(Image={"Bytes": image})) == ["HARBOUR"]
+    assert texts(client.detect_text(Image={"Bytes": image})) == ["HARBOUR"]
 
 
 def test_an_older_version_of_an_object(aws: Sandbox, client: Any) -> None:
@@ -611,16 +599,7 @@ def test_the_calibration_goes_through_its_two_points() -> None:
 
 @pytest.mark.parametrize("index", SAMPLES)
 def test_a_scene_is_seen_as_it_was_drawn(client: Any, index: str) -> None:
-    truth = SAMPLES[index].truth
-    labels = client.detect_labels(Image=_stored(index), MinConfidence=0)["Labels"]
-    cars = [car for label in labels if label["Name"] == "Car" for car in label["Instances"]]
-    if truth.car:
-        sure = [car["BoundingBox"] for car in cars if car["Confidence"] > 92.5]
-        assert all(max(_overlap(box, drawn) for box in sure) > 0.7 for drawn in truth.boxes)
-        assert len(sure) == len(truth.boxes)
-    else:
-        assert all(car["Confidence"] < 60 for car in cars)
-    assert tuple(_texts(client.detect_text(Image=_stored(index)))) == truth.text
+    assert_seen_as_drawn(client, _stored(index), SAMPLES[index].truth)
 
 
 def test_the_samples_are_of_every_kind() -> None:

@@ -12,7 +12,10 @@ from botocore.session import get_session
 
 from console.services import make_services
 from sandbox.aws.moto.dynamodb import create_ledger_table
+from sandbox.aws.rekognition.alone import application
+from sandbox.aws.rekognition.s3 import Objects
 from sandbox.aws.server import Sandbox
+from sandbox.aws.serving import Served
 from sandbox.scenes import sample_images
 from tests.contract.judge import Judge, violations
 from tests.contract.ministack import Ministack
@@ -32,14 +35,15 @@ OPERATIONS = {
 
 @pytest.fixture
 def eyes(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The sandbox's Rekognition also for an account that has none."""
+    """The Rekognition that looks also before an account that has none."""
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
     if not isinstance(sandbox, Ministack):
         yield
         return
-    with Sandbox() as seeing:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", seeing.endpoint)
+    with Served(application(Objects(sandbox.endpoint)), "127.0.0.1", 0) as seeing:
+        endpoint = f"http://{seeing.host}:{seeing.port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_REKOGNITION", endpoint)
         yield
 
 
@@ -47,8 +51,6 @@ def eyes(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_whole_run(
     sandbox: Sandbox, eyes: None, judge: Judge, tmp_path: Path, source: str
 ) -> None:
-    if source == "s3" and isinstance(sandbox, Ministack):
-        pytest.skip("the sandbox's Rekognition does not look into ministack's bucket")
     images = [(sample.index, sample.data) for sample in sample_images(5)]
     shared: dict[str, Any] = {
         "bucket": sandbox.create_bucket("photos", [*images, ("none.jpg", b"no picture\n" * 20)]),

@@ -58,7 +58,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
             raise NoCredentialsError
         clients = {service: session.client(service, config=config) for service in services}
         if "s3" in clients:
-            clients["s3"].meta.events.register_first("needs-retry.s3", _stay_in_the_region)
+            clients["s3"].meta.events.register_first("needs-retry.s3", stay_in_the_region)
         if "rekognition" in clients:
             check_region(clients["rekognition"])
         return [*clients.values()]
@@ -68,7 +68,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
         raise translated(error, "AWS", settings, about_image=False) from error
 
 
-def _stay_in_the_region(response: Any, operation: Any, **_: Any) -> None:
+def stay_in_the_region(response: Any, operation: Any, **_: Any) -> None:
     """The SDK would follow a bucket into another region, where Rekognition does not."""
     if response is None:
         return

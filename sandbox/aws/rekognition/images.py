@@ -1,4 +1,4 @@
-"""The image that a request means: its bytes, or an S3 object that the caller may read."""
+"""The image that a request means: its bytes, or an S3 object."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from moto.core.exceptions import AccessDeniedError
-from moto.core.responses import BaseResponse
-from moto.iam.access_control import IAMRequest
-from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeKey, s3_backends
-from moto.utilities.utils import get_partition
-
-from sandbox.aws.moto.s3 import refuse_unless_decrypted
 from sandbox.aws.rekognition.eyes.pixels import UnreadableImageError, size
 from sandbox.aws.rekognition.refusals import (
     Refusal,
@@ -28,6 +20,9 @@ MOST_OBJECT_BYTES = 15 * 1024 * 1024
 LEAST_SIDE, MOST_SIDE = 80, 10_000
 
 T = TypeVar("T")
+
+ReadObject = Callable[[dict[str, Any]], bytes]
+"""The content of what a request's `S3Object` names, once its weight is checked. Raises Refusal."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,9 @@ class Picture:
             raise internal_error(str(error)) from error
 
 
-def picture_of(operation: str, response: BaseResponse, image: dict[str, Any]) -> Picture:
+def picture_of(operation: str, image: dict[str, Any], read_object: ReadObject) -> Picture:
     """The picture of a request's `Image`. Raises Refusal when it cannot be had or is too large."""
-    picture = _picture(response, image)
+    picture = _picture(image, read_object)
     width, height = picture.look(size)
     if min(width, height) < LEAST_SIDE:
         raise invalid_parameters()
@@ -62,52 +57,18 @@ def picture_of(operation: str, response: BaseResponse, image: dict[str, Any]) ->
     return picture
 
 
-def _picture(response: BaseResponse, image: dict[str, Any]) -> Picture:
+def check_weight(size: int) -> None:
+    """Raises Refusal for an S3 object of more bytes than are looked at."""
+    if size > MOST_OBJECT_BYTES:
+        raise Refusal("ImageTooLargeException", "Image size is too large")
+
+
+def _picture(image: dict[str, Any], read_object: ReadObject) -> Picture:
     if len(image) != 1:
         raise invalid_parameters()
     if "Bytes" in image:
         return Picture(hashlib.sha256(image["Bytes"]).hexdigest(), image["Bytes"])
-    stored = _stored_object(response, image["S3Object"])
-    if stored.size > MOST_OBJECT_BYTES:
-        raise Refusal("ImageTooLargeException", "Image size is too large")
-    return Picture(stored.name, stored.value)
-
-
-def _stored_object(response: BaseResponse, where: dict[str, Any]) -> FakeKey:
+    where = image["S3Object"]
     if not {"Bucket", "Name"} <= where.keys():
         raise invalid_parameters()
-    bucket, name, version = where["Bucket"], where["Name"], where.get("Version")
-    partition = get_partition(response.region)
-    unable = Refusal(
-        "InvalidS3ObjectException",
-        "Unable to get object metadata from S3. "
-        "Check object key, region and/or access permissions.",
-    )
-    try:
-        response._authenticate_and_authorize_action(
-            _ReadVersion if version else _Read, f"arn:{partition}:s3:::{bucket}/{name}"
-        )
-        s3 = s3_backends[response.current_account][partition]
-        stored = s3.get_object(bucket, name, version)
-        if stored is not None:
-            refuse_unless_decrypted(response, stored)
-        here = s3.get_bucket(bucket).region_name == response.region
-    except (AccessDeniedError, S3ClientError) as error:
-        raise unable from error
-    if stored is None or not here:
-        raise unable
-    return stored
-
-
-class _Read(IAMRequest):
-    """Asks moto's IAM whether the caller of Rekognition may read an S3 object."""
-
-    permission = "s3:GetObject"
-
-    def __init__(self, **request: Any) -> None:
-        super().__init__(**request)
-        self._action = self.permission
-
-
-class _ReadVersion(_Read):
-    permission = "s3:GetObjectVersion"
+    return Picture(where["Name"], read_object(where))

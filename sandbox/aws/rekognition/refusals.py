@@ -27,5 +27,14 @@ def invalid_format(message: str = "Request has invalid image format") -> Refusal
     return Refusal("InvalidImageFormatException", message)
 
 
+def unable_to_get() -> Refusal:
+    """Says no more than the real service does: no key, another region and no permission are one."""
+    return Refusal(
+        "InvalidS3ObjectException",
+        "Unable to get object metadata from S3. "
+        "Check object key, region and/or access permissions.",
+    )
+
+
 def internal_error(message: str = "Internal server error") -> Refusal:
     return Refusal("InternalServerError", message, 500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import threading
 import time
@@ -26,6 +27,12 @@ class Knobs:
     """The quota of each operation for itself; None is no quota."""
     failure_rate: float = 0.0
     """The share of calls (0-1) that end in InternalServerError."""
+
+    def turn(self, options: argparse.Namespace) -> None:
+        """Sets what a command line says."""
+        self.latency_seconds = options.latency_seconds
+        self.calls_per_second = options.calls_per_second
+        self.failure_rate = options.failure_rate
 
 
 knobs = Knobs()
