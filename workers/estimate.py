@@ -86,7 +86,7 @@ class Estimate:
     def _read(self, pictures: list[Picture]) -> set[Picture]:
         """Those of the pictures that are read, or a text worker reads them by now."""
         read = set(self._answers(TextAnswer.KIND, pictures))
-        if self.ledger and not self.ledger.shared:
+        if self.ledger and not self.ledger.fleet:
             # a text worker elsewhere keeps its answers for itself
             read |= set(self._answers(Handed.KIND, pictures))
         return read

@@ -59,7 +59,7 @@ class LabelWorker:
         Raises WorkerError when it ends before that.
         """
         run = self._settings.run
-        if self._ledger.shared and not self._services.fleet:
+        if self._ledger.fleet and not self._services.fleet:
             raise RunError(
                 "label workers that share a table take the parts of the listing from a queue; set "
                 "CARTEXT_PARTS_QUEUE_URL (terraform output: parts_queue_url)"
@@ -158,7 +158,7 @@ class LabelWorker:
 
     def _acknowledged(self, decisions: list[Decision]) -> None:
         # not waited for: the next indexes go out while this is written
-        if not self._ledger.shared:
+        if not self._ledger.fleet:
             # before it is kept that they are sent: what is not is sent, and comes here, once more
             for decision in decisions:
                 if decision.picture.is_known:

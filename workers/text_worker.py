@@ -46,7 +46,7 @@ class TextWorker:
         self._ledger = services.ledger
         self._output = Output(settings.state_dir, self._ledger)
         poll = settings.poll_seconds
-        poll = min(poll, SHARED_POLL_SECONDS) if self._ledger.shared else poll
+        poll = min(poll, SHARED_POLL_SECONDS) if self._ledger.fleet else poll
         self._receiver = Receiver(self._queue, poll)
         self._heard = time.monotonic()
         self._alone = True

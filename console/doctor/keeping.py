@@ -17,6 +17,7 @@ from console.open_files import allow_files
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import code_of, is_denied
+from workers.aws.meaning import NO_QUEUE
 from workers.errors import RunError
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import SqliteLedger
@@ -37,7 +38,6 @@ OUT_OF_RANGE = {
     "ValidationException",
 }
 
-NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 SENDS = ("SendMessage",)
 TAKES = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
 
@@ -95,7 +95,7 @@ def _fit(tools: Tools, url: str, setting: str) -> tuple[int, str]:
     try:
         attributes = _attributes_of(tools, url)
     except RunError as error:
-        if code_of(error.__cause__ or error) not in NO_QUEUE:
+        if code_of(error.__cause__ or error) not in NO_QUEUE.codes:
             raise
         raise wrong(f"there is no queue {url}", f"correct {setting}") from error
     policy = json.loads(attributes.get("RedrivePolicy", "null"))

@@ -118,9 +118,9 @@ def test_without_a_ledger_all_are_new(make_settings: MakeSettings) -> None:
     assert (told.new, told.copies, told.label_calls, told.text_calls) == (3, 1, 2, 2)
 
 
-def test_a_ledger_that_is_shared_is_asked_for_texts_only(make_settings: MakeSettings) -> None:
-    class Shared:
-        shared = True
+def test_the_ledger_of_a_fleet_is_asked_for_texts_only(make_settings: MakeSettings) -> None:
+    class Table:
+        fleet = object()
 
         def __init__(self) -> None:
             self.asked: list[tuple[str, int]] = []
@@ -129,7 +129,7 @@ def test_a_ledger_that_is_shared_is_asked_for_texts_only(make_settings: MakeSett
             self.asked.append((kind, len(pictures)))
             return {}
 
-    ledger: Any = Shared()
+    ledger: Any = Table()
     Estimate(make_settings(), ledger).add([picture("a"), picture("b"), picture("a")])
     assert ledger.asked == [("labels", 2), ("text", 2)], "each picture once"
 

@@ -94,6 +94,12 @@ FAILING = Row(
     FAILED,
     "nothing; the image is tried again later",
 )
+NO_QUEUE = Row(
+    ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+    Meaning.EVERYBODY,
+    "there is no queue {queue_url}; check CARTEXT_QUEUE_URL and CARTEXT_PARTS_QUEUE_URL",
+    "correct the setting",
+)
 UNKNOWN = Row(
     ("any other",),
     Meaning.PASSING,
@@ -257,12 +263,7 @@ TABLE = (
         "there is no bucket {bucket!r}; check CARTEXT_BUCKET",
         "correct the setting",
     ),
-    Row(
-        ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
-        Meaning.EVERYBODY,
-        "there is no queue {queue_url}; check CARTEXT_QUEUE_URL and CARTEXT_PARTS_QUEUE_URL",
-        "correct the setting",
-    ),
+    NO_QUEUE,
     Row(
         ("NotFound",),
         Meaning.EVERYBODY,

@@ -101,8 +101,6 @@ class LabelLedger(AnswerLedger, Protocol):
 class TextLedger(AnswerLedger, Protocol):
     """What the text workers keep."""
 
-    shared: bool
-    """Whether other workers of a kind write to it as well."""
     refresh_seconds: float
     """How often all results may be read again without that being what a worker does."""
 

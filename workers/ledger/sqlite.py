@@ -31,7 +31,6 @@ from workers.output.rows import ResultRow, result_row
 class SqliteLedger:
     """The ledger in one SQLite file; raises what `SqliteFile` does."""
 
-    shared = False
     fleet = None
     refresh_seconds = 0.5
 

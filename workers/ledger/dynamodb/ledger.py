@@ -51,7 +51,6 @@ class DynamoDbLedger:
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
-    shared = True
     refresh_seconds = 30.0
 
     def __init__(
