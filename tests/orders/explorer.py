@@ -15,7 +15,8 @@ Scenario = Callable[[], object]
 # at which step another one goes on than in the plain order: the how manieth of those that could
 Steps = dict[int, int]
 
-MOST_BY_CHANCE = 5
+# departures: of all orders, and of those by chance
+WHOLE, BY_CHANCE = 2, (2, 6)
 
 
 class OrderError(AssertionError):
@@ -74,13 +75,13 @@ class _Places(_Attempt):
 
 
 def explore(
-    scenario: Scenario, runs: int = 400, whole: int = 2, slow: bool = False, seed: int = 0
+    scenario: Scenario, most: int = 2500, by_chance: int = 100, slow: bool = False, seed: int = 0
 ) -> Tried:
     """Runs it in many orders; raises OrderError at the first that goes wrong.
 
-    First in all with up to `whole` departures, as far as `runs` go; the rest is by chance.
+    In all with one departure, and with two, as far as that takes `most` runs; then `by_chance`.
     """
-    tried, level, reached = 0, [_Attempt({})], 0
+    tried, reached = 0, 0
 
     def attempt(steps: Steps) -> _Attempt:
         nonlocal tried
@@ -93,16 +94,18 @@ def explore(
     with in_place():
         plain = attempt({})
         level = [plain]
-        for reached in range(whole + 1):  # noqa: B007
+        while reached < WHOLE:
             ahead = [steps for made in level for steps in made.one_more()]
-            if reached == whole or len(ahead) > runs - tried:
+            if tried + len(ahead) > most:
                 break
             level = [attempt(steps) for steps in ahead]
-        chance = random.Random(seed)
-        points = range(len(plain.widths))
-        while ahead and tried < runs:
-            number = min(chance.randint(reached + 1, MOST_BY_CHANCE), len(points))
-            attempt({step: chance.randint(1, 3) for step in chance.sample(points, number)})
+            reached += 1
+        if attempt({}).widths != plain.widths:
+            raise RuntimeError("the scenario is not the same each time; what does it depend on?")
+        chance, points = random.Random(seed), range(len(plain.widths))
+        for _ in range(by_chance):
+            departures = chance.sample(points, min(chance.randint(*BY_CHANCE), len(points)))
+            attempt({step: chance.randint(1, 3) for step in departures})
     return Tried(tried, reached)
 
 

@@ -6,20 +6,23 @@ and the code that uses them stay what they are. All other threads of the process
 
 from __future__ import annotations
 
+import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import thread as futures_thread
 from contextlib import contextmanager, nullcontext
 from math import inf
+from typing import Any
 
 import pytest
 
 from tests.orders.scheduler import Run, Task, running
 
 os_lock, os_rlock = threading.Lock, threading.RLock
-os_sleep, os_clock = time.sleep, time.monotonic
+os_thread, os_sleep, os_clock = threading.current_thread, time.sleep, time.monotonic
 
 
 class Lock:
@@ -58,12 +61,22 @@ class Thread(threading.Thread):
 
     _task: Task | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        run = running()
+        self._number = next(run.numbers) if run else id(self)
+        super().__init__(*args, **kwargs)
+
+    def __hash__(self) -> int:
+        # an executor joins its threads in the order of a set, which is the same in each run
+        return self._number
+
     def start(self) -> None:
         run = running()
         if not run:
             super().start()
             return
-        self._task = run.spawn(self.name, self.run)
+        # Python counts those without a name through the whole process
+        self._task = run.spawn(re.sub(r"^Thread-\d+", "Thread", self.name), self.run)
         run.point()
 
     def join(self, timeout: float | None = None) -> None:
@@ -86,6 +99,11 @@ def _rlock() -> object:
     return threading._RLock() if running() else os_rlock()  # type: ignore[attr-defined]
 
 
+def _thread() -> threading.Thread:
+    # Python does not know those of a run, and would make up an object for each
+    return threading.main_thread() if running() else os_thread()
+
+
 def _clock() -> float:
     run = running()
     return run.now if run else os_clock()
@@ -105,6 +123,7 @@ def in_place() -> Iterator[None]:
         for name, part in {"Lock": _lock, "_allocate_lock": _lock, "RLock": _rlock}.items():
             patch.setattr(threading, name, part)
         patch.setattr(threading, "Thread", Thread)
+        patch.setattr(threading, "current_thread", _thread)
         patch.setattr(time, "sleep", _sleep)
         # the same clock under the names that they have for it
         for module, name in (time, "monotonic"), (threading, "_time"), (queue, "time"):
@@ -114,4 +133,6 @@ def in_place() -> Iterator[None]:
         # what all executors of the process share
         patch.setattr(futures_thread, "_threads_queues", {})
         patch.setattr(futures_thread, "_global_shutdown_lock", nullcontext())
+        # its threads would tell that they are unwound
+        patch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
         yield

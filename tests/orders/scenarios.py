@@ -10,8 +10,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,26 +20,25 @@ from typing import Any
 import pytest
 
 from tests.orders.scheduler import running
-from workers import in_flight, reader, single_flight
-from workers.answer import TextAnswer
+from workers import in_flight, single_flight
 from workers.aws import quota
-from workers.errors import PassingError, RunError, StoppedError
+from workers.errors import START_AGAIN, RunError, StoppedError
 from workers.index_queue import batcher
 from workers.index_queue.messages import Received
 from workers.ledger import sqlite_file
-from workers.model import Picture, RunProgress, TextLine
-from workers.settings import Settings
+from workers.model import Picture
 from workers.threads import pool, stop, ticker
 
 TIMEOUT, LONGEST, DELAY = 120, 600, 30
-LINGER = 1.0
+LINGER = 0.05
 QUOTA = 5.0
 CAR = Picture("car", 1)
 
 
 def together(*functions: Any) -> None:
     """Calls each in a thread of its own, and returns when all have returned."""
-    threads = [threading.Thread(target=each, name=f"thread {n}") for n, each in enumerate(functions)]
+    names = map("thread {}".format, range(len(functions)))
+    threads = [threading.Thread(target=each, name=next(names)) for each in functions]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -134,6 +134,20 @@ def batches_from_two_threads() -> None:
     assert max(map(len, handed)) <= batcher.BATCH
 
 
+def a_flush_at_any_time() -> None:
+    """It returns when what is under way is handed on, and not before."""
+    handed: list[int] = []
+
+    def hand_on(batch: list[int]) -> None:
+        call_takes_its_time()
+        handed.extend(batch)
+
+    batches = batcher.Batcher("sender", hand_on, LINGER, stop.Stop())
+    batches.put(1)
+    batches.flush()
+    assert handed == [1]
+
+
 def items_that_linger() -> None:
     """However big they are and whenever they come, they leave within the linger."""
     late = []
@@ -148,7 +162,7 @@ def items_that_linger() -> None:
             batches.put(time.monotonic(), size)
             time.sleep(pauses)
 
-    together(lambda: put(0, 150_000), lambda: put(0.7, 10))
+    together(lambda: put(0, 150_000), lambda: put(0.7 * LINGER, 10))
     time.sleep(2 * LINGER)
     assert len(late) == 6
     assert max(late) <= LINGER + batcher.GATHER_SECONDS
@@ -176,17 +190,30 @@ def a_batch_that_nobody_takes() -> None:
 # --- group commit ---------------------------------------------------------------------------------
 
 
+@contextmanager
+def ledger_file() -> Iterator[tuple[sqlite_file.SqliteFile, Callable[[], set[str]]]]:
+    """A ledger, and what another connection sees in it; whether it is synced is asked elsewhere."""
+
+    def hastily(file: sqlite_file.SqliteFile) -> sqlite3.Connection:
+        connection = sqlite3.connect(file._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
+        return connection
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_file.SqliteFile, "_connect", hastily)
+        path = Path(folder, "ledger")
+        file = sqlite_file.SqliteFile(path)
+        with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+            yield file, lambda: {name for (name,) in other.execute("SELECT name FROM settled")}
+
+
 def commits_that_are_shared() -> None:
     """A future is done only when its rows are there for others; what is under way is kept."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = sqlite_file.SqliteFile(Path(folder, "ledger"))
-        other = sqlite3.connect(Path(folder, "ledger"), check_same_thread=False)
+    with ledger_file() as (file, kept):
 
         def write(name: str) -> Future[Any]:
             return file.write("settle", {"run": "r", "name": name, "value": "1"})
-
-        def kept() -> set[str]:
-            return {name for (name,) in other.execute("SELECT name FROM settled")}
 
         def work(*names: str) -> None:
             for name in names:
@@ -198,21 +225,20 @@ def commits_that_are_shared() -> None:
         file.close()
         assert last.done()
         assert kept() == {"a", "b", "c", "d"}
-        other.close()
 
 
 def a_commit_that_fails() -> None:
     """Nobody waits for it for ever, and the next one may succeed."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = sqlite_file.SqliteFile(Path(folder, "ledger"))
+    with ledger_file() as (file, kept):
 
         def work() -> None:
             with pytest.raises(RunError):
                 file.write("settle", {"run": "r"}).result()
 
         together(work, work)
-        file.write("settle", {"run": "r", "name": "n", "value": "1"}).result()
+        file.write("settle", {"run": "r", "name": "a", "value": "1"}).result()
         file.close()
+        assert kept() == {"a"}
 
 
 # --- quota ----------------------------------------------------------------------------------------
@@ -362,23 +388,38 @@ class Signals:
             running().interrupt(lambda: self._handlers[number](number, None))
 
 
-def signals_at_any_time() -> None:
-    """The first one ends every wait at once; the second one ends the process, wherever it is."""
-    signals, forced = Signals(), []
+@contextmanager
+def signalled() -> Iterator[tuple[stop.Stop, Signals, list[int]]]:
+    """A stop that listens, how to send it signals, and with what it has ended the process."""
+    signals, ended = Signals(), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stop, "signal", signals)
-        patch.setattr(stop, "os", SimpleNamespace(_exit=forced.append))
+        patch.setattr(stop, "os", SimpleNamespace(_exit=ended.append))
         stopping = stop.Stop()
         stopping.on_signals()
-        sender = threading.Thread(target=lambda: [*map(signals.send, (15, 2))], name="sender")
+        yield stopping, signals, ended
+
+
+def a_signal_at_any_time() -> None:
+    """It ends every wait at once, wherever the main thread is."""
+    with signalled() as (stopping, signals, ended):
+        sender = threading.Thread(target=signals.send, args=[signal.SIGTERM], name="sender")
         began = time.monotonic()
         sender.start()
         with pytest.raises(StoppedError):
             stopping.sleep(60)
-        stopping.ask()
+        stopping.fail(RunError("late"))
         sender.join()
+        assert (ended, stopping.drained_by) == ([], began + stop.DRAIN_SECONDS)
+
+
+def a_second_signal() -> None:
+    """It ends the process, whether or not the first one has been heard of."""
+    with signalled() as (stopping, signals, ended):
+        together(lambda: [*map(signals.send, (signal.SIGTERM, signal.SIGINT))])
         time.sleep(1)
-        assert (forced, stopping.drained_by) == ([75], began + stop.DRAIN_SECONDS)
+        assert stopping
+        assert ended == [START_AGAIN]
 
 
 def a_ticker_that_is_closed() -> None:
@@ -423,110 +464,3 @@ def copies_of_one_picture() -> None:
 
     together(*(lambda copy=copy: look(copy) for copy in ("broken", "a", "b")))
     assert (len(paid), sorted(answered)) == (1, ["a", "b", "broken"])
-
-
-# --- all that the text worker has in hand ---------------------------------------------------------
-
-
-class Ledger:
-    """A ledger in memory, whose commits take their time."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self._answers: dict[Picture, bytes] = {}
-
-    def not_done(self, _: str, indexes: list[str]) -> set[str]:
-        return {*indexes} - {*self.done}
-
-    def answers(self, _: str, pictures: list[Picture]) -> dict[Picture, bytes]:
-        return {p: self._answers[p] for p in pictures if p in self._answers}
-
-    def keep(self, picture: Picture, answer: TextAnswer) -> None:
-        self._answers[picture] = answer.pack()
-
-    def complete(self, results: list[Any]) -> Future[None]:
-        future: Future[None] = Future()
-        call_takes_its_time()
-        self.done += [result.filed for result in results]
-        future.set_result(None)
-        return future
-
-
-class TextWorkersHands:
-    """A reader with two threads, and what becomes of its images; some take `seconds`."""
-
-    def __init__(self, seconds: dict[str, float], failing: str = "") -> None:
-        self.queue, self.ledger, self.stop = HidingQueue(), Ledger(), stop.Stop()
-        self.asked: list[str] = []
-        self._seconds, self._failing = seconds, failing
-        settings = Settings.model_construct(in_flight=2, retry_seconds=1, tries=3)
-        services: Any = SimpleNamespace(
-            recognizer=self, ledger=self.ledger, index_queue=self.queue, bucket=None
-        )
-        output: Any = SimpleNamespace(has_news=lambda _: None)
-        self.reader = reader.Reader(settings, services, output, self.stop, RunProgress(0, 0, 0))
-        self.longest = settings.longest_hold
-        held = self.reader.in_flight
-        held._clock = time.monotonic
-        every = settings.visibility_timeout / 3
-        self._heartbeat = ticker.Ticker("heartbeat", every, held.renew, self.stop)
-
-    def text(self, index: str, _: str) -> TextAnswer:
-        self.asked.append(index)
-        time.sleep(self._seconds.get(index, 0))
-        if index == self._failing:
-            raise PassingError("busy")
-        return TextAnswer((TextLine(index, 99.0),))
-
-    def close(self) -> None:
-        self.reader.close()
-        self._heartbeat.close()
-        self.reader.flush()
-
-
-OTHER = Picture("other", 1)
-
-
-def images_with_copies_and_duplicates() -> None:
-    """Each picture is paid for once, each image done once, each message deleted, nothing held."""
-    hands = TextWorkersHands({})
-    hands.reader.take([message("a"), message("b"), message("c", "2.jpg")])
-    hands.reader.take([message("d", "2.jpg"), message("e", "3.jpg", OTHER)])
-    hands.close()
-    assert len(hands.asked) == 2
-    assert sorted(hands.ledger.done) == ["1.jpg", "2.jpg", "3.jpg"]
-    assert sorted(hands.queue.deleted) == ["a", "b", "c", "d", "e"]
-    assert len(hands.reader.in_flight) == 0
-
-
-def an_image_that_is_left_to_a_redelivery() -> None:
-    """It comes again after its delay, whatever the heartbeat does; the others are done."""
-    hands = TextWorkersHands({"1.jpg": TIMEOUT / 3}, failing="1.jpg")
-    hands.reader.take([message("a"), message("b", "2.jpg", OTHER)])
-    hands.close()
-    assert (hands.ledger.done, hands.queue.deleted) == (["2.jpg"], ["b"])
-    assert hands.queue.hidden["a"] == DELAY
-
-
-def a_stop_at_any_time() -> None:
-    """Each message is deleted once its image is done, or given back at once; nothing is held."""
-    hands = TextWorkersHands({})
-    messages = [message("a"), message("b", "2.jpg"), message("c", "3.jpg", OTHER)]
-    together(lambda: hands.reader.take(messages), hands.stop.ask)
-    hands.close()
-    by_index = {each.index: each.receipt for each in messages}
-    deleted = {by_index[index] for index in hands.ledger.done}
-    given_back = {receipt for receipt, seconds in hands.queue.hidden.items() if not seconds}
-    assert ({*hands.queue.deleted}, given_back) == (deleted, {"a", "b", "c"} - deleted)
-    assert len(hands.reader.in_flight) == 0
-
-
-def an_image_that_hangs_while_the_worker_stops() -> None:
-    """Its copy is given back, and the worker ends."""
-    hands = TextWorkersHands({"1.jpg": 10_000})
-    hands.reader.take([message("a"), message("b", "2.jpg")])
-    time.sleep(1)
-    hands.stop.ask()
-    hands.close()
-    assert hands.queue.hidden["b"] == 0
-    assert hands.ledger.done == ["1.jpg"]

@@ -1,4 +1,4 @@
-"""A run in one order of its threads: one of them goes at a time, and at each point it is chosen who.
+"""A run in one order of its threads: one of them goes at a time; at each point it is chosen who.
 
 A point is each use of a lock, each wait, start and join of a thread, and each line of `workers`.
 The clock is virtual: it stands still while any thread can go on, and else is at the next deadline.
@@ -7,6 +7,7 @@ The clock is virtual: it stands still while any thread can go on, and else is at
 from __future__ import annotations
 
 import _thread
+import itertools
 import linecache
 import sys
 import threading
@@ -21,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 WATCHED = str(ROOT / "workers")
 SHOWN = WATCHED, str(ROOT / "tests")
 # the harness itself is no place of interest
-HIDDEN = [str(Path(__file__).with_name(f"{name}.py")) for name in ("scheduler", "parts", "explorer")]
+HIDDEN = [
+    str(Path(__file__).with_name(f"{name}.py")) for name in ("scheduler", "parts", "explorer")
+]
 # more of them, and a thread goes round for ever
 MOST_STEPS = 20_000
 
@@ -64,6 +67,7 @@ class Run:
         self._over = False
         self._ended = _taken()
         self._tasks: list[Task] = []
+        self.numbers = itertools.count()
         self.now = 1000.0
         self.step = 0
         self.problem = ""
@@ -73,10 +77,10 @@ class Run:
         self.current = self.main = self.spawn("main", scenario)
         self.main.baton.release()
         self._ended.acquire()
-        for self.current in self._tasks:
-            if not self.current.is_done:
-                self.current.baton.release()
-            self.current.has_left.acquire()
+        for task in self._tasks:
+            if not task.is_done:
+                task.baton.release()
+            task.has_left.acquire()
         return self
 
     def spawn(self, name: str, function: Callable[[], object]) -> Task:
@@ -115,8 +119,7 @@ class Run:
         frame: FrameType | None = sys._getframe()
         while frame and not _is_shown(frame):
             frame = frame.f_back
-        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno) if frame else "the end"
-        return f"{self.current.name}: {line.strip()}"
+        return f"{self.current.name}: {_line(frame) if frame else 'the end'}"
 
     def _live(self, task: Task, function: Callable[[], object]) -> None:
         task.baton.acquire()
@@ -129,7 +132,8 @@ class Run:
             pass
         except BaseException as error:
             if not self._over:
-                self.problem = f"{task.name}: {error!r}\n{''.join(traceback.format_exception(error))}"
+                told = "".join(traceback.format_exception(error))
+                self.problem = f"{task.name}: {error!r}\n{told}"
         sys.settrace(None)
         task.is_done = True
         if not self._over:
@@ -191,7 +195,14 @@ def _is_shown(frame: FrameType) -> bool:
     return file.startswith(SHOWN) and file not in HIDDEN
 
 
+def _line(frame: FrameType) -> str:
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+
+
 def _where(task: Task) -> str:
     stack = traceback.walk_stack(sys._current_frames()[task.ident])
-    lines = [f"{f.f_code.co_filename}:{line}" for f, line in stack if _is_shown(f)]
-    return f"\n  {task.name} waits at " + ", called by ".join(lines)
+    return f"\n  {task.name} waits" + "".join(
+        f"\n    {Path(frame.f_code.co_filename).relative_to(ROOT)}:{line}  {_line(frame)}"
+        for frame, line in stack
+        if _is_shown(frame)
+    )
