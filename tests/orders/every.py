@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 
 import structlog
 
@@ -38,7 +39,7 @@ IN_TIME = (
     scenarios.a_second_signal,
     hands.an_image_that_hangs_while_the_worker_stops,
 )
-MOST, BY_CHANCE = 20_000, 2_000
+MOST, BY_CHANCE = 15_000, 1_000
 
 
 def main() -> int:
@@ -48,10 +49,7 @@ def main() -> int:
     seed = parser.parse_args().seed
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     total = wrong = 0
-    ways = [(each, False) for each in AT_ANY_PACE + IN_TIME] + [
-        (each, True) for each in AT_ANY_PACE
-    ]
-    for scenario, slow in ways:
+    for scenario, slow in [*product(AT_ANY_PACE + IN_TIME, [False]), *product(AT_ANY_PACE, [True])]:
         name = scenario.__name__.replace("_", " ") + (", slow threads" if slow else "")
         try:
             tried = explore(scenario, MOST, BY_CHANCE, slow, seed)

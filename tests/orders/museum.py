@@ -11,7 +11,7 @@ import pytest
 
 from tests.orders import hands, scenarios
 from tests.orders.explorer import Scenario
-from workers import in_flight, single_flight
+from workers import in_flight, reader, single_flight
 from workers.aws import quota
 from workers.index_queue import batcher
 from workers.ledger import sqlite_file
@@ -114,6 +114,27 @@ FAULTS = (
             "main: thread.start() (2) -> thread 1",
             "thread 1: return new if held is new else None (1) -> main",
         ),
+    ),
+    Fault(
+        "a duplicate is taken after it was looked up whether it is done",
+        reader,
+        {
+            """\
+        taken = [held for held in map(self.in_flight.take, messages) if held]
+        runs = {held.message.run for held in taken}
+        filed = {run: [h.message.filed for h in taken if h.message.run == run] for run in runs}
+        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
+""": """\
+        runs = {message.run for message in messages}
+        filed = {run: [m.filed for m in messages if m.run == run] for run in runs}
+        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
+        taken = []
+        taken += [held for held in map(self.in_flight.take, messages) if held]
+"""
+        },
+        hands.images_with_copies_and_duplicates,
+        "assert sorted(hands.ledger.done)",
+        ("main: taken = [] (2) -> deleter",),
     ),
     Fault(
         "what is busy is counted down twice",

@@ -96,7 +96,7 @@ def _lock() -> object:
 
 
 def _rlock() -> object:
-    return threading._RLock() if running() else os_rlock()  # type: ignore[attr-defined]
+    return threading._RLock() if running() else os_rlock()
 
 
 def _thread() -> threading.Thread:
@@ -129,7 +129,7 @@ def in_place() -> Iterator[None]:
         for module, name in (time, "monotonic"), (threading, "_time"), (queue, "time"):
             patch.setattr(module, name, _clock)
         # Python's own in C would not be seen
-        patch.setattr(queue, "SimpleQueue", queue._PySimpleQueue)  # type: ignore[attr-defined]
+        patch.setattr(queue, "SimpleQueue", queue._PySimpleQueue)
         # what all executors of the process share
         patch.setattr(futures_thread, "_threads_queues", {})
         patch.setattr(futures_thread, "_global_shutdown_lock", nullcontext())

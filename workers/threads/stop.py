@@ -57,8 +57,8 @@ class Stop:
     def on_signals(self) -> None:
         """The first SIGTERM or SIGINT asks, the second one forces; before any thread starts."""
         signals = {signal.SIGTERM, signal.SIGINT}
-        # for a thread that waits for them: a handler would interrupt one that may hold the very lock
-        # that `ask` or the log needs
+        # a handler would interrupt this thread anywhere, even where it holds the lock that `ask` or
+        # the log needs; so one thread waits for them, and nobody else gets them
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         threading.Thread(target=self._hear, args=(signals,), name="signals", daemon=True).start()
 
