@@ -200,7 +200,9 @@ def _line(frame: FrameType) -> str:
 
 
 def _where(task: Task) -> str:
-    stack = traceback.walk_stack(sys._current_frames()[task.ident])
+    # one that has just been started may not be anywhere yet
+    inner = sys._current_frames().get(task.ident)
+    stack = traceback.walk_stack(inner) if inner else ()
     return f"\n  {task.name} waits" + "".join(
         f"\n    {Path(frame.f_code.co_filename).relative_to(ROOT)}:{line}  {_line(frame)}"
         for frame, line in stack
