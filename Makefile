@@ -50,6 +50,10 @@ faults: .venv/dev ## 2,000 generated schedules of faults and kills, and two stor
 crashes: .venv/dev ## the pair from every state that a crash can leave (ten minutes)
 	@$(BIN)/python -m tests.crashes
 
+.PHONY: orders
+orders: .venv/dev ## what threads share, in a hundred thousand orders of their steps (ten minutes)
+	@$(BIN)/python -m tests.orders
+
 .PHONY: lint
 lint: .venv/dev ## style, types, Terraform and Ansible checks
 	$(BIN)/ruff check $(SOURCES)

@@ -91,8 +91,9 @@ class InFlight:
 
     def renew(self) -> None:
         """The heartbeat, every third of the timeout: hides again what was not for as long."""
+        # before: what is let go may give back a copy of it, and that waits for a renewal
+        self._let_go_of_what_hangs()
         with self._renewing:
-            self._let_go_of_what_hangs()
             now = self._clock()
             with self._lock:
                 due = [h for h in self._held.values() if now - h.renewed >= self._timeout / 3]

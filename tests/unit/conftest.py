@@ -36,6 +36,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.chdir(tmp_path)
+    # they are the test runner's
+    monkeypatch.setattr(Stop, "on_signals", lambda _: None)
 
     def refuse(*_: Any) -> None:
         pytest.fail("a unit test wants to use the network")

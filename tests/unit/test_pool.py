@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from workers.errors import RunError, StoppedError
 from workers.threads.pool import BoundedPool
 from workers.threads.stop import Stop
@@ -102,3 +104,23 @@ def test_what_is_submitted_when_the_threads_end_is_called_at_once(stop: Stop) ->
     pool.submit(called.set)
     assert called.is_set()
     assert pool.held == 0
+
+
+def test_an_image_for_which_there_is_no_thread_is_worked_on_once(
+    stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for one of those that are there; the worker hears of it."""
+    pool, go, done = BoundedPool(2, stop), threading.Event(), []
+    pool.submit(go.wait)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            pool.submit(done.append, 1)
+    go.set()
+    pool.wait_until_idle()
+    assert (done, pool.held) == ([1], 0)
+    pool.close()

@@ -159,3 +159,11 @@ def test_a_wait_ends_with_the_worker(stop: Stop) -> None:
     threading.Timer(0.05, stop.ask).start()
     with pytest.raises(StoppedError):
         quota.wait()
+
+
+def test_a_share_that_comes_at_once_is_no_long_wait(clock: Clock) -> None:
+    """Who begins with none has gained next to nothing by then."""
+    shares = iter([0.0])
+    quota = Quota(50, clock, clock, share=lambda: next(shares, 1.0))
+    clock.now += 0.001
+    assert calls_within(quota, clock, 10) > 50 * 5

@@ -12,6 +12,8 @@ from workers.threads.stop import Stop
 SHARE_OF_QUOTA = 0.98
 CREDIT_SECONDS = 0.1
 REFUSAL_SECONDS = 0.3
+# of the full rate
+SLOWEST = 0.01
 # how soon it is noticed that there is a share again
 NO_SHARE_SECONDS = 0.1
 
@@ -68,7 +70,9 @@ class Quota:
             with self._lock:
                 now = self._clock()
                 gained = full_rate * self._gain * (now - self._updated)
-                self._rate = min(full_rate, self._rate + gained)
+                # who had no share until now has a rate of next to nothing
+                slowest = full_rate * SLOWEST
+                self._rate = min(full_rate, max(slowest, self._rate + gained))
                 self._updated = now
                 turn = max(self._next_call, now - CREDIT_SECONDS)
                 self._next_call = turn + 1 / self._rate
@@ -80,6 +84,6 @@ class Quota:
             now = self._clock()
             # a refusal of a call that was made before the last slowing says nothing new
             if now - self._slowed >= REFUSAL_SECONDS:
-                self._rate = max(self._rate / 2, self.full_rate / 100)
+                self._rate = max(self._rate / 2, self.full_rate * SLOWEST)
                 self._gain = 1 / 20
                 self._slowed = now

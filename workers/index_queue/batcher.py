@@ -50,9 +50,10 @@ class Batcher:
 
     def put(self, item: Any, size: int = 0) -> None:
         """Adds an item of about `size` bytes; waits while a thousand are before it."""
+        entry = item, size, time.monotonic()
         while True:
             try:
-                return self._items.put((item, size), timeout=0.5)
+                return self._items.put(entry, timeout=0.5)
             except queue.Full:
                 if self._stop.error:
                     raise StoppedError from None
@@ -79,16 +80,17 @@ class Batcher:
                     self._items.task_done()
 
     def _gather(self) -> list[Any]:
-        item, size = self._items.get()
+        item, size, since = self._items.get()
         batch = [item]
-        due = time.monotonic() + self._linger
+        # from when it was put: it may have been left over by the batch before
+        due = since + self._linger
         # asleep, not at the queue: there every item that comes would wake it
         while self._items.qsize() < BATCH - 1 and (left := due - time.monotonic()) > 0:
             if self._flushing.wait(min(left, GATHER_SECONDS)):
                 break
         while len(batch) < BATCH and size < BATCH_BYTES:
             try:
-                item, more = self._items.get_nowait()
+                item, more, _ = self._items.get_nowait()
             except queue.Empty:
                 break
             batch.append(item)

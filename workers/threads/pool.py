@@ -21,6 +21,7 @@ class BoundedPool:
         self._slots = threads + backlog
         self._held = self._wanted = 0
         self._stop = stop
+        self._closing = False
         self._changed = threading.Condition()
 
     @property
@@ -64,6 +65,9 @@ class BoundedPool:
         try:
             self._executor.submit(self._run, work)
         except RuntimeError:
+            # else there is no thread to be had, and one of the others comes to it
+            if not self._closing:
+                raise
             self._run(work)
 
     def _run(self, work: Callable[[], None]) -> None:
@@ -80,4 +84,5 @@ class BoundedPool:
 
     def close(self) -> None:
         """Ends the threads once what they work on is done."""
+        self._closing = True
         self._executor.shutdown(wait=True)

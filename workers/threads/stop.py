@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from types import FrameType
 
 import structlog
 
@@ -56,13 +55,20 @@ class Stop:
             raise StoppedError
 
     def on_signals(self) -> None:
-        """The first SIGTERM or SIGINT asks, the second one forces."""
+        """The first SIGTERM or SIGINT asks, the second one forces; before any thread starts."""
+        signals = {signal.SIGTERM, signal.SIGINT}
+        # a handler would interrupt this thread anywhere, even where it holds the lock that `ask` or
+        # the log needs; so one thread waits for them, and nobody else gets them
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        threading.Thread(target=self._hear, args=(signals,), name="signals", daemon=True).start()
 
-        def handle(number: int, _: FrameType | None) -> None:
+    def _hear(self, signals: set[signal.Signals]) -> None:
+        while True:
+            number = signal.sigwait(signals)
             if self:
                 os._exit(START_AGAIN)
             self.ask()
-            # the log takes locks, which the interrupted line may hold
+            # apart: who reads the log may be slow, and the second signal does not wait for that
             threading.Thread(
                 target=log.info,
                 args=("stopping",),
@@ -71,6 +77,3 @@ class Stop:
                     "note": "finishing what is in flight",
                 },
             ).start()
-
-        signal.signal(signal.SIGTERM, handle)
-        signal.signal(signal.SIGINT, handle)
