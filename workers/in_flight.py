@@ -83,7 +83,12 @@ class InFlight:
             return held.receipts
 
     def give_back(self, held: Held, delay: int) -> None:
-        """Leaves an image to a redelivery, `delay` seconds from now; 0 is at once."""
+        """Leaves an image to a redelivery, `delay` seconds from now; 0 is at once.
+
+        One that was let go is another worker's by now, perhaps.
+        """
+        if self._held.get(held.key) is not held:
+            return
         receipts = self.leave(held)
         # a renewal that is under way would overwrite the delay
         with self._renewing:

@@ -48,14 +48,17 @@ class Suspicion(Generic[T]):
                 return [item]
             self._kept.append(item)
             self._last = everybodys
-        if len(self._kept) >= MOST:
+            tried = len(self._kept)
+        if tried >= MOST:
             self.give_up()
         return []
 
     def give_up(self) -> None:
         """Raises what is everybody's if something is kept back and nothing more is to come."""
-        if self._last and self._kept:
-            raise type(self._last)(
-                f"no image could be looked at, {len(self._kept)} were tried; the last one: "
-                f"{self._last}. None of them counts as failed"
+        with self._lock:
+            tried, last = len(self._kept), self._last
+        if tried and last:
+            raise type(last)(
+                f"no image could be looked at, {tried} were tried; the last one: {last}. None of "
+                "them counts as failed"
             )

@@ -132,6 +132,15 @@ def test_a_renewal_under_way_does_not_overwrite_the_delay(world: World) -> None:
     assert [seconds for _, seconds in world.queue.hidden] == [TIMEOUT, 30]
 
 
+def test_what_was_let_go_is_not_given_back_any_more(world: World) -> None:
+    """Its message may be in another worker's hands, who renews it."""
+    held = world.take("a")
+    world.beat_for(LONGEST + TIMEOUT)
+    world.queue.hidden.clear()
+    world.in_flight.give_back(held, 0)
+    assert world.queue.hidden == []
+
+
 def test_what_hangs_is_let_go_and_comes_again(world: World, said: list[dict[str, object]]) -> None:
     hanging = world.take("a")
     world.beat_for(LONGEST)
