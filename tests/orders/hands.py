@@ -123,10 +123,11 @@ def a_stop_at_any_time() -> None:
 
 
 def an_image_that_hangs_while_the_worker_stops() -> None:
-    """Its copy is given back, and the worker ends."""
+    """Its copy, which came later, is given back, and the worker ends."""
     hands = TextWorkersHands({"1.jpg": 3 * TIMEOUT})
-    hands.reader.take([message("a"), message("b", "2.jpg")])
-    time.sleep(1)
+    hands.reader.take([message("a")])
+    time.sleep(TIMEOUT / 2)
+    hands.reader.take([message("b", "2.jpg")])
     hands.stop.ask()
     hands.close()
     assert hands.queue.hidden["b"] == 0
