@@ -52,7 +52,9 @@ class Sqs:
         """Answers an SQS call (AWS JSON 1.0)."""
         self._counts[f"SQS {operation}"] += 1
         body = json.loads(request.body)
-        queue = self._queues.setdefault(body["QueueUrl"], Queue(self._scenario))
+        # under whatever address it is asked
+        name = body["QueueUrl"].rpartition("/")[2]
+        queue = self._queues.setdefault(name, Queue(self._scenario))
         queue.handle(body, respond, operation)
 
 

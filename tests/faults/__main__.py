@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: 2,000 schedules and two storms, or those whose seeds are given."""
+"""`python -m tests.faults`: 1,000 schedules and two storms, or those whose seeds are given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from tests.faults.run import run_all
 from tests.faults.schedules import schedule, storm
 
-SCHEDULES = 2000
+SCHEDULES = 1000
 STORMS = (1, 2)
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
     parser.add_argument("seeds", type=int, nargs="*", metavar="SEED", help="of a schedule")
     parser.add_argument("--storm", type=int, action="append", metavar="SEED", default=[])
-    parser.add_argument("--at-once", type=int, default=8, metavar="N", help="default: 8")
+    parser.add_argument("--at-once", type=int, default=16, metavar="N", help="default: 16")
     options = parser.parse_args()
     everything = not (options.seeds or options.storm)
     storms = [storm(seed) for seed in (STORMS if everything else options.storm)]
