@@ -37,7 +37,7 @@ class Plan:
     """Whether what they do to their disks is told, so that the power can be cut."""
     seed: int = 0
     """Of what a power cut leaves."""
-    patience: float = 180.0
+    patience: float = 300.0
     label_source: str = "s3"
     label_in_flight: int = 4
     text_in_flight: int = 4

@@ -17,6 +17,8 @@ OPERATIONS = (
 )
 LEDGER_OPERATIONS = ("GetItem", "BatchGetItem", "Query", "TransactWriteItems")
 RATES = (0.02, 0.1, 0.2)
+# who of a fleet cannot look at the heartbeats for 3 s waits; at more faults it does so all the time
+RATES_OF_FLEET = (0.02, 0.05, 0.1)
 # of the first calls of each operation; after those a worker is left alone, and gets to its end
 STRUCK = (0.0, 0.01, 0.02, 0.03)
 FIRST_CALLS = 25
@@ -100,7 +102,7 @@ def schedule(seed: int) -> Plan:
     each, dynamodb = chance.choice(((1, False), (1, False), (1, True), (2, True), (2, True)))
     return Plan(
         f"python -m tests.faults {seed}",
-        _spoiled(seed, chance.choice(RATES), chance.choice(STRUCK)),
+        _spoiled(seed, chance.choice(RATES_OF_FLEET if each > 1 else RATES), chance.choice(STRUCK)),
         images=24,
         each=each,
         dynamodb=dynamodb,

@@ -75,18 +75,22 @@ class Worker:
         self.proxy = Proxy(service, self)
         self.struck: list[str] = []
         """The blows that it had."""
-        self.may_have_lost = 0
-        """Calls that were in flight when it was killed, all in all."""
         self._plan = plan
         self._hands = hands
         self._log = folder / f"{name}.log"
         self._mirror = Mirror(self.state_dir, plan.seed) if plan.told else None
-        self._life: WorkersLife | None = None
+        self._lives: list[WorkersLife] = []
 
     @property
     def life(self) -> WorkersLife:
-        assert self._life, "nobody asks before the first start"
-        return self._life
+        return self._lives[-1]
+
+    @property
+    def may_have_lost(self) -> int:
+        """Calls that were in flight when it was killed, all in all."""
+        # asked at the end: what was under way comes to the service after the kill
+        in_flight = self._plan.in_flight(self.role)
+        return sum(life.may_have_lost(in_flight) for life in self._lives)
 
     def meets(self, operation: str, number: int) -> Fault | None:
         return self._plan.faults(self.name, operation, number)
@@ -98,7 +102,6 @@ class Worker:
             while self.life.process.is_alive():
                 await asyncio.sleep(0.02)
             status = self.life.process.exitcode
-            self.may_have_lost += self.life.may_have_lost(self._plan.in_flight(self.role))
             if status == 0 or (self._plan.stops and self.life.blows):
                 return
             if not self.life.blows:
@@ -107,8 +110,8 @@ class Worker:
 
     def end(self) -> None:
         """Whatever it is at."""
-        if self._life:
-            self._life.process.kill()
+        for life in self._lives:
+            life.process.kill()
 
     def last_words(self) -> str:
         """Of its log."""
@@ -121,8 +124,10 @@ class Worker:
         given = (self.role, self._environment(), self._log, self._plan.broken, told)
         process = FORKS.Process(target=work, args=given)
         process.start()
-        self._life = WorkersLife(
-            self.role, process, self._hands, lambda blow: self.struck.append(blow.value)
+        self._lives.append(
+            WorkersLife(
+                self.role, process, self._hands, lambda blow: self.struck.append(blow.value)
+            )
         )
 
     def _machine_starts(self) -> None:
