@@ -130,7 +130,7 @@ class _Pair:
 def soak(quick: bool) -> Rows:
     """What the pair takes in each quarter of the run's time, and last against first."""
     images = 1000 if quick else LENGTH.images
-    kills = iter((3.0, 6.0)) if quick else count(KILL_SECONDS, KILL_SECONDS)
+    kills = iter((2.0, 4.0)) if quick else count(KILL_SECONDS, KILL_SECONDS)
     scenario = Scenario(images, NO_QUOTA, cars=CARS)
     wait_for_quiet(PATIENCE.seconds)
     with processes() as children, Stub(scenario) as stub:
@@ -225,10 +225,10 @@ class _Measured:
             ours = [sample for sample in some if sample.role == role]
             if not ours:
                 continue
-            done = bisect_right(self.record[operation]["taken"], ours[-1].when)
             row[f"{name} memory MB"] = median(sample.memory for sample in ours)
             row[f"{name} open files"] = median(sample.files for sample in ours)
-            row[f"{name} ledger bytes an image"] = ours[-1].ledger * MB / max(1, done)
+            if done := bisect_right(self.record[operation]["taken"], ours[-1].when):
+                row[f"{name} ledger bytes an image"] = ours[-1].ledger * MB / done
             row[f"{name} WAL MB"] = median(sample.wal for sample in ours)
         waits = [seconds * 1000 for when, seconds in self.waits if begin <= when < end]
         if len(waits) > 1:
