@@ -29,7 +29,9 @@ CARS = 0.25
 IN_FLIGHT = 100
 # a dead text worker's images come again after so long
 HIDDEN_SECONDS = 20
-KILL_SECONDS, SAMPLES = 60.0, 400
+KILL_SECONDS = 60.0
+# of the picture, and how many samples each has at least
+POINTS, SAMPLES = 120, 8
 KINDS = (("A", "label", "DetectLabels"), ("B", "text", "DetectText"))
 QUARTERS = ("first", "second", "third", "last")
 # what has grown by so much from the first quarter to the last is not flat
@@ -144,7 +146,9 @@ def soak(quick: bool) -> Rows:
                 pair.kill_one()
                 next_kill = next(kills, math.inf)
         record = stub.record()
-        waits = [(when, record["deleted"][index] - when) for index, when in pair.commits()]
+        # what was left by a kill at the end nobody has seen again
+        deleted = record["deleted"]
+        waits = [(at, deleted[index] - at) for index, at in pair.commits() if index in deleted]
         problems = _problems(pair, record, images)
     measured = _Measured(began, time.time(), samples, waits, pair.kills, record)
     quarters = [measured.between(*bounds) for bounds in measured.quarters()]
@@ -238,11 +242,12 @@ class _Measured:
 
     def series(self) -> list[Row]:
         """Stretch by stretch, for a picture."""
-        stretches = [*self._stretches(max(len(QUARTERS), min(SAMPLES, len(self.samples) // 8)))]
+        stretches = [
+            *self._stretches(max(len(QUARTERS), min(POINTS, len(self.samples) // SAMPLES)))
+        ]
         return [
             {
                 "minutes": ((begin + end) / 2 - self.began) / 60,
-                "kills": sum(begin <= when < end for _, when in self.kills),
                 **self.between(begin, end),
             }
             for begin, end in stretches
