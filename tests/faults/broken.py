@@ -9,6 +9,7 @@ from typing import Any
 from tests.faults.blows import Moment, struck
 from tests.faults.plan import Choose, Plan
 from tests.faults.proxy import Blow, Fault, pass_on
+from workers.alive import Alive
 from workers.ledger.sqlite import SqliteLedger
 from workers.ledger.sqlite_file import SqliteFile
 from workers.reader import Reader
@@ -50,6 +51,10 @@ def does_not_sync_a_commit() -> None:
     SqliteFile._connect = careless
 
 
+def takes_what_others_have_in_hand() -> None:
+    Alive.is_free = lambda *_: True
+
+
 def _at(operation: str, number: int, moment: Moment, blow: Blow) -> Choose:
     def choose(_: str, asked: str, count: int) -> Fault | None:
         return struck(pass_on, moment, blow) if (asked, count) == (operation, number) else None
@@ -79,4 +84,13 @@ PLANS = (
         _at("DetectText", 4, Moment.ACTED, Blow.STOP),
     ),
     _plan(does_not_sync_a_commit, _at("DetectLabels", 7, Moment.ACTED, Blow.CUT)),
+    Plan(
+        takes_what_others_have_in_hand.__name__,
+        images=24,
+        each=2,
+        dynamodb=True,
+        label_in_flight=1,
+        rekognition_seconds=0.5,
+        broken=takes_what_others_have_in_hand,
+    ),
 )

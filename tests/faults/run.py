@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -133,20 +134,25 @@ class Run:
 
 
 async def run_all(
-    plans: Iterable[Plan], at_once: int, done: Callable[[list[str]], None] = len
+    plans: Iterable[Plan],
+    at_once: int,
+    done: Callable[[list[str]], None] = len,
+    kept_at: Path | None = None,
 ) -> list[str]:
     """Runs so many at once; returns what went wrong, each with its plan's name, and tells `done`
-    of each run.
+    of each run. The files of what went wrong are kept.
     """
     plans = [*plans]
     turn = asyncio.Semaphore(at_once)
     sizes = {plan.images for plan in plans if not plan.stops}
-    whole = {size: await _run(Plan("without a fault", images=size), None) for size in sizes}
+    whole = {
+        size: await _run(Plan("without a fault", images=size), None, kept_at) for size in sizes
+    }
 
     async def run(plan: Plan) -> list[str]:
         _, truth = whole.get(plan.images, ([], {}))
         async with turn:
-            problems, _ = await _run(plan, truth)
+            problems, _ = await _run(plan, truth, kept_at)
         done(problems)
         return problems
 
@@ -154,9 +160,11 @@ async def run_all(
     return told + [problem for found in await asyncio.gather(*map(run, plans)) for problem in found]
 
 
-async def _run(plan: Plan, truth: Output | None) -> tuple[list[str], Output]:
+async def _run(plan: Plan, truth: Output | None, kept_at: Path | None) -> tuple[list[str], Output]:
     """What is wrong with a run, in one text, and what it has come to."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(plan, Path(folder))
         problems = await run.to_its_end(truth)
+        if problems and kept_at:
+            shutil.copytree(folder, kept_at / plan.name.replace(" ", "-"), dirs_exist_ok=True)
         return ["\n  ".join([f"{plan.name}:", *problems])] if problems else [], run.output()
