@@ -151,7 +151,7 @@ def soak(quick: bool) -> Rows:
         waits = [(at, deleted[index] - at) for index, at in pair.commits() if index in deleted]
         problems = _problems(pair, record, images)
     measured = _Measured(began, time.time(), samples, waits, pair.kills, record)
-    quarters = [measured.between(*bounds) for bounds in measured.quarters()]
+    quarters = [measured.between(*bounds) for bounds in measured.stretches(len(QUARTERS))]
     yield from (
         {"quarter of the time": name, **row} for name, row in zip(QUARTERS, quarters, strict=True)
     )
@@ -209,10 +209,7 @@ class _Measured:
     def killed(self, role: str) -> int:
         return sum(of == role for of, _ in self.kills)
 
-    def quarters(self) -> Iterator[tuple[float, float]]:
-        yield from self._stretches(len(QUARTERS))
-
-    def _stretches(self, number: int) -> Iterator[tuple[float, float]]:
+    def stretches(self, number: int) -> Iterator[tuple[float, float]]:
         """The time in which A has images, in so many stretches."""
         last = max(self.record["DetectLabels"]["taken"])
         step = (last - self.began) / number
@@ -242,9 +239,7 @@ class _Measured:
 
     def series(self) -> list[Row]:
         """Stretch by stretch, for a picture."""
-        stretches = [
-            *self._stretches(max(len(QUARTERS), min(POINTS, len(self.samples) // SAMPLES)))
-        ]
+        stretches = [*self.stretches(max(len(QUARTERS), min(POINTS, len(self.samples) // SAMPLES)))]
         return [
             {
                 "minutes": ((begin + end) / 2 - self.began) / 60,

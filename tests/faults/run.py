@@ -16,6 +16,7 @@ from bench.stub.server import Server
 from tests.faults.hands import Hands
 from tests.faults.output import Output, output_of
 from tests.faults.plan import PAID, Plan
+from tests.faults.proxy import Blow
 from tests.faults.worker import Worker
 
 PATIENCE_AN_IMAGE = 0.1
@@ -79,12 +80,19 @@ class Run:
     def _differences(self, truth: Output | None) -> list[str]:
         """Where the output of somebody is not the truth, byte by byte."""
         truth = truth or self._known_truth()
-        return [
+        outputs = [(w, output_of(w.state_dir, w.role)) for w in self._workers]
+        there = {
+            name for _, output in outputs for name, found in output.items() if found is not None
+        }
+        # with a machine that another has replaced its files are gone
+        replaced = self._plan.each > 1 and any(Blow.CUT.value in w.struck for w in self._workers)
+        lacking = [] if replaced else [name for name in truth if name not in there]
+        return [f"nobody has {name}" for name in lacking] + [
             f"{name} of {worker.name} is {found!r}, not {truth[name]!r}"
-            for worker in self._workers
-            for name, found in output_of(worker.state_dir, worker.role).items()
+            for worker, output in outputs
+            for name, found in output.items()
             # who of a fleet comes when the end is sent writes no list
-            if found != truth[name] and not (self._plan.each > 1 and found is None)
+            if found != truth[name] and not (worker.role == "label" and found is None)
         ]
 
     def output(self) -> Output:
