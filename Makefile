@@ -12,6 +12,7 @@ OWN = $(if $(value IMAGES),--images '$(subst ','\'',$(value IMAGES))')
 S3 ?=
 PORT ?=
 ONLY ?=
+COUNT ?=
 SOURCES := workers console sandbox bench tests
 
 .PHONY: help
@@ -43,7 +44,7 @@ test-slow: .venv/dev ## the tests that take long: hosts that are replaced, permi
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "slow or prerequisite"
 
 .PHONY: faults
-faults: .venv/dev ## 2,000 generated schedules of faults and kills, and two storms (an hour)
+faults: .venv/dev ## 1,000 generated schedules of faults, kills and power cuts, and two storms (an hour)
 	@$(BIN)/python -m tests.faults
 
 .PHONY: crashes
@@ -101,6 +102,10 @@ hosts-down: .venv/dev ## takes it down
 .PHONY: bench
 bench: .venv/dev ## speed and cost, measured side by side with the sequential way; ONLY="quotas parts"
 	@$(BIN)/python -m bench$(if $(ONLY), --only $(ONLY))
+
+.PHONY: soak
+soak: .venv/dev ## a million images through a pair, with a kill a minute (two hours); COUNT=20000 for fewer
+	@$(BIN)/python -m bench --only soak$(if $(COUNT), --images $(COUNT))
 
 .PHONY: mutants
 mutants: .venv/mutation ## breaks the rules of the run, one by one: some test must fail; ONLY="workers.ending*"

@@ -13,9 +13,11 @@ from bench import measures
 from bench.answers import answers
 from bench.fleet import PATIENCE
 from bench.growing import growing
+from bench.lines import lines
 from bench.planning import planning
 from bench.provisioning import provisioning
 from bench.report import Row, as_json, chart, print_table
+from bench.soak import LENGTH, soak
 from bench.stub import ROOT
 
 MEASURES = {
@@ -30,7 +32,10 @@ MEASURES = {
     "scale": (measures.scale, "Workers of each kind, 20 calls/s each, one queue and one table"),
     "growing": (growing, "A fleet in which workers are killed, come and go"),
     "provisioning": (provisioning, "Two hosts of this machine made workers by Ansible"),
+    "soak": (soak, "A million images through a pair, no quota, calls of 250 ms, a kill a minute"),
 }
+# takes longer than all the others: only where it is asked for
+ASKED_FOR = {"soak"}
 COSTS = "Dollars, every image a car; instances t3.small, list prices of us-east-1"
 
 
@@ -47,11 +52,15 @@ def main() -> None:
         metavar="SECONDS",
         help="before each run, wait so long for a machine on which nothing else is at work",
     )
+    parser.add_argument(
+        "--images", type=int, default=LENGTH.images, metavar="N", help="of the soak: a million"
+    )
     options = parser.parse_args()
     PATIENCE.seconds = options.patience
+    LENGTH.images = options.images
 
     console = Console(highlight=False)
-    names = options.only or list(MEASURES)
+    names = options.only or [name for name in MEASURES if name not in ASKED_FOR]
     file = options.out / "bench.json"
     results: dict[str, list[Row]] = {"machine": []}
     if options.only and file.exists():
@@ -70,8 +79,13 @@ def main() -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     file.write_text(as_json(results))
-    file.with_suffix(".svg").write_text(chart(results))
-    console.print(f"{file}\n{file.with_suffix('.svg')}")
+    pictures = {"bench.svg": chart(results)}
+    if "soak" in results:
+        pictures["soak.svg"] = lines(results["soak"][-1]["series"])
+    console.print(file)
+    for name, picture in pictures.items():
+        (options.out / name).write_text(picture)
+        console.print(options.out / name)
     if any(row.get("problems") for rows in results.values() for row in rows):
         raise SystemExit(1)
 

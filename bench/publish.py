@@ -17,7 +17,7 @@ from bench.report import Row, grid_of, text_of
 from bench.stub import ROOT
 
 RESULTS = ROOT / "docs" / "bench.json"
-CHART = ROOT / "docs" / "bench.svg"
+CHARTS = ("bench.svg", "soak.svg")
 PAGE = ROOT / "docs" / "speed.md"
 TABLE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -73,7 +73,10 @@ def main() -> None:
     """Copies the results beside the page and makes its tables of them."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build"
     shutil.copy(folder / "bench.json", RESULTS)
-    shutil.copy(folder / "bench.svg", CHART)
+    for chart in CHARTS:
+        # a long run is not part of every measuring
+        if (folder / chart).exists():
+            shutil.copy(folder / chart, RESULTS.parent / chart)
     results = json.loads(RESULTS.read_text())
     PAGE.write_text(page_with(PAGE.read_text(), results))
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 Row = dict[str, Any]
 
-HIDDEN = {"calls", "units", "problems"}
+HIDDEN = {"calls", "units", "problems", "series"}
 PARTS = {"signing", "request body", "answer", "sockets", "HTTP", "rest of botocore", "ours"}
 PERCENT = PARTS | {"throttled"}
 

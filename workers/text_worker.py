@@ -80,13 +80,12 @@ class TextWorker:
         self._reader.close()
         for ticker in tickers:
             ticker.close()
-        self._write_last_output()
+        is_whole = self._write_last_output()
         self._reader.flush()
-        self._log_summary()
-        progress = self._progress()
-        if self._stop.error or not self._finished(progress):
+        self._log_summary(is_whole)
+        if self._stop.error or not is_whole:
             self._stop.raise_error()
-        refuse_results(progress, self._ledger.results(self._settings.run))
+        refuse_results(self._progress(), self._ledger.results(self._settings.run))
 
     def _take_until_finished(self) -> None:
         while not self._stop:
@@ -144,13 +143,17 @@ class TextWorker:
         self._empty_since = min(self._empty_since, now) if empty else math.inf
         return now - max(self._empty_since, self._heard) >= self._settings.foreign_end_seconds
 
-    def _write_last_output(self) -> None:
+    def _write_last_output(self) -> bool:
+        """Whether the files have the whole run: what others finish later is not in them."""
         try:
+            is_finished = self._finished(self._progress())
             # the last results of a run may be another text worker's
             self._output.has_news(self._settings.run)
             self._output.write()
         except Exception as error:
             self._stop.fail(error)
+            return False
+        return is_finished
 
     def _log_progress(self) -> None:
         progress = self._progress()
@@ -181,11 +184,11 @@ class TextWorker:
                 "send them again: cartext resend",
             )
 
-    def _log_summary(self) -> None:
+    def _log_summary(self, is_whole: bool) -> None:
         progress = self._progress()
         log.info(
             SUMMARY,
-            finished=not self._stop.error and (finished(progress) or not self._stop),
+            finished=not self._stop.error and (is_whole or not self._stop),
             done=progress.done,
             with_text=progress.with_text,
             failed=progress.failed,

@@ -24,8 +24,9 @@ class Server:
         self._s3 = S3(scenario, self._counts)
         self._rekognition = Rekognition(scenario, self._counts)
         self._dynamodb = DynamoDb(scenario, self._counts)
+        self._sqs = Sqs(scenario, self._counts)
         self._targets = {
-            "amazonsqs": Sqs(scenario, self._counts).handle,
+            "amazonsqs": self._sqs.handle,
             "rekognitionservice": self._rekognition.handle,
             "dynamodb_20120810": self._dynamodb.handle,
         }
@@ -57,6 +58,7 @@ class Server:
             "cpu": time.process_time(),
             "units": self._dynamodb.units,
             "downloads": self._s3.downloads,
+            "deleted": self._sqs.deleted,
             **{
                 name: {
                     "taken": operation.taken,

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import deque
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 from bench.stub.http import TRACE, Request, Respond
@@ -47,20 +48,25 @@ class Sqs:
         self._scenario = scenario
         self._counts = counts
         self._queues: dict[str, Queue] = {}
+        self.deleted: dict[str, float] = {}
+        """When the message of each body was last deleted, in seconds since 1970."""
 
     def handle(self, request: Request, respond: Respond, operation: str) -> None:
         """Answers an SQS call (AWS JSON 1.0)."""
         self._counts[f"SQS {operation}"] += 1
         body = json.loads(request.body)
-        queue = self._queues.setdefault(body["QueueUrl"], Queue(self._scenario))
+        # under whatever address it is asked
+        name = body["QueueUrl"].rpartition("/")[2]
+        queue = self._queues.setdefault(name, Queue(self._scenario, self.deleted))
         queue.handle(body, respond, operation)
 
 
 class Queue:
     """The calls that the workers make, and the single ones of the sequential way."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, deleted: dict[str, float]) -> None:
         self._seconds = scenario.sqs_seconds
+        self._deleted = deleted
         self._visible: deque[Message] = deque()
         self._hidden: dict[int, Message] = {}
         self._polls: deque[Poll] = deque()
@@ -99,9 +105,10 @@ class Queue:
         return {"MessageId": str(message.number), "MD5OfMessageBody": _md5(message.body)}
 
     def _DeleteMessage(self, entry: Json) -> Json:  # noqa: N802
-        message = self._hidden.pop(_number(entry), None)
-        if message and message.reappears:
-            message.reappears.cancel()
+        if message := self._hidden.pop(_number(entry), None):
+            self._deleted[message.body] = time()
+            if message.reappears:
+                message.reappears.cancel()
         return {}
 
     def _ChangeMessageVisibility(self, entry: Json) -> Json:  # noqa: N802

@@ -47,3 +47,14 @@ def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) ->
     assert [row["tables"] for row in again["machine"]] == ["quotas, texts, answers", "listing"]
     assert (again["quotas"], again["costs"]) == (results["quotas"], results["costs"])
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
+
+
+def test_a_small_soak_tells_of_each_quarter_and_draws_it(tmp_path: Path) -> None:
+    _, results = bench(tmp_path, "soak")
+    *quarters, change, whole = results["soak"]
+    assert sum(row["images"] for row in quarters) >= whole["images"]
+    assert change["A memory MB"] > 0
+    assert whole["problems"] == ""
+    assert whole["A killed"] + whole["B killed"] == 2
+    drawn = ET.parse(tmp_path / "soak.svg").getroot()  # noqa: S314 - our own
+    assert len([*drawn.iter("{http://www.w3.org/2000/svg}polyline")]) == 10

@@ -9,16 +9,44 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from enum import Enum
+from typing import Any, Protocol, Self
 
 Fault = Callable[["Exchange"], Awaitable[None]]
-Choose = Callable[[str, int], Fault | None]
-"""What the n-th call, from 1, of an operation meets, if anything."""
 
 # seconds that a client waits for an answer, a minute in earnest; on a busy machine it may be that
 # nobody has waited for one that comes in the second half of them
 ATTEMPT_SECONDS = 4.0
 ABORT = struct.pack("ii", 1, 0)
+
+
+class Blow(Enum):
+    """What may happen to who asks."""
+
+    KILL = "killed"
+    STOP = "asked to stop"
+    CUT = "its power is cut"
+
+
+class Life(Protocol):
+    """Who asks: one start of a worker."""
+
+    def strike(self, blow: Blow) -> None:
+        """Does that to it, if it has not ended."""
+
+    def saw(self, operation: str, request: bytes, answer: bytes) -> None:
+        """Hears what the service has done for it; two bodies."""
+
+
+class Asker(Protocol):
+    """Whose calls come to a proxy, from life to life."""
+
+    @property
+    def life(self) -> Life:
+        """Its present one."""
+
+    def meets(self, operation: str, number: int) -> Fault | None:
+        """What happens to the n-th call, from 1, of an operation, if anything."""
 
 
 class Exchange:
@@ -30,13 +58,18 @@ class Exchange:
         client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         service: tuple[str, int],
         lost: Counter[str],
+        life: Life,
     ) -> None:
         self._head, self._body = head, b""
         self._reader, self._writer = client
         self._service = service
         self._lost = lost
         self._due = time.monotonic() + ATTEMPT_SECONDS / 2
+        self._life = life
+        self.strike = life.strike
         self.operation = _operation(head)
+        self.when_acted: Callable[[], object] = lambda: None
+        """Called between the service's effect and its answer."""
 
     async def read(self, share: float = 1.0) -> None:
         """Reads this share of the request's body."""
@@ -51,14 +84,20 @@ class Exchange:
             writer.write(self._head + self._body)
             self._lost[self.operation] += 1
             head = await reader.readuntil(b"\r\n\r\n")
-            return head, await reader.readexactly(_length(head))
+            body = await reader.readexactly(_length(head))
+            if b" 200 " in head.partition(b"\r\n")[0]:
+                self._life.saw(self.operation, self._body, body)
+            self.when_acted()
+            return head, body
         finally:
             writer.close()
 
     async def deliver(self, head: bytes, body: bytes) -> None:
         """Gives the client the whole answer."""
+        # on a busy machine the client may be gone by now
+        is_awaited = not self._reader.at_eof() and time.monotonic() < self._due
         await self.send(head + body)
-        self._lost[self.operation] -= time.monotonic() < self._due
+        self._lost[self.operation] -= is_awaited
 
     async def send(self, data: bytes) -> None:
         """Gives the client any bytes."""
@@ -79,12 +118,17 @@ class Exchange:
         self._writer.transport.abort()
 
 
-class Proxy:
-    """Listens on loopback for the clients of one service, until it is left."""
+async def pass_on(exchange: Exchange) -> None:
+    """Nothing happens to it."""
+    await exchange.deliver(*await exchange.act())
 
-    def __init__(self, service: tuple[str, int], choose: Choose) -> None:
+
+class Proxy:
+    """Listens on loopback for the calls of one worker, until it is left."""
+
+    def __init__(self, service: tuple[str, int], asker: Asker) -> None:
         self._service = service
-        self._choose = choose
+        self._asker = asker
         self._calls: Counter[str] = Counter()
         self._clients: set[asyncio.Task[None]] = set()
         self.dealt: list[str] = []
@@ -108,7 +152,8 @@ class Proxy:
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
-                exchange = Exchange(head, (reader, writer), self._service, self.lost)
+                life = self._asker.life
+                exchange = Exchange(head, (reader, writer), self._service, self.lost, life)
                 await self._pass_on(exchange)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # one of the two has gone, or the run is over
@@ -120,12 +165,10 @@ class Proxy:
         operation = exchange.operation
         self._calls[operation] += 1
         number = self._calls[operation]
-        fault = self._choose(operation, number)
+        fault = self._asker.meets(operation, number)
         if fault:
             self.dealt.append(f"{operation} {number}: {fault.__name__}")
-            await fault(exchange)
-        else:
-            await exchange.deliver(*await exchange.act())
+        await (fault or pass_on)(exchange)
 
 
 def _operation(head: bytes) -> str:

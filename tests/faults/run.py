@@ -1,70 +1,37 @@
-"""One run of the pair behind the proxy: its workers are started again as systemd does it."""
+"""One run behind the proxies, and what is found wrong with it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import sys
+import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.stub.http import Connection
 from bench.stub.rekognition import has_car
-from bench.stub.scenario import BUCKET, PARTS, QUEUE, TABLE, Scenario, key_of
+from bench.stub.scenario import Scenario, key_of
 from bench.stub.server import Server
-from tests.faults.proxy import ATTEMPT_SECONDS, Choose, Fault, Proxy
+from tests.faults.hands import Hands
+from tests.faults.output import Output, output_of
+from tests.faults.plan import PAID, Plan
+from tests.faults.proxy import Blow
+from tests.faults.worker import Worker
 
-PATIENCE_SECONDS = 90.0
 PATIENCE_AN_IMAGE = 0.1
-DRAIN_SECONDS = 10.0
-LAST_LINES = 8
-PAID = {"label": "DetectLabels", "text": "DetectText"}
-
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "tests.faults.run", "tests.faults.preload"])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is like.
-
-    `must_meet` are faults without which it proves nothing; `kills` are signals by role and number
-    of its paid call, from 1. One that `stops` is over when a worker has ended as it was asked to.
-    """
-
-    name: str
-    faults: Choose
-    must_meet: frozenset[str] = frozenset()
-    kills: dict[tuple[str, int], signal.Signals] = field(default_factory=dict)
-    images: int = 12
-    stops: bool = False
-    dynamodb: bool = False
-    label_source: str = "s3"
-    label_in_flight: int = 4
-    text_in_flight: int = 4
-    rekognition_seconds: float = 0.05
-
-    def in_flight(self, role: str) -> int:
-        """How many images the worker works on at once."""
-        return self.label_in_flight if role == "label" else self.text_in_flight
+CARS = 0.75
 
 
 class Run:
-    """A run under way, and what is found wrong with it."""
+    """A run under way."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
-        self._scenario = Scenario(
+        scenario = Scenario(
             plan.images,
-            cars=0.75,
+            cars=CARS,
             image_bytes=2000,
             page=max(5, plan.images // 3),
             rekognition_seconds=plan.rekognition_seconds,
@@ -72,171 +39,140 @@ class Run:
             sqs_seconds=0.002,
             dynamodb_seconds=0.002,
         )
-        self._server = Server(self._scenario)
-        self._at_work: dict[str, BaseProcess] = {}
-        self._killed: Counter[str] = Counter()
-        self._asked: set[str] = set()
-        self._signals: list[str] = []
-        self.problems: list[str] = []
+        self._server = Server(scenario)
+        self._hands = Hands()
+        self._workers: list[Worker] = []
 
-    async def to_its_end(self) -> list[str]:
-        """Runs the pair; returns what is wrong with how it went, and the faults that it met."""
-        patience = PATIENCE_SECONDS + PATIENCE_AN_IMAGE * self._plan.images
-        until = asyncio.FIRST_COMPLETED if self._plan.stops else asyncio.ALL_COMPLETED
+    async def to_its_end(self, truth: Output | None) -> list[str]:
+        """Runs all of them; returns what is wrong with how it went, and what they have met.
+
+        `truth` is the output of a run without a fault, None where this is the one.
+        """
         loop = asyncio.get_running_loop()
         stub = await loop.create_server(lambda: Connection(self._server.handle), "127.0.0.1", 0)
-        async with Proxy(stub.sockets[0].getsockname(), self._choose) as proxy:
-            try:
-                workers = [asyncio.create_task(self._keep(role, proxy.endpoint)) for role in PAID]
-                done, _ = await asyncio.wait(workers, timeout=patience, return_when=until)
-                if len(done) < (1 if self._plan.stops else len(PAID)):
-                    self.problems.append(f"not at its end after {patience:g} s")
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                for process in self._at_work.values():
-                    process.kill()
-                stub.close()
-            if not self.problems and not self._plan.stops:
-                self.problems += self._differences() + self._overpaid(proxy.lost)
-                missed = self._plan.must_meet.difference(proxy.dealt)
-                self.problems += [f"it did not meet {fault}" for fault in sorted(missed)]
-            if not self.problems:
-                return []
-            return [*self.problems, *proxy.dealt, *self._signals, *map(self._last_words, PAID)]
+        service = stub.sockets[0].getsockname()
+        self._workers = [
+            Worker(name, self._plan, self._folder, service, self._hands)
+            for name in self._plan.workers
+        ]
+        async with AsyncExitStack() as proxies:
+            proxies.callback(stub.close)
+            for worker in self._workers:
+                await proxies.enter_async_context(worker.proxy)
+                proxies.callback(worker.end)
+            problems = await self._work()
+        if not problems and not self._plan.stops:
+            problems = [*self._differences(truth), *self._overpaid(), *self._missed()]
+        return [*problems, *self._story()] if problems else []
 
-    def _choose(self, operation: str, number: int) -> Fault | None:
-        for role, paid in PAID.items():
-            if operation == paid and (role, number) in self._plan.kills:
-                self._kill(role, self._plan.kills[role, number])
-        return self._plan.faults(operation, number)
+    async def _work(self) -> list[str]:
+        plan = self._plan
+        patience = plan.patience + PATIENCE_AN_IMAGE * plan.images
+        until = asyncio.FIRST_COMPLETED if plan.stops else asyncio.FIRST_EXCEPTION
+        tasks = [asyncio.create_task(worker.keep()) for worker in self._workers]
+        done, late = await asyncio.wait(tasks, timeout=patience, return_when=until)
+        for task in late:
+            task.cancel()
+        problems = [repr(error) for task in done if (error := task.exception())]
+        is_over = len(done) >= (1 if plan.stops else len(tasks))
+        return problems if problems or is_over else [f"not at its end after {patience:g} s"]
 
-    def _kill(self, role: str, number: signal.Signals) -> None:
-        process = self._at_work[role]
-        if process.pid and process.is_alive():
-            # a second SIGTERM forces
-            self._killed[role] += number is signal.SIGKILL or role in self._asked
-            self._asked.add(role)
-            self._signals.append(f"{number.name} to the {role} worker")
-            os.kill(process.pid, number)
-
-    async def _keep(self, role: str, endpoint: str) -> None:
-        """Has the worker at work until it ends with 0, or with what nobody has asked for."""
-        while True:
-            process = FORKS.Process(
-                target=work, args=(role, self._environment(role, endpoint), self._log(role))
-            )
-            process.start()
-            self._at_work[role] = process
-            while process.is_alive():
-                await asyncio.sleep(0.02)
-            if process.exitcode == 0:
-                return
-            if self._plan.stops and role in self._asked:
-                return
-            if role not in self._asked:
-                self.problems.append(f"{role} ended with {process.exitcode}")
-                return
-            self._asked.discard(role)
-
-    def _environment(self, role: str, endpoint: str) -> dict[str, str]:
-        settings = {
-            "bucket": BUCKET,
-            "queue_url": f"{endpoint}/123456789012/{QUEUE}",
-            "state_dir": self._folder / role,
-            "label_source": self._plan.label_source,
-            "in_flight": self._plan.in_flight(role),
-            "quota": 1000,
-            "poll_seconds": 1,
-            "visibility_timeout": 3,
-            "progress_seconds": 1,
-            "log_format": "json",
+    def _differences(self, truth: Output | None) -> list[str]:
+        """Where the output of somebody is not the truth, byte by byte."""
+        truth = truth or self._known_truth()
+        outputs = [(w, output_of(w.state_dir, w.role)) for w in self._workers]
+        there = {
+            name for _, output in outputs for name, found in output.items() if found is not None
         }
-        if self._plan.dynamodb:
-            settings["ledger"] = f"dynamodb://{TABLE}"
-            if role == "label":
-                settings["parts_queue_url"] = f"{endpoint}/123456789012/{PARTS}"
-        return {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "nothing",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "127.0.0.1",
-            **{f"CARTEXT_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-
-    def _log(self, role: str) -> Path:
-        return self._folder / f"{role}.log"
-
-    def _differences(self) -> list[str]:
-        """Where the output is not the truth, or an index is there twice."""
-        keys = [key_of(n) for n in range(self._plan.images)]
-        cars = [key for key in keys if has_car(key, self._scenario.cars)]
-        output = self._folder / "text/default"
-        rows = [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
-        failed = (self._folder / "label/default/failed.jsonl").read_text()
-        return [
-            f"{what} is {found!r}, not {wanted!r}"
-            for what, found, wanted in (
-                ("output.txt", (output / "output.txt").read_text(), "".join(map(line_of, cars))),
-                ("results.jsonl", [row["index"] for row in rows], cars),
-                ("its failures", [row for row in rows if row["failure"]], []),
-                ("failed.jsonl", failed, ""),
-            )
-            if found != wanted
+        # with a machine that another has replaced its files are gone
+        replaced = self._plan.each > 1 and any(Blow.CUT.value in w.struck for w in self._workers)
+        lacking = [] if replaced else [name for name in truth if name not in there]
+        return [f"nobody has {name}" for name in lacking] + [
+            f"{name} of {worker.name} is {found!r}, not {truth[name]!r}"
+            for worker, output in outputs
+            for name, found in output.items()
+            # who of a fleet comes when the end is sent writes no list
+            if found != truth[name] and not (worker.role == "label" and found is None)
         ]
 
-    def _overpaid(self, lost: Counter[str]) -> list[str]:
+    def output(self) -> Output:
+        """That of the first worker of each kind."""
+        return {
+            name: content
+            for worker in reversed(self._workers)
+            for name, content in output_of(worker.state_dir, worker.role).items()
+        }
+
+    def _known_truth(self) -> Output:
+        """What can be told without a run."""
+        found = self.output()
+        cars = [key for key in map(key_of, range(self._plan.images)) if has_car(key, CARS)]
+        lines = "".join(f"{key}: {key} | AB 123\n" for key in cars)
+        return {**found, "output.txt": lines, "failed.jsonl": ""}
+
+    def _overpaid(self) -> list[str]:
         """Calls that were paid for twice though nothing had happened to the first answer."""
         problems = []
         record = self._server.record()
         for role, operation in PAID.items():
+            workers = [worker for worker in self._workers if worker.role == role]
             paid, images = record[operation]["paid"], record[operation]["images"]
-            most = images + lost[operation] + self._killed[role] * self._plan.in_flight(role)
-            if paid > most:
-                problems.append(f"{paid} {operation} were paid for, {most} at most were due")
+            lost = sum(worker.proxy.lost[operation] for worker in workers)
+            killed = sum(worker.may_have_lost for worker in workers)
+            twice = self._hands.twice[role]
+            if paid > images + lost + killed + twice:
+                problems.append(
+                    f"{paid} {operation} were paid for, {images} were due; answers lost: {lost}, "
+                    f"in flight at a kill: {killed}, in two workers' hands: {twice}"
+                )
         return problems
 
-    def _last_words(self, role: str) -> str:
-        log = self._log(role)
-        lines = log.read_text().splitlines() if log.exists() else []
-        return "\n".join([f"the {role} worker's last words:", *lines[-LAST_LINES:]])
+    def _missed(self) -> list[str]:
+        met = {fault for worker in self._workers for fault in worker.proxy.dealt}
+        return [f"it did not meet {fault}" for fault in sorted(self._plan.must_meet - met)]
 
-
-def line_of(key: str) -> str:
-    """An image's line in output.txt."""
-    return f"{key}: {key} | AB 123\n"
-
-
-def work(role: str, environment: dict[str, str], log: Path) -> None:
-    """A worker's process."""
-    from console.command import main  # noqa: PLC0415 - only a worker needs them
-    from workers.aws import deadline  # noqa: PLC0415
-    from workers.threads import stop  # noqa: PLC0415
-
-    os.environ.clear()
-    os.environ.update(environment)
-    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
-    deadline.ATTEMPT_SECONDS = ATTEMPT_SECONDS
-    stop.DRAIN_SECONDS = DRAIN_SECONDS
-    sys.exit(main([role]))
+    def _story(self) -> list[str]:
+        """What they have met, worker by worker."""
+        told = []
+        for worker in self._workers:
+            told += [f"{worker.name} met {fault}" for fault in worker.proxy.dealt]
+            told += [f"{worker.name}: {blow}" for blow in worker.struck]
+            told.append(worker.last_words())
+        return told
 
 
 async def run_all(
-    plans: Iterable[Plan], at_once: int, done: Callable[[list[str]], None] = len
+    plans: Iterable[Plan],
+    at_once: int,
+    done: Callable[[list[str]], None] = len,
+    kept_at: Path | None = None,
 ) -> list[str]:
     """Runs so many at once; returns what went wrong, each with its plan's name, and tells `done`
-    of each run.
+    of each run. The files of what went wrong are kept.
     """
+    plans = [*plans]
     turn = asyncio.Semaphore(at_once)
+    sizes = {plan.images for plan in plans if not plan.stops}
+    whole = {
+        size: await _run(Plan("without a fault", images=size), None, kept_at) for size in sizes
+    }
 
     async def run(plan: Plan) -> list[str]:
+        _, truth = whole.get(plan.images, ([], {}))
         async with turn:
-            with tempfile.TemporaryDirectory() as folder:
-                problems = await Run(plan, Path(folder)).to_its_end()
-        told = ["\n  ".join([f"{plan.name}:", *problems])] if problems else []
-        done(told)
-        return told
+            problems, _ = await _run(plan, truth, kept_at)
+        done(problems)
+        return problems
 
-    return [problem for told in await asyncio.gather(*map(run, plans)) for problem in told]
+    told = [problem for problems, _ in whole.values() for problem in problems]
+    return told + [problem for found in await asyncio.gather(*map(run, plans)) for problem in found]
+
+
+async def _run(plan: Plan, truth: Output | None, kept_at: Path | None) -> tuple[list[str], Output]:
+    """What is wrong with a run, in one text, and what it has come to."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(plan, Path(folder))
+        problems = await run.to_its_end(truth)
+        if problems and kept_at:
+            shutil.copytree(folder, kept_at / plan.name.replace(" ", "-"), dirs_exist_ok=True)
+        return ["\n  ".join([f"{plan.name}:", *problems])] if problems else [], run.output()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Iterator
 
+from tests.faults.blows import Moment, struck
 from tests.faults.faults import FAULTS, hang
-from tests.faults.proxy import Choose, Fault
-from tests.faults.run import PAID, Plan
+from tests.faults.plan import PAID, Choose, Plan
+from tests.faults.proxy import Blow, Fault, pass_on
 
 LISTING, DOWNLOAD = "ListObjectsV2", "GetObject"
 OPERATIONS = (
@@ -17,6 +17,14 @@ OPERATIONS = (
 )
 LEDGER_OPERATIONS = ("GetItem", "BatchGetItem", "Query", "TransactWriteItems")
 RATES = (0.02, 0.1, 0.2)
+# who of a fleet cannot look at the heartbeats for 3 s waits; at more faults it does so all the time
+RATES_OF_FLEET = (0.02, 0.05, 0.1)
+# of the first calls of each operation; after those a worker is left alone, and gets to its end
+STRUCK = (0.0, 0.01, 0.02, 0.03)
+FIRST_CALLS = 25
+BLOWS = (Blow.KILL, Blow.KILL, Blow.STOP, Blow.CUT)
+# seconds from a fault: at once, while the answer is kept, while a retry waits
+DELAYS = (0.0, 0.01, 0.15)
 STORM = 2500
 
 
@@ -42,22 +50,46 @@ def matrix(dynamodb: bool) -> Iterator[Plan]:
 
 def _first_and_third(square: dict[str, Fault]) -> Choose:
     # the third call of a listing is its second page
-    return lambda operation, number: square.get(operation) if number in {1, 3} else None
+    return lambda _, operation, number: square.get(operation) if number in {1, 3} else None
+
+
+def crossed(moment: Moment, each: int = 1) -> Plan:
+    """A run in which the first call of each operation is the last of one worker of each kind."""
+    operations = (*OPERATIONS, *(LEDGER_OPERATIONS if each > 1 else ()))
+    shift = [*Moment].index(moment)
+    victims = {role if each == 1 else f"{role}-1" for role in PAID}
+
+    def choose(worker: str, operation: str, number: int) -> Fault | None:
+        if number > 1 or worker not in victims:
+            return None
+        turn = operations.index(operation) + shift
+        fault = FAULTS[turn * 5 % len(FAULTS)] if turn % 2 else pass_on
+        return struck(fault, moment, BLOWS[turn % len(BLOWS)], DELAYS[turn % len(DELAYS)])
+
+    return Plan(
+        f"{each} of each, each operation's first call is a worker's last: {moment.value}",
+        choose,
+        images=24,
+        each=each,
+        dynamodb=each > 1,
+        told=each == 1,
+    )
 
 
 def stop(role: str, dynamodb: bool) -> Plan:
     """A run in which nothing answers any more from the moment when the worker is asked to stop."""
     silent = False
 
-    def choose(operation: str, number: int) -> Fault | None:
+    def choose(_: str, operation: str, number: int) -> Fault | None:
         nonlocal silent
-        silent = silent or (operation, number) == (PAID[role], 5)
+        if (operation, number) == (PAID[role], 5):
+            silent = True
+            return struck(hang, Moment.UNDER_WAY, Blow.STOP)
         return hang if silent else None
 
     return Plan(
         f"a stop of the {role} worker on {'DynamoDB' if dynamodb else 'SQLite'}",
         choose,
-        kills={(role, 5): signal.SIGTERM},
         stops=True,
         dynamodb=dynamodb,
         images=40,
@@ -67,15 +99,15 @@ def stop(role: str, dynamodb: bool) -> Plan:
 def schedule(seed: int) -> Plan:
     """A small run in which anything may happen, each time the same."""
     chance = random.Random(seed)
-    signals = (signal.SIGKILL, signal.SIGTERM)
+    each, dynamodb = chance.choice(((1, False), (1, False), (1, True), (2, True), (2, True)))
     return Plan(
         f"python -m tests.faults {seed}",
-        _spoiled(seed, chance.choice(RATES)),
-        kills={
-            (chance.choice(("label", "text")), chance.randint(1, 12)): chance.choice(signals)
-            for _ in range(chance.choice((0, 0, 1, 2)))
-        },
-        dynamodb=chance.random() < 0.5,
+        _spoiled(seed, chance.choice(RATES_OF_FLEET if each > 1 else RATES), chance.choice(STRUCK)),
+        images=24,
+        each=each,
+        dynamodb=dynamodb,
+        told=not dynamodb and chance.random() < 0.5,
+        seed=seed,
         label_source=chance.choice(("s3", "bytes")),
     )
 
@@ -92,11 +124,19 @@ def storm(seed: int) -> Plan:
     )
 
 
-def _spoiled(seed: int, share: float) -> Choose:
-    """Spoils this share of the calls; it does not matter in which order they come."""
+def _spoiled(seed: int, share: float, deadly: float = 0.0) -> Choose:
+    """Spoils this share of the calls; it does not matter in which order they come. Of the first
+    ones of each operation the share `deadly` are the last of a worker's life.
+    """
 
-    def choose(operation: str, number: int) -> Fault | None:
-        chance = random.Random(f"{seed} {operation} {number}")
-        return chance.choice(FAULTS) if chance.random() < share else None
+    def choose(worker: str, operation: str, number: int) -> Fault | None:
+        chance = random.Random(f"{seed} {worker} {operation} {number}")
+        fault = chance.choice(FAULTS) if chance.random() < share else None
+        if number > FIRST_CALLS or chance.random() >= deadly:
+            return fault
+        # at a fault, or at what goes well
+        fault = fault or chance.choice((pass_on, chance.choice(FAULTS)))
+        blow, moment = chance.choice(BLOWS), chance.choice([*Moment])
+        return struck(fault, moment, blow, chance.choice(DELAYS))
 
     return choose

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -224,6 +225,20 @@ def test_it_waits_between_the_tries_and_gives_up_in_time(
         Calls(make_settings(retry_seconds=0.3), stop).call("Some Call", call, str)
     assert 0.3 <= time.monotonic() - began < 3
     assert call.calls < 50
+
+
+def test_the_time_without_a_share_of_the_quota_is_no_part_of_the_trying(impatient: Calls) -> None:
+    def without_a_share() -> float:
+        time.sleep(0.1)
+        return 0.1
+
+    def ask(turn: Callable[[], float]) -> str:
+        call = Scripted(client_error("ThrottlingException"), "answer")
+        return impatient.call("Some Call", call, str, turn=turn)
+
+    assert ask(without_a_share) == "answer"
+    with pytest.raises(OutageError):
+        ask(lambda: without_a_share() * 0)
 
 
 def test_a_stop_ends_the_wait(

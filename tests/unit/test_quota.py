@@ -153,6 +153,15 @@ def test_threads_share_the_rate() -> None:
     assert [b - a for a, b in itertools.pairwise(turns)] == pytest.approx([gap] * 199)
 
 
+def test_it_tells_for_how_long_there_was_no_share(clock: Clock) -> None:
+    """Others have it then, and nobody has failed; waiting for a turn is another matter."""
+    until = clock.now + 30
+    quota = Quota(10, clock, clock, share=lambda: float(clock.now >= until))
+    assert quota.wait() == pytest.approx(30, abs=0.2)
+    assert [quota.wait() for _ in range(5)] == [0] * 5
+    assert clock.now > until + 0.2
+
+
 def test_a_wait_ends_with_the_worker(stop: Stop) -> None:
     quota = Quota(0.01, stop)
     quota.wait()

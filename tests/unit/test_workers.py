@@ -24,7 +24,8 @@ from workers.errors import OutageError, RunError, StoppedError
 from workers.events import AGAIN
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.model import NO_PICTURE, Decision, Picture, RunEnd
+from workers.model import NO_PICTURE, Decision, Picture, Result, RunEnd
+from workers.output.files import Output
 from workers.pace import Pace
 from workers.parts.in_hand import InHand
 from workers.suspicion import MOST
@@ -868,6 +869,31 @@ def test_a_stopped_b_finishes_what_is_in_flight_and_gives_back_the_rest(
         {"event": "start", "log_level": "info", "bucket": "photos", "done_before": before}
         for before in (0, len(done))
     ]
+
+
+def test_a_stopped_b_is_not_done_by_what_others_finish_after_its_last_look(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files do not have that: it has to be started again."""
+    write = Output.write
+
+    def write_and_then_others_finish(output: Output) -> None:
+        write(output)
+        if scene.stop:
+            scene.ledger.complete([Result("default", "2.jpg", CAR, ())]).result()
+
+    def stop(_: str) -> str:
+        scene.stop.ask()
+        return "AB 123"
+
+    monkeypatch.setattr(Output, "write", write_and_then_others_finish)
+    scene.ledger.record_end(RunEnd("default", 2)).result()
+    scene.found("1.jpg").text = stop
+    with pytest.raises(StoppedError):
+        scene.start(TextWorker)
+    scene.start(TextWorker)
+    rows = (scene.settings.state_dir / "default" / "results.jsonl").read_text().splitlines()
+    assert [json.loads(row)["index"] for row in rows] == ["1.jpg", "2.jpg"]
 
 
 def test_a_redelivery_waits_longer_each_time(scene: Scene) -> None:

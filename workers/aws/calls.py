@@ -13,7 +13,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_delay,
     stop_when_event_set,
     wait_random_exponential,
 )
@@ -78,25 +77,35 @@ class Calls:
         request: Callable[[], Any],
         read: Callable[[Any], T],
         about_image: bool = False,
+        turn: Callable[[], float] = lambda: 0.0,
     ) -> T:
         """Makes a request until it has an answer that `read` understands.
 
-        For `retry_seconds` at most (full jitter, logged), each attempt within a deadline. Raises
+        For `retry_seconds` at most (full jitter, logged), each attempt within a deadline. Before
+        each it waits for its `turn`, which returns how many seconds of that do not count. Raises
         by `workers.aws.meaning`: ImageError where the call is about an image that can never
         succeed, PassingError when the service failed all the time, OutageError when it could not be
         reached or refused by throttling all the time, RunError when nobody's request can succeed,
         StoppedError when the worker stops in between.
         """
+        not_counted = 0.0
+
+        def over(state: RetryCallState) -> bool:
+            tried = (state.seconds_since_start or 0.0) - not_counted
+            return tried >= self._settings.retry_seconds or self._over(state)
+
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
             wait=self._backoff,
-            stop=stop_after_delay(self._settings.retry_seconds) | self._over,
+            stop=over,
             sleep=self._sleep,
             before_sleep=lambda state: _log_retry(what, state),
             reraise=True,
         )
 
         def attempt() -> T:
+            nonlocal not_counted
+            not_counted += turn()
             with deadline(self._stop):
                 try:
                     return read(request())

@@ -50,6 +50,8 @@ class Quota:
         self._line = threading.Lock()
         self._updated = self._next_call = clock()
         self._slowed = float("-inf")
+        # seconds so far in which somebody waited for one
+        self._without_share = 0.0
 
     @property
     def full_rate(self) -> float:
@@ -61,12 +63,18 @@ class Quota:
         """Calls a second that are let through now."""
         return self._rate
 
-    def wait(self) -> None:
-        """Returns when the next call may be made; raises StoppedError when the worker stops."""
+    def wait(self) -> float:
+        """Returns when the next call may be made, and for how many seconds there was no share.
+
+        Raises StoppedError when the worker stops.
+        """
+        before = self._without_share
         # one by one: a turn given out early would be at the rate of that time
         with self._line:
             while not (full_rate := self.full_rate):
+                began = self._clock()
                 self._stop.sleep(NO_SHARE_SECONDS)
+                self._without_share += self._clock() - began
             with self._lock:
                 now = self._clock()
                 gained = full_rate * self._gain * (now - self._updated)
@@ -77,6 +85,7 @@ class Quota:
                 turn = max(self._next_call, now - CREDIT_SECONDS)
                 self._next_call = turn + 1 / self._rate
             self._stop.sleep(max(0.0, turn - now))
+            return self._without_share - before
 
     def throttled(self) -> None:
         """The service refused a call as one too many: go slower."""

@@ -106,8 +106,7 @@ class Rekognition:
     def _detect(
         self, what: str, index: str, operation: Callable[[], Any], read: Callable[[Any], T]
     ) -> T:
-        def within_quota() -> Any:
-            self._quota.wait()
+        def counted() -> Any:
             try:
                 answer = operation()
             except ClientError as error:
@@ -123,7 +122,7 @@ class Rekognition:
                 self.paid_calls += 1
             return answer
 
-        return self._calls.call(what, within_quota, read, about_image=True)
+        return self._calls.call(what, counted, read, about_image=True, turn=self._quota.wait)
 
 
 def _label(label: FoundLabel) -> Label:
