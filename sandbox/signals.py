@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Callable
 from types import FrameType
+
+from sandbox.errors import SandboxError
+from workers.errors import DO_NOT_START_AGAIN, DONE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -19,3 +24,16 @@ def leave_on_signals() -> None:
 
     for each in SIGNALS:
         signal.signal(each, leave)
+
+
+def until_signal(name: str, work: Callable[[], None]) -> int:
+    """Works until a signal ends it; returns the exit status, and says in a line what kept it."""
+    leave_on_signals()
+    try:
+        work()
+    except SystemExit:
+        return DONE
+    except (SandboxError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return DO_NOT_START_AGAIN
+    return DONE

@@ -16,6 +16,7 @@ from tests.crashes.pair import INDEX_QUEUE, PAIR, run
 from tests.crashes.plans import PLANS
 from tests.crashes.sqlite_vfs import IS_FOUND, TellingVfs
 from tests.crashes.states import NAME, State, begun, crashed_again, cuts_after_kills, states, wrong
+from tests.faults.broken import hasty
 from workers.index_queue.sender import IndexSender
 from workers.label_worker import LabelWorker
 from workers.ledger.sqlite_file import VERSION, SqliteFile
@@ -113,15 +114,7 @@ def test_it_is_found_that_the_output_is_not_synced(monkeypatch: Patch) -> None:
 
 
 def test_it_is_found_that_a_message_is_deleted_before_the_commit(monkeypatch: Patch) -> None:
-    complete = Reader._complete
-
-    def hasty(reader: Reader, results: list[Any], began: float) -> None:
-        for held, _ in results:
-            reader._delete(held)
-        reader.flush()
-        complete(reader, results, began)
-
-    monkeypatch.setattr(Reader, "_complete", hasty)
+    monkeypatch.setattr(Reader, "_complete", hasty(Reader._complete))
     assert "waits for what never comes" in first_wrong(DROPPED)
 
 

@@ -19,16 +19,20 @@ from workers.threads.stop import Stop
 ALL_IS_GONE = 2
 
 
-def deletes_before_the_commit() -> None:
-    complete = Reader._complete
+def hasty(complete: Callable[..., None]) -> Callable[..., None]:
+    """A `Reader._complete` that deletes first."""
 
-    def hasty(reader: Reader, results: list[Any], began: float) -> None:
+    def delete_and_complete(reader: Reader, results: list[Any], began: float) -> None:
         for held, _ in results:
             reader._delete(held)
         reader.flush()
         complete(reader, results, began)
 
-    Reader._complete = hasty
+    return delete_and_complete
+
+
+def deletes_before_the_commit() -> None:
+    Reader._complete = hasty(Reader._complete)
 
 
 def forgets_what_is_paid_for() -> None:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from sandbox.arguments import add_knobs, address, port
-from sandbox.errors import SandboxError
-from sandbox.signals import leave_on_signals
+from sandbox.signals import until_signal
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
 EPILOG = f"""\
@@ -27,17 +26,14 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit status."""
     options = _options(arguments)
-    leave_on_signals()
-    try:
+
+    def work() -> None:
         # it takes seconds to import, in which a signal must end it as quietly as later
         from sandbox.aws.rekognition.alone import serve  # noqa: PLC0415
 
         serve(options)
-    except SystemExit:
-        return DONE
-    except (SandboxError, OSError) as error:
-        print(f"rekognition: {error}", file=sys.stderr)
-        return DO_NOT_START_AGAIN
+
+    return until_signal("rekognition", work)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
