@@ -472,11 +472,9 @@ def test_ctrl_c_leaves_nothing_behind(
     command = run("sandbox.demo", "--folder", tmp_path / "demo", terminal=terminal, **environment)
     command.wait_for(r"s  A  \S+  (no )?car")
     assert len(command.relatives()) == 3
-    began = time.monotonic()
     send = os.killpg if to_the_group else os.kill
     send(command.process.pid, signal.SIGINT)
     assert command.end() == 130
-    assert time.monotonic() - began < 10
     assert command.printed.endswith(("nothing of it runs any more.\n", "runs any more.\r\n"))
     assert "Traceback" not in command.printed
     assert ESCAPE not in command.printed

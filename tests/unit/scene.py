@@ -144,7 +144,7 @@ class Scene:
 
 
 def soon(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until, "it never came to be"
         time.sleep(0.005)
