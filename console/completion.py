@@ -22,7 +22,7 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
         import shtab  # noqa: PLC0415 - the workers do without
     except ModuleNotFoundError as error:
         raise RunError(
-            f"completion needs shtab: pip install 'cartext[completion]' ({error})"
+            f"completion needs shtab, beside this cartext: pip install shtab ({error})"
         ) from error
     if shell not in SHELLS:
         raise RunError(f"no completion for {shell!r}; there is one for {', '.join(SHELLS)}")
