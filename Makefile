@@ -104,7 +104,7 @@ bench: .venv/dev ## speed and cost, measured side by side with the sequential wa
 	@$(BIN)/python -m bench$(if $(ONLY), --only $(ONLY))
 
 .PHONY: soak
-soak: .venv/dev ## a million images through a pair, with a kill a minute (two hours); COUNT=20000 for fewer
+soak: .venv/dev ## a million images through a pair, with a kill a minute (an hour); COUNT=20000 for fewer
 	@$(BIN)/python -m bench --only soak$(if $(COUNT), --images $(COUNT))
 
 .PHONY: mutants

@@ -26,7 +26,7 @@ from workers.events import NAMES, TextRead
 
 # one image in four has a car and is read: both workers have enough to do
 CARS = 0.25
-IN_FLIGHT = 100
+IN_FLIGHT = 200
 # a dead text worker's images come again after so long
 HIDDEN_SECONDS = 20
 KILL_SECONDS = 60.0
