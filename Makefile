@@ -44,7 +44,7 @@ test-slow: .venv/dev ## the tests that take long: hosts that are replaced, permi
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "slow or prerequisite"
 
 .PHONY: faults
-faults: .venv/dev ## 1,000 generated schedules of faults, kills and power cuts, and two storms (an hour)
+faults: .venv/dev ## 1,000 generated schedules of faults, kills and power cuts, and two storms (two hours)
 	@$(BIN)/python -m tests.faults
 
 .PHONY: crashes

@@ -16,6 +16,7 @@ from bench.child import Child, Usage
 from bench.stub import PARTS, ROOT, TABLE, Scenario, Stub
 
 ROLES = ("label", "text")
+KINDS = (("A", "label", "DetectLabels"), ("B", "text", "DetectText"))
 STATE = ROOT / "build" / "bench"
 # the workers begin at half their rate and are at the full one after two seconds
 RAMP_SECONDS = 3.0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.child import Child
 from bench.fleet import (
+    KINDS,
     PATIENCE,
     ROLES,
     busy_seconds,
@@ -23,7 +24,6 @@ from bench.measures import Rows
 from bench.report import Row
 from bench.stub import PARTS, TABLE, Scenario, Stub
 
-KINDS = (("A", "label", "DetectLabels"), ("B", "text", "DetectText"))
 WORKERS, EACH, SECONDS, KILL_SECONDS = 8, 20, 240, 20
 IN_FLIGHT = 16
 # a dead text worker's images come again after so long; its calls are tried for less

@@ -85,12 +85,12 @@ def texts(quick: bool) -> Rows:
                 text.time_of("start") + RAMP_SECONDS,
                 wrong_lines(text, scenario.images),
             )
-        taken = record["DetectText"]["taken"]
-        last = taken[-1] - END_SECONDS
+        window = first, record["DetectText"]["taken"][-1] - END_SECONDS
+        run = Run(scenario, used.seconds, record, [], [used], window=window)
         yield {
             "quota": quota,
             "images": scenario.images,
-            "share of quota": sum(first <= at < last for at in taken) / (last - first) / quota,
+            "share of quota": run.share_of_quota("DetectText"),
             "CPU ms an image": used.cpu / scenario.images * 1000,
             "memory MB": used.memory,
             "cores of the worker": used.cpu / used.seconds,

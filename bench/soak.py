@@ -18,7 +18,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from bench.child import Child
-from bench.fleet import PATIENCE, processes, wait_for_quiet, wrong_lines
+from bench.fleet import KINDS, PATIENCE, processes, wait_for_quiet, wrong_lines
 from bench.measures import NO_QUOTA, Rows
 from bench.report import Row
 from bench.stub import Scenario, Stub
@@ -32,7 +32,6 @@ HIDDEN_SECONDS = 20
 KILL_SECONDS = 60.0
 # of the picture, and how many samples each has at least
 POINTS, SAMPLES = 120, 8
-KINDS = (("A", "label", "DetectLabels"), ("B", "text", "DetectText"))
 QUARTERS = ("first", "second", "third", "last")
 # what has grown by so much from the first quarter to the last is not flat
 FLAT = 1.2
