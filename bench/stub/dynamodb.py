@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from typing import Any
@@ -45,7 +46,7 @@ class Partition:
 
 
 class DynamoDb:
-    """GetItem, BatchGetItem, Query and TransactWriteItems."""
+    """GetItem, BatchGetItem, Query, PutItem, BatchExecuteStatement and TransactWriteItems."""
 
     def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
         self._seconds = scenario.dynamodb_seconds
@@ -89,6 +90,30 @@ class DynamoDb:
         found = [self._find(key) for key in wanted["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
 
+    def _PutItem(self, request: Json) -> Json:  # noqa: N802
+        self._put(request["Item"])
+        self._written(request["Item"])
+        return {}
+
+    def _BatchExecuteStatement(self, request: Json) -> Json:  # noqa: N802
+        return {"Responses": [*map(self._insert, request["Statements"])]}
+
+    def _insert(self, statement: Json) -> Json:
+        """Does `INSERT INTO "table" VALUE {'name': ?, …}`."""
+        names = re.findall(r"'(\w+)': \?", statement["Statement"])
+        item = dict(zip(names, statement["Parameters"], strict=True))
+        # what is refused costs, too
+        self._written(item)
+        if item["sk"]["S"] in self._partitions[item["pk"]["S"]].items:
+            return {"Error": {"Code": "DuplicateItem", "Message": "there is one"}}
+        self._put(item)
+        return {"TableName": TABLE}
+
+    def _written(self, *items: Json, times: int = 1) -> None:
+        """Units of a kilobyte, as they are paid for."""
+        sizes = (len(json.dumps(item)) for item in items)
+        self.units["write"] += times * sum(max(1, math.ceil(size / 1024)) for size in sizes)
+
     def _put(self, item: Json) -> None:
         self._partitions[item["pk"]["S"]].put(item)
 
@@ -111,7 +136,7 @@ class DynamoDb:
     def _TransactWriteItems(self, request: Json) -> Json:  # noqa: N802
         actions = [next(iter(action.items())) for action in request["TransactItems"]]
         # a transaction costs twice, also one that is refused
-        self.units["write"] += 2 * len(actions)
+        self._written(*(what.get("Item", {}) for _, what in actions), times=2)
         allowed = [self._allows(what) for _, what in actions]
         if not all(allowed):
             reasons = [{"Code": "None" if yes else "ConditionalCheckFailed"} for yes in allowed]

@@ -141,7 +141,7 @@ class World:
     messages: dict[str, list[Message]] = field(
         default_factory=lambda: {INDEX_QUEUE: [], PARTS_QUEUE: []}
     )
-    table: list[str] = field(default_factory=list)
+    table: list[tuple[str, str]] = field(default_factory=list)
     paid: Counter[type] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     """How often each index was."""
@@ -160,8 +160,8 @@ class World:
                 self.sent[message.body] += url == INDEX_QUEUE
             case "delete", (url, message):
                 self.messages[url].remove(message)
-            case "transact", (asked,):
-                self.table.append(asked)
+            case "keep", (operation, asked):
+                self.table.append((operation, asked))
             case "pay", (kind,):
                 self.paid[kind] += 1
             case "end", (worker,):
