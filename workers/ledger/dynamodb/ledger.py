@@ -234,7 +234,7 @@ class DynamoDbLedger:
             for item in alike:
                 if not items.is_by_hand(item) or items.index_of(item) not in counted_ones:
                     yield items.row_of(item[1])
-        # a transaction becomes visible item by item: its count may be so before its images
+        # what is counted is there before: somebody has taken it away, and this is not the whole
         if found < counted:
             raise OutageError(
                 f"the table {self._table.name!r} shows {found} results of {counted} that it "
