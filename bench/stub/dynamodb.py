@@ -78,8 +78,7 @@ class DynamoDb:
         return item
 
     def _read(self, items: list[Json]) -> None:
-        size = sum(len(json.dumps(item)) for item in items)
-        self.units["read"] += max(1, math.ceil(size / 4096))
+        self.units["read"] += max(1, math.ceil(sum(map(_size, items)) / 4096))
 
     def _GetItem(self, request: Json) -> Json:  # noqa: N802 - the operation's name
         item = self._find(request["Key"])
@@ -111,8 +110,7 @@ class DynamoDb:
 
     def _written(self, *items: Json, times: int = 1) -> None:
         """Units of a kilobyte, as they are paid for."""
-        sizes = (len(json.dumps(item)) for item in items)
-        self.units["write"] += times * sum(max(1, math.ceil(size / 1024)) for size in sizes)
+        self.units["write"] += times * sum(max(1, math.ceil(_size(item) / 1024)) for item in items)
 
     def _put(self, item: Json) -> None:
         self._partitions[item["pk"]["S"]].put(item)
@@ -178,3 +176,14 @@ class DynamoDb:
             more = int(update["ExpressionAttributeValues"][":" + placeholder[1:]]["N"])
             item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + more)}
         self._put(item)
+
+
+def _size(item: Json) -> int:
+    """Bytes as DynamoDB counts them: names and values.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    typed = [(name, *next(iter(value.items()))) for name, value in item.items()]
+    return sum(
+        len(name) + len(value) * 3 // (4 if kind == "B" else 3) for name, kind, value in typed
+    )

@@ -63,8 +63,8 @@ VERSION = 4
 PARTITIONS = 4
 # no run is named like these
 LEDGER, ANSWERS, ALIVE = "/ledger", "/answers", "/alive"
-# a write unit is 1 KB; an image with much text is made smaller
-COMPRESS_BYTES = 700
+# all results are read by each text worker, at a price by size
+COMPRESS_BYTES = 200
 # in characters of up to 4 bytes; a sort key has 1,024 bytes at most
 ORDER_LENGTH = 240
 
