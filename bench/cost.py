@@ -7,13 +7,20 @@ from typing import Any
 from workers import price
 from workers.price import HOUR
 
+MILLION = 1_000_000
+TABLE_DOLLARS = "DynamoDB dollars for 1,000,000"
+
+
+def table_dollars(units: dict[str, int]) -> float:
+    """What a fleet's table costs on demand, by the units that it was read and written."""
+    return units["read"] * price.DYNAMODB_READ + units["write"] * price.DYNAMODB_WRITE
+
 
 def dollars_by_service(
     measured: dict[str, Any], images: int, seconds: float, instances: int
 ) -> dict[str, float]:
     """What so many images cost when each takes the calls that were `measured` for one."""
     calls, share = measured["calls"], images / measured["images"]
-    units = measured["units"]
     sqs = sum(count for name, count in calls.items() if name.startswith("SQS"))
     # Rekognition fetches what it gets by reference, at our cost
     gets = calls["S3 GetObject"] + calls["Rekognition DetectLabels"]
@@ -23,6 +30,5 @@ def dollars_by_service(
         "EC2": seconds / HOUR * instances * price.INSTANCE_HOUR,
         "SQS": sqs * share * price.SQS_CALL,
         "S3": (gets * price.S3_GET + calls["S3 ListObjectsV2"] * price.S3_LIST) * share,
-        "DynamoDB": (units["read"] * price.DYNAMODB_READ + units["write"] * price.DYNAMODB_WRITE)
-        * share,
+        "DynamoDB": table_dollars(measured["units"]) * share,
     }

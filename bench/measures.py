@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench.child import Child
-from bench.cost import dollars_by_service
+from bench.cost import MILLION, TABLE_DOLLARS, dollars_by_service, table_dollars
 from bench.fleet import (
     END_SECONDS,
     RAMP_SECONDS,
@@ -252,7 +252,9 @@ def scale(quick: bool) -> Rows:
         run = run_workers(Scenario(images, quota * workers), workers, workers, shared=True)
         rate = run.rate("DetectText")
         one = one or rate
-        yield {"workers": workers, "quota": quota * workers, "speed-up": rate / one, **_speed(run)}
+        speed = {"workers": workers, "quota": quota * workers, "speed-up": rate / one}
+        dollars = table_dollars(run.record["units"]) / images * MILLION
+        yield {**speed, **_speed(run), TABLE_DOLLARS: dollars}
 
 
 def costs(measured: list[Row]) -> Rows:
@@ -260,7 +262,7 @@ def costs(measured: list[Row]) -> Rows:
     by_quota = {row["quota"]: row for row in reversed(measured) if row["workers"][-1] in "14"}
     for quota, row in sorted(by_quota.items()):
         workers = int(row["workers"][0])
-        for images in (1000, 1_000_000, 10_000_000):
+        for images in (1000, MILLION, 10 * MILLION):
             seconds = images / (quota * row["A share of quota"])
             parts = dollars_by_service(row, images, seconds, instances=2 * workers)
             yield {

@@ -127,7 +127,7 @@ data "aws_iam_policy_document" "worker" {
     }
   }
 
-  # A transaction is judged by the permissions of what is in it. Both kinds say there that they are alive.
+  # Transactions and batches of statements are judged by what is in them. Both kinds say there that they are alive.
   dynamic "statement" {
     for_each = aws_dynamodb_table.ledger
 
@@ -140,6 +140,7 @@ data "aws_iam_policy_document" "worker" {
         "dynamodb:ConditionCheckItem",
         "dynamodb:DeleteItem",
         "dynamodb:GetItem",
+        "dynamodb:PartiQLInsert",
         "dynamodb:PutItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",

@@ -129,7 +129,7 @@ class LabelWorker:
 
     def _work_on_parts(self) -> None:
         # what a version without parts had decided and may not have sent
-        self._sender.send_all(self._ledger.unsent(self._settings.run, 0))
+        self._sender.send_all(self._ledger.unsent(self._settings.run, 0, ()))
         for taken in self._parts.taken():
             if taken:
                 self._work_on(*taken)
@@ -141,8 +141,10 @@ class LabelWorker:
     def _work_on(self, part: Part, images: list[Image]) -> None:
         """Has the part's images decided, and sends what an earlier start may not have sent."""
         run = self._settings.run
-        undecided = self._ledger.undecided(run, [image.index for image in images])
-        unsent = [*self._ledger.unsent(run, part.number)]
+        indexes = [image.index for image in images]
+        undecided = self._ledger.undecided(run, indexes)
+        decided = [index for index in indexes if index not in undecided]
+        unsent = [*self._ledger.unsent(run, part.number, decided)] if decided else []
         self._in_hand.take(part.number, len(undecided) + len(unsent))
         for decision in unsent:
             self._sender.send(decision)
@@ -172,11 +174,13 @@ class LabelWorker:
         if len(self._in_hand):
             raise OutageError("not every index could be sent; start again to go on")
         self._ledger.sent([]).result()
-        write_failures(folder, self._ledger.failures(run))
-        write_near(folder, self._ledger.near(run), self._settings.min_confidence)
         end = self._ledger.run_end(run)
+        counts = self._ledger.label_counts(run, recount=not end)
+        # where there are none a look at all decisions is saved
+        write_failures(folder, self._ledger.failures(run) if counts.failed else ())
+        write_near(folder, self._ledger.near(run), self._settings.min_confidence)
         if not end:
-            end = RunEnd(run, self._ledger.label_counts(run).labelled)
+            end = RunEnd(run, counts.labelled)
             self._queue.send([end_entry(end)])
             self._ledger.end_run(end).result()
         say(End(END_MARK, end.expected))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from typing import Any
@@ -45,7 +46,7 @@ class Partition:
 
 
 class DynamoDb:
-    """GetItem, BatchGetItem, Query and TransactWriteItems."""
+    """GetItem, BatchGetItem, Query, PutItem, BatchExecuteStatement and TransactWriteItems."""
 
     def __init__(self, scenario: Scenario, counts: dict[str, int]) -> None:
         self._seconds = scenario.dynamodb_seconds
@@ -77,8 +78,7 @@ class DynamoDb:
         return item
 
     def _read(self, items: list[Json]) -> None:
-        size = sum(len(json.dumps(item)) for item in items)
-        self.units["read"] += max(1, math.ceil(size / 4096))
+        self.units["read"] += max(1, math.ceil(sum(map(_size, items)) / 4096))
 
     def _GetItem(self, request: Json) -> Json:  # noqa: N802 - the operation's name
         item = self._find(request["Key"])
@@ -88,6 +88,29 @@ class DynamoDb:
         ((table, wanted),) = request["RequestItems"].items()
         found = [self._find(key) for key in wanted["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
+
+    def _PutItem(self, request: Json) -> Json:  # noqa: N802
+        self._put(request["Item"])
+        self._written(request["Item"])
+        return {}
+
+    def _BatchExecuteStatement(self, request: Json) -> Json:  # noqa: N802
+        return {"Responses": [*map(self._insert, request["Statements"])]}
+
+    def _insert(self, statement: Json) -> Json:
+        """Does `INSERT INTO "table" VALUE {'name': ?, …}`."""
+        names = re.findall(r"'(\w+)': \?", statement["Statement"])
+        item = dict(zip(names, statement["Parameters"], strict=True))
+        # what is refused costs, too
+        self._written(item)
+        if item["sk"]["S"] in self._partitions[item["pk"]["S"]].items:
+            return {"Error": {"Code": "DuplicateItem", "Message": "there is one"}}
+        self._put(item)
+        return {"TableName": TABLE}
+
+    def _written(self, *items: Json, times: int = 1) -> None:
+        """Units of a kilobyte, as they are paid for."""
+        self.units["write"] += times * sum(max(1, math.ceil(_size(item) / 1024)) for item in items)
 
     def _put(self, item: Json) -> None:
         self._partitions[item["pk"]["S"]].put(item)
@@ -111,7 +134,7 @@ class DynamoDb:
     def _TransactWriteItems(self, request: Json) -> Json:  # noqa: N802
         actions = [next(iter(action.items())) for action in request["TransactItems"]]
         # a transaction costs twice, also one that is refused
-        self.units["write"] += 2 * len(actions)
+        self._written(*(what.get("Item", {}) for _, what in actions), times=2)
         allowed = [self._allows(what) for _, what in actions]
         if not all(allowed):
             reasons = [{"Code": "None" if yes else "ConditionalCheckFailed"} for yes in allowed]
@@ -153,3 +176,14 @@ class DynamoDb:
             more = int(update["ExpressionAttributeValues"][":" + placeholder[1:]]["N"])
             item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + more)}
         self._put(item)
+
+
+def _size(item: Json) -> int:
+    """Bytes as DynamoDB counts them: names and values.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    typed = [(name, *next(iter(value.items()))) for name, value in item.items()]
+    return sum(
+        len(name) + len(value) * 3 // (4 if kind == "B" else 3) for name, kind, value in typed
+    )

@@ -37,7 +37,8 @@ class Server:
                 *("DeleteMessage", "DeleteMessageBatch"),
                 *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
                 *("DetectLabels", "DetectText"),
-                *("GetItem", "BatchGetItem", "Query", "TransactWriteItems"),
+                *("GetItem", "BatchGetItem", "Query"),
+                *("PutItem", "BatchExecuteStatement", "TransactWriteItems"),
             )
         }
 

@@ -19,6 +19,7 @@ from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import code_of, is_denied
 from workers.aws.meaning import NO_QUEUE
 from workers.errors import RunError
+from workers.ledger.dynamodb.items import LEDGER, VERSION
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import SqliteLedger
 from workers.ledger.sqlite_file import VersionBeforeError
@@ -174,6 +175,8 @@ def ledger(tools: Tools) -> str:
 def _table(tools: Tools, name: str) -> str:
     table = Table(name, tools.clients["dynamodb"], tools.calls)
     table.check_version()
+    # what its first worker writes
+    table.insert({(LEDGER, "version"): {"value": VERSION}})
     nowhere = "doctor/nothing", "nothing"
     # a write on a condition that does not hold
     put = table.put(nowhere, {})

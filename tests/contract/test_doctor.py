@@ -743,11 +743,12 @@ def test_another_accounts_bucket_is_told(patient: Patient, monkeypatch: pytest.M
     assert "CARTEXT_EXPECTED_BUCKET_OWNER" in found.points["bucket"]["remedy"]
 
 
-def test_a_table_that_fits_is_right_and_stays_empty(patient: Patient) -> None:
+def test_a_table_that_fits_is_right_and_keeps_its_version_only(patient: Patient) -> None:
     client = patient.client("dynamodb")
     patient.set(ledger=dynamodb.create_ledger_table(client, "ledger"))
     assert patient.doctor().points["ledger"]["verdict"] == "right"
-    assert client.scan(TableName="ledger")["Count"] == 0
+    (kept,) = client.scan(TableName="ledger")["Items"]
+    assert kept["pk"] == {"S": "/ledger"}
 
 
 def test_paid_spends_one_call_of_each_kind_and_says_so(patient: Patient) -> None:

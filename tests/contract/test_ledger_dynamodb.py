@@ -1,10 +1,11 @@
-"""What only the ledger in DynamoDB has: many writers, lost answers, transactions, size limits."""
+"""What only the ledger in DynamoDB has: many writers, lost answers, batches, size limits."""
 
 from __future__ import annotations
 
 import random
 import re
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -35,6 +36,7 @@ from workers.index_queue.queue import IndexQueue
 from workers.ledger import SqliteLedger, open_ledger
 from workers.ledger.dynamodb import items as items_of
 from workers.ledger.dynamodb import ledger as ledger_module
+from workers.ledger.dynamodb import progress as progress_module
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.model import Box, Label, LabelCounts, Part, Picture, RunEnd, RunProgress, TextLine
 from workers.output.rows import result_row
@@ -93,7 +95,13 @@ def after(operation: Callable[..., Any], error: Exception, times: int = 1) -> Ca
 
 def lose_answers(client: Any, times: int = 1) -> None:
     lost = ConnectionClosedError(endpoint_url="http://table.test")
-    client.transact_write_items = after(client.transact_write_items, lost, times)
+    for name in ("batch_execute_statement", "transact_write_items", "put_item"):
+        setattr(client, name, after(getattr(client, name), lost, times))
+
+
+def tell(*ledgers: DynamoDbLedger) -> None:
+    """Has the others know what these have done by now."""
+    wait(*(ledger.sent([]) for ledger in ledgers))
 
 
 def kept_requests(client: Any, *operations: str) -> list[Any]:
@@ -120,6 +128,7 @@ def test_workers_that_bring_the_same_results_at_once_count_them_once(open_again:
     futures += [complete(worker, names[: 50 * n]) for n, worker in enumerate(workers)]
     for some in futures:
         wait(*some)
+    tell(*workers)
     for worker in workers:
         progress = worker.progress(RUN)
         assert (progress.done, progress.with_text, progress.failed) == (150, 150, 0)
@@ -132,6 +141,7 @@ def test_a_lost_answer_is_not_counted_twice(
     lose_answers(client)
     wait(*complete(ledger, indexes(40)))
     wait(*(ledger.decide([decision(name)]) for name in indexes(40)))
+    tell(ledger)
     for reader in (ledger, open_again()):
         assert reader.progress(RUN).done == 40
         counts = reader.label_counts(RUN)
@@ -178,7 +188,8 @@ def test_what_another_worker_has_decided_stands(open_again: Open) -> None:
     # of an image without the label the table does not say more
     assert (stands[1].index, stands[1].part, stands[1].labels) == ("2.jpg", 2, ())
     assert stands[2] == mine[2]
-    assert list(second.unsent(RUN, 2)) == [theirs[0], mine[2]]
+    assert sorted(second.unsent(RUN, 2), key=str) == [theirs[0], mine[2]]
+    tell(first)
     assert second.label_counts(RUN) == LabelCounts(3, 2, 0)
 
 
@@ -188,7 +199,7 @@ def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> N
     twice = [decision("twice.jpg", part=number) for number in (1, 2)]
     wait(first.decide([twice[0]]))
     assert second.decide([twice[1]]).result(30) == [twice[1]]
-    assert second.label_counts(RUN) == LabelCounts(1, 1, 0)
+    assert second.label_counts(RUN, recount=True) == LabelCounts(1, 1, 0)
     wait(second.sent([twice[1]]))
     # its own part has yet to know that it is sent
     assert list(second.unsent(RUN, 1)) == [twice[0]]
@@ -196,50 +207,132 @@ def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> N
     assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
 
 
-def test_a_killed_workers_counts_stay(open_again: Open) -> None:
-    killed = open_again()
+def test_what_a_killed_worker_had_no_time_to_tell_is_counted(open_again: Open) -> None:
+    now = 0.0
+    killed, watching = open_again(), open_again(clock=lambda: now)
     wait(*complete(killed, indexes(7)))
-    replacement = open_again()
+    # as if it had been killed before it tells
+    replacement = open_again(clock=lambda: now)
     assert replacement.not_done(RUN, indexes(10)) == set(indexes(10)) - set(indexes(7))
-    wait(*complete(replacement, indexes(10)))
-    assert replacement.progress(RUN).done == 10
+    wait(*complete(replacement, indexes(10)), replacement.record_end(RunEnd(RUN, 10)))
+    tell(replacement)
+    assert replacement.progress(RUN).done == 3
+    now = progress_module.STILL_SECONDS
+    assert (replacement.progress(RUN).done, replacement.progress(RUN).with_text) == (10, 10)
+    # one has counted for all
+    assert finished(watching.progress(RUN))
 
 
-def cancelled(request: Any, last: str) -> ClientError:
-    """What DynamoDB says when it cancels a transaction because of its last action."""
-    reasons = [{"Code": "None"} for _ in request["TransactItems"]]
-    reasons[-1] = {"Code": last}
-    error = {"Error": {"Code": "TransactionCanceledException", "Message": last}}
-    return ClientError({**error, "CancellationReasons": reasons}, "TransactWriteItems")
+def test_results_are_not_counted_again_and_again(open_again: Open, client: Any) -> None:
+    now = 0.0
+    ledger = open_again(clock=lambda: now)
+    wait(ledger.complete([result("1.jpg")]), ledger.record_end(RunEnd(RUN, 2)))
+    queries = kept_requests(client, "query")
+    counted = []
+    for now in range(1, 60):
+        ledger.progress(RUN)
+        looked = {each["ExpressionAttributeValues"][":pk"]["S"] for each in queries}
+        counted += [now] * (f"{RUN}/result/0" in looked)
+        queries.clear()
+    assert counted == [4, 10, 28]
+
+
+def test_a_label_workers_last_decisions_are_in_the_recount(
+    open_again: Open, sandbox: Sandbox
+) -> None:
+    killed, ledger = open_again(), open_again()
+    wait(
+        killed.decide([decision("1.jpg"), decision("2.gif", None, failure="wrong format")]),
+        killed.decide([decision("3.jpg", None, known=True)]),
+        ledger.decide([decision("4.jpg", None)]),
+    )
+    assert ledger.label_counts(RUN).decided == 1
+    assert ledger.label_counts(RUN, recount=True) == LabelCounts(4, 1, 1, 1)
+    wait(ledger.end_run(RunEnd(RUN, 1)))
+    # whoever looks later need not count
+    assert open_again().label_counts(RUN) == LabelCounts(4, 1, 1, 1)
+
+
+def statements(request: Any) -> list[Any]:
+    """What a request inserts, without its keys."""
+    return [statement["Parameters"][2:] for statement in request["Statements"]]
+
+
+def refuse_first(client: Any, code: str, times: int) -> list[Any]:
+    """Has the last statement of the first requests fail; returns those requests."""
+    real, requests = client.batch_execute_statement, []
+
+    def answer(**request: Any) -> Any:
+        requests.append(request)
+        if len(requests) > times:
+            return real(**request)
+        *others, _ = request["Statements"]
+        done = real(Statements=others)["Responses"] if others else []
+        return {"Responses": [*done, {"Error": {"Code": code, "Message": code}}]}
+
+    client.batch_execute_statement = answer
+    return requests
 
 
 @pytest.mark.parametrize(
-    "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
+    "code", ["TransactionConflict", "ProvisionedThroughputExceeded", "InternalServerError"]
 )
-def test_a_transaction_that_meets_another_one_is_tried_again(
-    ledger: DynamoDbLedger, client: Any, reason: str
+def test_a_statement_that_fails_for_now_is_tried_again_and_no_other(
+    ledger: DynamoDbLedger, client: Any, code: str
 ) -> None:
+    requests = refuse_first(client, code, 2)
+    wait(*complete(ledger, indexes(3)))
+    assert ledger.progress(RUN).done == 3
+    assert [len(request["Statements"]) for request in requests] == [3, 1, 1]
+    assert statements(requests[1]) == statements(requests[2]) == statements(requests[0])[2:]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("ValidationError", "ValidationException"), ("AccessDenied", "permission denied")],
+)
+def test_a_statement_that_can_never_succeed_is_told(
+    ledger: DynamoDbLedger, client: Any, code: str, words: str
+) -> None:
+    refuse_first(client, code, 1)
+    with pytest.raises(RunError, match=rf"on the table 'ledger'.*{words}"):
+        wait(*complete(ledger, indexes(1)))
+
+
+def test_an_answer_of_too_few_statements_is_not_believed(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    real, answers = client.batch_execute_statement, []
+
+    def answer(**request: Any) -> Any:
+        answers.append(real(**request))
+        return answers[-1] if len(answers) > 1 else {"Responses": answers[-1]["Responses"][1:]}
+
+    client.batch_execute_statement = answer
+    wait(*complete(ledger, indexes(3)))
+    assert ledger.progress(RUN).done == 3
+    assert len(answers) == 2
+
+
+def test_a_transaction_that_meets_another_one_is_tried_again(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    list_parts(ledger, Part(1, "", "z", 1))
     real, refused = client.transact_write_items, []
 
     def conflict(**request: Any) -> Any:
         if len(refused) < 2:
             refused.append(request)
-            raise cancelled(request, reason)
+            reasons = [{"Code": "None"} for _ in request["TransactItems"]]
+            reasons[-1] = {"Code": "TransactionConflict"}
+            error = {"Error": {"Code": "TransactionCanceledException", "Message": "conflict"}}
+            raise ClientError({**error, "CancellationReasons": reasons}, "TransactWriteItems")
         return real(**request)
 
     client.transact_write_items = conflict
-    wait(*complete(ledger, indexes(3)))
-    assert ledger.progress(RUN).done == 3
+    wait(ledger.end_part(RUN, 1))
+    assert ledger.label_counts(RUN).parts == 1
     assert len(refused) == 2
-
-
-def test_a_transaction_that_can_never_succeed_is_told(ledger: DynamoDbLedger, client: Any) -> None:
-    def refuse(**request: Any) -> Any:
-        raise cancelled(request, "ValidationError")
-
-    client.transact_write_items = refuse
-    with pytest.raises(RunError, match=r"on the table 'ledger'.*ValidationError"):
-        wait(*complete(ledger, indexes(1)))
 
 
 def test_a_count_that_is_visible_before_its_result_is_not_taken_for_the_whole(
@@ -262,6 +355,7 @@ def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
     wait(*complete(mine, indexes(2)))
     assert mine.progress(RUN).done == 2
     wait(*complete(other, indexes(4)[2:]))
+    tell(other)
     wait(*complete(mine, indexes(5)[4:]))
     now = 0.9
     assert mine.progress(RUN).done == 3
@@ -270,6 +364,7 @@ def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
     wait(mine.record_end(RunEnd(RUN, 6)))
     assert expected(mine.progress(RUN)) == 6
     wait(*complete(other, indexes(6)[5:]))
+    tell(other)
     assert not finished(mine.progress(RUN))
     # a run's last images are waited for by whole workers
     now += 0.2
@@ -278,13 +373,13 @@ def test_what_others_counted_is_seen_after_a_moment_and_ones_own_at_once(
 
 def test_a_look_while_an_end_is_written_does_not_hide_it(open_again: Open, client: Any) -> None:
     ledger = open_again(clock=lambda: 0.0)
-    write = client.transact_write_items
+    write = client.put_item
 
     def look_first(**request: Any) -> Any:
         ledger.progress(RUN)
         return write(**request)
 
-    client.transact_write_items = look_first
+    client.put_item = look_first
     end = RunEnd(RUN, 1)
     wait(ledger.record_end(end))
     assert ledger.progress(RUN) == RunProgress(0, 0, 0, 1)
@@ -295,18 +390,29 @@ def test_a_look_while_an_end_is_written_does_not_hide_it(open_again: Open, clien
 # --- the queue's acknowledgements ----------------------------------------------------------------
 
 
-def test_a_decision_that_is_sent_at_once_is_one_write(
-    ledger: DynamoDbLedger, client: Any, sandbox: Sandbox
+def test_what_is_sent_is_told_in_one_write_of_a_part(ledger: DynamoDbLedger, client: Any) -> None:
+    decisions = [decision(name, part=n % 2) for n, name in enumerate(indexes(40))]
+    wait(ledger.decide(decisions))
+    requests = kept_requests(client, "put_item")
+    for one in decisions:
+        ledger.sent([one])
+    tell(ledger)
+    told = [request["Item"]["pk"]["S"].removeprefix(RUN) for request in requests]
+    assert sorted(name for name in told if name != "/label") == ["/sent/0", "/sent/1"]
+    assert [*ledger.unsent(RUN, 0), *ledger.unsent(RUN, 1)] == []
+
+
+def test_of_a_part_that_is_done_nobody_says_what_is_sent(
+    ledger: DynamoDbLedger, sandbox: Sandbox
 ) -> None:
-    requests = kept_requests(client, "transact_write_items")
-    decisions = [decision(name) for name in indexes(20)]
-    futures = [ledger.decide([one]) for one in decisions]
-    wait(*futures, ledger.sent(decisions))
-    assert len(items(sandbox, "decided")) == 20
-    assert items(sandbox, "unsent") == []
-    kinds = [kind for request in requests for action in request["TransactItems"] for kind in action]
-    assert kinds.count("Put") == 20
-    assert "Delete" not in kinds
+    list_parts(ledger, *(Part(number, "", "z", 1) for number in (1, 2)))
+    early, late = (decision(f"{number}.jpg", part=number) for number in (1, 2))
+    wait(ledger.decide([early, late]), ledger.sent([early]))
+    assert len(items(sandbox, "sent")) == 1
+    ledger.sent([late])
+    wait(ledger.end_part(RUN, 1), ledger.end_part(RUN, 2))
+    tell(ledger)
+    assert items(sandbox, "sent") == []
 
 
 def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) -> None:
@@ -339,9 +445,9 @@ def test_an_empty_write_waits_for_those_before_it(ledger: DynamoDbLedger) -> Non
 
 
 def test_many_images_share_a_call(ledger: DynamoDbLedger, client: Any) -> None:
-    writes = kept_requests(client, "transact_write_items")
+    writes = kept_requests(client, "batch_execute_statement")
     wait(*(ledger.decide([decision(name, None)]) for name in indexes(297)))
-    assert len(writes) <= 4
+    assert len(writes) <= 13
     queries = kept_requests(client, "query")
     assert ledger.undecided(RUN, [*indexes(297), "trip/new.jpg"]) == {"trip/new.jpg"}
     assert len(queries) <= 4
@@ -438,6 +544,8 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
         ledger.settle(RUN, {"label": "Car"}),
         ledger.decide([decision("a.jpg", car, picture=Picture('"etag"', 7))]),
         ledger.decide([decision("b.gif", None, failure="wrong format", part=2)]),
+        ledger.decide([decision("c.jpg", None, part=2)]),
+        ledger.sent([decision("d.jpg", part=2)]),
         ledger.end_run(RunEnd(RUN, 7)),
         ledger.complete([found]),
         ledger.record_end(RunEnd(RUN, 7)),
@@ -447,6 +555,7 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
     ledger.fleet.take_part(RUN, 2, "abcdef012345", "")
     wait(ledger.end_part(RUN, 1))
     ledger.fleet.beat("label", "abcdef012345", 5)
+    tell(ledger)
     box = '{"left":0.1,"top":0.2,"width":0.3,"height":0.4}'
     labels = f'[{{"name":"Car","confidence":97.25,"boxes":[{box}]}}]'
     picture = {"etag": {"S": '"etag"'}, "size": {"N": "7"}}
@@ -454,18 +563,23 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
     layout = {}
     for item in sandbox.client("dynamodb").scan(TableName="ledger")["Items"]:
         pk, sk = item.pop("pk")["S"], item.pop("sk")["S"]
-        layout[pk.removeprefix(RUN), re.sub("^tally/.{12}$", "tally/PROCESS", sk)] = item
+        if process := item.pop("by", None) if "/decided" in pk or "/result" in pk else None:
+            assert re.fullmatch(r"[0-9a-f]{12}/\d+", process["S"])
+        if "/sent" in pk or sk.startswith(("tally/", "parts/")):
+            sk = re.sub("[0-9a-f]{12}$", "PROCESS", sk)
+        layout[pk.removeprefix(RUN), sk] = item
     assert layout == {
-        ("/ledger", "version"): {"value": {"N": "3"}},
+        ("/ledger", "version"): {"value": {"N": "4"}},
         ("/run", "label"): {"value": {"S": "Car"}},
         ("/decided/2", "a.jpg"): {**picture, "labels": {"S": labels}, "part": {"N": "1"}},
-        ("/unsent/1", "a.jpg"): {**picture, "labels": {"S": labels}},
-        ("/decided/3", "b.gif"): {},
-        ("/failed/3", "b.gif"): {
+        ("/decided/3", "b.gif"): {
             "etag": {"S": ""},
             "size": {"N": "0"},
             "failure": {"S": "wrong format"},
+            "part": {"N": "2"},
         },
+        ("/decided/2", "c.jpg"): {},
+        ("/sent/2", "PROCESS"): {"indexes": {"B": zlib.compress(b'["d.jpg"]')}},
         ("/part", "000000000002"): {
             "after": {"S": "a.jpg"},
             "upto": {"S": "b.gif"},
@@ -481,15 +595,15 @@ def test_the_layout_stays_as_it_is(ledger: DynamoDbLedger, sandbox: Sandbox) -> 
             "lister": {"S": LISTER},
         },
         ("/label", "tally/PROCESS"): {
-            "decided": {"N": "2"},
+            "decided": {"N": "3"},
             "labelled": {"N": "1"},
             "failed": {"N": "1"},
-            "parts": {"N": "1"},
         },
+        ("/label", "parts/PROCESS"): {"parts": {"N": "1"}},
         ("/label", "end"): end,
         ("/result/0", "a00011.jpg\x0073d7d06dd93f2278"): {
             "index": {"S": "a1.jpg"},
-            "row": {"S": result_row(found).row},
+            "row": {"B": zlib.compress(result_row(found).row.encode())},
         },
         ("/text", "tally/PROCESS"): {"done": {"N": "1"}},
         ("/text", "end"): end,
@@ -506,7 +620,7 @@ def test_what_an_older_version_has_labelled_is_refused_by_resend(
         ledger.decide([decision(name) for name in indexes(3)]),
     )
     # it kept no more than that a decision is made
-    pk, sk = items_of.decided_key(decision(indexes(3)[0]))
+    pk, sk = items_of.decided_key(RUN, indexes(3)[0])
     client.put_item(TableName="ledger", Item={"pk": {"S": pk}, "sk": {"S": sk}})
     own = settings(run=RUN, queue_url=sandbox.create_queue("index"))
     (sqs,) = make_clients(own, "sqs")
@@ -519,15 +633,15 @@ def test_what_an_older_version_has_labelled_is_refused_by_resend(
     assert sent == set(indexes(3)[1:])
 
 
-def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, client: Any) -> None:
-    requests = kept_requests(client, "transact_write_items")
-    write, all_asked = client.transact_write_items, threading.Event()
+def test_no_request_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, client: Any) -> None:
+    requests = kept_requests(client, "batch_execute_statement")
+    write, all_asked = client.batch_execute_statement, threading.Event()
 
     def hold(**request: Any) -> Any:
         all_asked.wait(60)
         return write(**request)
 
-    client.transact_write_items = hold
+    client.batch_execute_statement = hold
     noise = random.Random(1)
     lines = [TextLine(noise.randbytes(50_000).hex(), 99.0) for _ in range(90)]
     futures = [ledger.settle(RUN, {"label": "Car"})]
@@ -535,8 +649,9 @@ def test_no_transaction_is_larger_than_dynamodb_takes(ledger: DynamoDbLedger, cl
     all_asked.set()
     wait(*futures)
     for request in requests:
-        puts = [action["Put"]["Item"] for action in request["TransactItems"] if "Put" in action]
-        assert sum(len(put["row"]["B"]) for put in puts if "row" in put) < 4_000_000
+        rows = (value.get("B", b"") for values in statements(request) for value in values)
+        assert sum(map(len, rows)) < 4_000_000
+        assert len(request["Statements"]) <= 25
     assert ledger.progress(RUN).done == 90
 
 
@@ -564,7 +679,7 @@ def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox
 
 
 def test_throttling_is_waited_out(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:
-    for operation in ("TransactWriteItems", "Query"):
+    for operation in ("BatchExecuteStatement", "Query"):
         sandbox.faults.append(Fault(operation, "ProvisionedThroughputExceededException", times=2))
     wait(*complete(ledger, indexes(5)))
     assert ledger.progress(RUN).done == 5
@@ -583,7 +698,7 @@ def test_an_error_goes_into_every_future_of_the_group(
     open_again: Open, sandbox: Sandbox, code: str, kind: type[Exception], words: str
 ) -> None:
     ledger = open_again(retry_seconds=0.3)
-    sandbox.faults.append(Fault("TransactWriteItems", code))
+    sandbox.faults += [Fault("BatchExecuteStatement", code), Fault("PutItem", code)]
     futures = complete(ledger, indexes(3))
     futures.append(ledger.sent([decision("1.jpg")]))
     futures.append(ledger.record_end(RunEnd(RUN, 3)))

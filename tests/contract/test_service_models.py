@@ -29,7 +29,8 @@ from workers.threads.stop import Stop
 OPERATIONS = {
     *("ListObjectsV2", "GetObject", "DetectLabels", "DetectText", "GetQueueAttributes"),
     *("SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"),
-    *("GetItem", "BatchGetItem", "Query", "TransactWriteItems"),
+    *("GetItem", "BatchGetItem", "Query", "PutItem", "BatchExecuteStatement"),
+    "TransactWriteItems",
 }
 
 

@@ -312,6 +312,9 @@ RESULTS_OF_1 = (
 )
 
 
+NAMES_OF_3 = ["sent.jpg", "unsent.jpg", "none.jpg", "bad.gif", "new.jpg", "new.gif", "later.jpg"]
+
+
 def put(client: Any, pk: str, sk: str, **values: Any) -> None:
     kinds = {str: "S", int: "N"}
     typed = {name: {kinds[type(value)]: str(value)} for name, value in values.items()}
@@ -372,6 +375,28 @@ def test_in_a_table_the_ends_of_all_shards_are_the_runs(table: Any) -> None:
         has_ended(ledger)
 
 
+def test_a_table_of_version_3_goes_on_in_the_middle_of_a_part(client: Any) -> None:
+    """It had a list of what is to be sent, one of failures, and counted in the same write."""
+    car = {"etag": '"c"', "size": 7, "labels": dump((CAR,), Labels), "part": 1}
+    for index, whole in (("sent.jpg", car), ("unsent.jpg", car), ("none.jpg", {}), ("bad.gif", {})):
+        put(client, f"{RUN}/decided/{partition_of(index)}", index, **whole)
+    put(client, f"{RUN}/unsent/1", "unsent.jpg", **car)
+    put(client, f"{RUN}/failed/2", "bad.gif", etag="", size=0, failure="wrong format")
+    put(client, f"{RUN}/label", "tally/0123456789ab", decided=4, labelled=2, failed=1)
+    put(client, "/ledger", "version", value=3)
+    with closing(open_table(client)) as ledger:
+        wait(ledger.decide([decision("new.jpg"), decision("new.gif", None, failure="too large")]))
+        decided = [each for each in NAMES_OF_3 if each not in ledger.undecided(RUN, NAMES_OF_3)]
+        assert decided == NAMES_OF_3[:-1]
+        unsent = list(ledger.unsent(RUN, 1, decided))
+        assert sorted(each.index for each in unsent) == ["new.jpg", "unsent.jpg"]
+        assert [each.index for each in ledger.failures(RUN)] == ["bad.gif", "new.gif"]
+        wait(ledger.sent(unsent))
+        assert list(ledger.unsent(RUN, 1, decided)) == []
+        for recount in (False, True):
+            assert ledger.label_counts(RUN, recount) == LabelCounts(6, 3, 2)
+
+
 def version_in(client: Any) -> dict[str, str] | None:
     key = {"pk": {"S": "/ledger"}, "sk": {"S": "version"}}
     item = client.get_item(TableName="ledger", Key=key).get("Item", {})
@@ -388,7 +413,7 @@ def test_a_table_of_a_version_before_is_taken_along_when_a_run_is_begun(
         assert ledger.label_counts(RUN).decided == 4
         assert version_in(table) == (None if version == 1 else {"N": "2"})
         wait(ledger.settle("tuesday", {"label": "Car"}))
-    assert version_in(table) == {"N": "3"}
+    assert version_in(table) == {"N": "4"}
     open_ledger(named).close()
 
 
@@ -398,14 +423,14 @@ def test_a_newer_table_is_refused(client: Any, tmp_path: Path, read_only: bool) 
     put(client, "/ledger", "version", value=VERSION)
     open_ledger(named, read_only=read_only).close()
     put(client, "/ledger", "version", value=VERSION + 1)
-    words = "the ledger in the table 'ledger' is of version 4, and this cartext knows up to 3"
+    words = "the ledger in the table 'ledger' is of version 5, and this cartext knows up to 4"
     with pytest.raises(RunError, match=words):
         open_ledger(named, read_only=read_only)
-    assert version_in(client) == {"N": "4"}
+    assert version_in(client) == {"N": "5"}
 
 
 def test_a_table_says_of_which_version_it_is(client: Any) -> None:
     """So that the version before the next one can refuse it."""
     with closing(open_table(client)) as ledger:
         wait(ledger.settle(RUN, {"label": "Car"}))
-    assert version_in(client) == {"N": "3"}
+    assert version_in(client) == {"N": "4"}

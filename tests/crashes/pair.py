@@ -141,7 +141,7 @@ class World:
     messages: dict[str, list[Message]] = field(
         default_factory=lambda: {INDEX_QUEUE: [], PARTS_QUEUE: []}
     )
-    table: list[str] = field(default_factory=list)
+    table: list[tuple[str, str]] = field(default_factory=list)
     paid: Counter[type] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     """How often each index was."""
@@ -160,8 +160,8 @@ class World:
                 self.sent[message.body] += url == INDEX_QUEUE
             case "delete", (url, message):
                 self.messages[url].remove(message)
-            case "transact", (asked,):
-                self.table.append(asked)
+            case "keep", (operation, asked):
+                self.table.append((operation, asked))
             case "pay", (kind,):
                 self.paid[kind] += 1
             case "end", (worker,):
@@ -332,7 +332,10 @@ def _hastened(plan: Plan) -> Iterator[None]:
             "workers.ledger.dynamodb.ledger.LINGER_SECONDS": 0.002,
             "workers.ledger.dynamodb.ledger.LABELLED_LINGER_SECONDS": 0.001,
             "workers.ledger.dynamodb.ledger.DynamoDbLedger.refresh_seconds": 0.02,
+            "workers.ledger.dynamodb.writer.TELL_SECONDS": 0.02,
+            "workers.ledger.dynamodb.writer.IDLE_SECONDS": 0.005,
             "workers.ledger.dynamodb.progress.FRESH_SECONDS": 0.01,
+            "workers.ledger.dynamodb.progress.STILL_SECONDS": 0.05,
             "workers.parts.lister.LEAST_IMAGES": 5,
             "workers.parts.lister.MOST_IMAGES": 5,
             "workers.parts.lister.LOST_SECONDS": 0.5,

@@ -18,18 +18,20 @@ from tests.unit.fakes import META
 
 Json = dict[str, Any]
 
+WRITES = {"PutItem", "BatchExecuteStatement", "TransactWriteItems"}
+
 
 class Table:
     """DynamoDB's client, as far as the ledger uses it; `written` was written before."""
 
     meta = META
 
-    def __init__(self, record: Record, written: list[str]) -> None:
+    def __init__(self, record: Record, written: list[tuple[str, str]]) -> None:
         self._table = DynamoDb(Scenario(0, dynamodb_seconds=0), Counter())
         self._record = record
         self._lock = threading.Lock()
-        for asked in written:
-            self._answer("TransactWriteItems", asked)
+        for operation, asked in written:
+            self._answer(operation, asked)
 
     def get_item(self, **asked: Any) -> Json:
         return self._ask("GetItem", asked)
@@ -40,6 +42,12 @@ class Table:
     def query(self, **asked: Any) -> Json:
         return self._ask("Query", asked)
 
+    def put_item(self, **asked: Any) -> Json:
+        return self._ask("PutItem", asked)
+
+    def batch_execute_statement(self, **asked: Any) -> Json:
+        return self._ask("BatchExecuteStatement", asked)
+
     def transact_write_items(self, **asked: Any) -> Json:
         return self._ask("TransactWriteItems", asked)
 
@@ -47,8 +55,8 @@ class Table:
         text = json.dumps(asked, default=lambda packed: base64.b64encode(packed).decode())
         with self._lock:
             reply = self._answer(operation, text)
-            if operation == "TransactWriteItems":
-                self._record.note("transact", text)
+            if operation in WRITES:
+                self._record.note("keep", operation, text)
             return reply
 
     def _answer(self, operation: str, asked: str) -> Json:

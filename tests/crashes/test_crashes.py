@@ -5,27 +5,31 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from tests.crashes.disk import DROPPED, KEPT, TORN, Loss
-from tests.crashes.pair import INDEX_QUEUE, PAIR, run
+from tests.crashes.pair import INDEX_QUEUE, PAIR, Plan, run
 from tests.crashes.plans import PLANS
 from tests.crashes.sqlite_vfs import IS_FOUND, TellingVfs
 from tests.crashes.states import NAME, State, begun, crashed_again, cuts_after_kills, states, wrong
 from tests.faults.broken import hasty
 from workers.index_queue.sender import IndexSender
 from workers.label_worker import LabelWorker
+from workers.ledger.dynamodb.progress import Progress
+from workers.ledger.dynamodb.writer import Group, Writer
 from workers.ledger.sqlite_file import VERSION, SqliteFile
 from workers.output import files
 from workers.reader import Reader
 
 pytestmark = pytest.mark.skipif(not IS_FOUND, reason="this Python hides its SQLite")
 Patch = pytest.MonkeyPatch
-ONE_AT_A_TIME = PLANS[0]
+ONE_AT_A_TIME, *_, FLEET = PLANS
 # of each plan, here; the rest is `make crashes`
 TRIED, TRIED_AGAIN = 25, 8
 # a fleet waits until it takes its dead for dead
@@ -67,9 +71,9 @@ def test_a_run_is_told_whole() -> None:
 # --- what is broken is found ----------------------------------------------------------------------
 
 
-def first_wrong(*losses: Loss) -> str:
+def first_wrong(*losses: Loss, plan: Plan = ONE_AT_A_TIME) -> str:
     """What is found first, looking from the end of the run."""
-    found = [*states(ONE_AT_A_TIME, lambda _: losses)]
+    found = [*states(plan, lambda _: losses)]
     step = max(1, len(found) // 40)
     return next((str(problems) for s in found[::-step] if (problems := wrong(s))), "")
 
@@ -136,3 +140,26 @@ def test_it_is_found_that_the_end_is_sent_before_the_last_index(monkeypatch: Pat
     monkeypatch.setattr(IndexSender, "flush", lambda it: ended.is_set() and flush(it))
     monkeypatch.setattr(LabelWorker, "_end", end_early)
     assert "waits for what never comes" in first_wrong(DROPPED)
+
+
+def test_it_is_found_that_results_which_a_dead_worker_has_not_told_of_are_not_counted(
+    monkeypatch: Patch,
+) -> None:
+    monkeypatch.setattr(Progress, "_is_still", lambda *_: False)
+    assert "waits for what never comes" in first_wrong(KEPT, plan=FLEET)
+
+
+def test_it_is_found_that_a_result_counts_before_it_is_written(monkeypatch: Patch) -> None:
+    write = Writer._write
+
+    def counted_first(writer: Writer, group: Group) -> None:
+        for insert in group.inserts.values():
+            if insert.tally:
+                writer._counted[insert.tally].update(insert.counts)
+                writer._told.add(insert.tally, partial(writer._tally, insert.tally))
+                insert.counts = Counter()
+        writer._tell_all()
+        write(writer, group)
+
+    monkeypatch.setattr(Writer, "_write", counted_first)
+    assert first_wrong(KEPT, plan=FLEET)

@@ -55,6 +55,8 @@ class Hands:
             case "DeleteMessageBatch":
                 for entry in json.loads(request)["Entries"]:
                     self._holders.pop(self._images.get(entry["ReceiptHandle"], ""), None)
+            case "PutItem":
+                self._written(holder, "Put", json.loads(request))
             case "TransactWriteItems":
                 for action in json.loads(request)["TransactItems"]:
                     self._written(holder, *next(iter(action.items())))

@@ -15,7 +15,10 @@ OPERATIONS = (
     *(LISTING, DOWNLOAD, "DetectLabels", "DetectText", "GetQueueAttributes", "SendMessageBatch"),
     *("ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"),
 )
-LEDGER_OPERATIONS = ("GetItem", "BatchGetItem", "Query", "TransactWriteItems")
+LEDGER_OPERATIONS = (
+    *("GetItem", "BatchGetItem", "Query"),
+    *("PutItem", "BatchExecuteStatement", "TransactWriteItems"),
+)
 RATES = (0.02, 0.1, 0.2)
 # who of a fleet cannot look at the heartbeats for 3 s waits; at more faults it does so all the time
 RATES_OF_FLEET = (0.02, 0.05, 0.1)

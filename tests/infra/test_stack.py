@@ -451,6 +451,10 @@ def test_the_linter_has_nothing_against_its_policies(stack: Stack) -> None:
 TABLE = {"TableName": "cartext-ledger"}
 ITEM = {"pk": {"S": "/alive/label"}, "sk": {"S": "cartext-label-1"}}
 RECEIPT = {"ReceiptHandle": "x"}
+INSERTION = {
+    "Statement": f"""INSERT INTO "{TABLE["TableName"]}" VALUE {{'pk': ?, 'sk': ?}}""",
+    "Parameters": [*ITEM.values()],
+}
 # what a fleet's role has beside a pair's, and a call that needs it
 OF_THE_TABLE = {
     "dynamodb:Query": (
@@ -465,6 +469,10 @@ OF_THE_TABLE = {
     "dynamodb:BatchGetItem": (
         "batch_get_item",
         {"RequestItems": {TABLE["TableName"]: {"Keys": [ITEM]}}},
+    ),
+    "dynamodb:PartiQLInsert": (
+        "batch_execute_statement",
+        {"Statements": [INSERTION]},
     ),
     **{
         f"dynamodb:{action}Item": (

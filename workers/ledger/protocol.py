@@ -7,7 +7,7 @@ each counts once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -74,16 +74,23 @@ class LabelLedger(AnswerLedger, Protocol):
         """Keeps decisions; one with a label counts as not sent yet. Gives those that are kept."""
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
-        """Keeps that SQS has these."""
+        """Keeps that SQS has these; in a fleet within a second, and not before other writes."""
 
-    def unsent(self, run: str, part: int) -> Iterator[Decision]:
-        """Decisions with a label of which it is not known that SQS has them."""
+    def unsent(
+        self, run: str, part: int, decided: Iterable[str] | None = None
+    ) -> Iterator[Decision]:
+        """A part's decisions with a label of which it is not known that SQS has them.
+
+        Those of the `decided` indexes; without them, which takes longer, of all.
+        """
 
     def labelled(self, run: str) -> Iterator[Decision]:
         """Decisions with a label, whether SQS has them or not."""
 
-    def label_counts(self, run: str) -> LabelCounts:
-        """How much is decided, and how."""
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
+        """How much is decided, and how; of a fleet it may be a moment behind, and of what a killed
+        worker did last for good: unless it is a `recount`, or the run has ended with one.
+        """
 
     def failures(self, run: str) -> Iterator[Decision]:
         """The images that can never be looked at, in the order of their names."""

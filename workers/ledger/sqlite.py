@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -94,7 +94,12 @@ class SqliteLedger:
     def sent(self, decisions: list[Decision]) -> Future[None]:
         return self._file.write("sent", *({"run": d.run, "index": d.index} for d in decisions))
 
-    def unsent(self, run: str, part: int) -> Iterator[Decision]:
+    def unsent(
+        self,
+        run: str,
+        part: int,
+        decided: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of them
+    ) -> Iterator[Decision]:
         return self._decisions("unsent", run, part=part)
 
     def labelled(self, run: str) -> Iterator[Decision]:
@@ -106,7 +111,11 @@ class SqliteLedger:
     def near(self, run: str) -> Iterator[Decision]:
         return self._decisions("near", run)
 
-    def label_counts(self, run: str) -> LabelCounts:
+    def label_counts(
+        self,
+        run: str,
+        recount: bool = False,  # noqa: ARG002 - each is counted in the transaction that writes it
+    ) -> LabelCounts:
         rows = self._file.read("label_counts", run=run)
         return LabelCounts(*rows[0]) if rows else LabelCounts()
 

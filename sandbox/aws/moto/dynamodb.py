@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _lock = threading.RLock()
+
+# as the ledger writes it: every value is a parameter
+INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<item>[^{}]*)\}')
+NAMES = re.compile(r"'(\w+)': \?")
 
 
 @replaces(DynamoHandler, "call_action")
@@ -66,6 +71,30 @@ def _query_one_partition(
     partition = copy.copy(table)
     partition.items = defaultdict(dict, {hash_key: table.items.get(hash_key, {})})
     return query(partition, hash_key, *args, **kwargs)
+
+
+@replaces(DynamoDBBackend, "batch_execute_statement")
+def _insert_only_what_is_new(
+    backend: DynamoDBBackend, execute: Before, statements: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    # INSERT overwrites what is there, and goes through all items of all tables before.
+    said = []
+    for each in statements:
+        insert = INSERT.fullmatch(each["Statement"])
+        said += execute(backend, [each]) if insert is None else [_insert(backend, insert, each)]
+    return said
+
+
+def _insert(backend: DynamoDBBackend, insert: re.Match[str], said: dict[str, Any]) -> Any:
+    table = backend.tables.get(insert["table"])
+    if table is None:
+        return {"Error": {"Code": "ResourceNotFound", "Message": "Requested resource not found"}}
+    item = dict(zip(NAMES.findall(insert["item"]), said["Parameters"], strict=True))
+    if backend.get_item(table.name, {name: item[name] for name in table.table_key_attrs}):
+        error = "Duplicate primary key exists in table"
+        return {"Error": {"Code": "DuplicateItem", "Message": error}}
+    backend.put_item(table.name, item)
+    return {"TableName": table.name}
 
 
 def create_ledger_table(client: DynamoDBClient, name: str) -> str:

@@ -27,7 +27,7 @@ PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 
-# Nor has a transaction: it asks for those of the actions in it.
+# Nor has a transaction, or a batch of statements: it asks for those of what is in it.
 TRANSACTED = {
     "ConditionCheck": "dynamodb:ConditionCheckItem",
     "Delete": "dynamodb:DeleteItem",
@@ -101,6 +101,9 @@ def _known_of(request: IAMRequestBase) -> dict[str, str]:
 
 def _asked_for(request: IAMRequestBase) -> Iterable[str]:
     """The operation's permissions, by the names that IAM knows."""
+    if request._action == "dynamodb:BatchExecuteStatement":
+        said = [each["Statement"] for each in json.loads(request._body)["Statements"]]
+        return {f"dynamodb:PartiQL{statement.split()[0].title()}" for statement in said}
     if request._action != "dynamodb:TransactWriteItems":
         return [PERMISSIONS.get(request._action, request._action)]
     actions = json.loads(request._body)["TransactItems"]

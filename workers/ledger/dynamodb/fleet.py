@@ -24,7 +24,7 @@ class FleetTable:
 
     def beat(self, kind: str, worker: str, number: int) -> None:
         """Says that a worker lives."""
-        self._table.transact([self._table.put((_alive(kind), worker), {"beat": number})])
+        self._table.write((_alive(kind), worker), {"beat": number})
 
     def leave(self, kind: str, *workers: str) -> None:
         """Says that these do not, or not any more."""

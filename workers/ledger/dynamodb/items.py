@@ -7,30 +7,34 @@ The table has the string keys `pk` and `sk`, and one kind of item for each thing
     /answers/KIND/PART.    ETag size         an answer, for good and for all runs
     RUN/run                setting           what the run was begun with; `told …`, by whom that was
     RUN/decided/PARTITION  index             the label worker has decided about this image, and what
-    RUN/unsent/PART        index             and found a label of which SQS may not know
-    RUN/failed/PARTITION   index             and can never look at it
+    RUN/sent/PART          PROCESS           of which of an open part's SQS knows, by this process
     RUN/part               number            a part of the listing that is not done
     RUN/label              listing           how far that has come, and whose it is
     RUN/label              tally/PROCESS     how many a process of the label worker has decided
-    RUN/label              end               all are decided and the end is sent
+    RUN/label              parts/PROCESS     how many parts have ended with it
+    RUN/label              end               all are decided, how many, and the end is sent
     RUN/result/PARTITION   order of names    a text worker's result
     RUN/text               tally/PROCESS     how many results a process has brought
+    RUN/text               counted           how many there were when somebody counted
     RUN/text               end               the end has come
     RUN/text               foreign-end       an end mark without counts has come
     /alive/KIND            worker            its heartbeat
 
-The version before divided a run into shards: it had RUN/failed/SHARD, RUN/label/SHARD with tallies,
-and an end of each, `end/SHARD`, in RUN/text.
+Of versions before: RUN/unsent/PART had each index that had yet to be sent, and RUN/failed/PARTITION
+what can never be looked at. One before that divided a run into shards: RUN/failed/SHARD,
+RUN/label/SHARD with tallies, and an end of each, `end/SHARD`, in RUN/text.
 
 Images are spread over partitions because one value of `pk` takes about 1,000 write units a second.
-A process has its own tally, so that transactions of two workers never wait for the same item.
+A tally is written a moment after what it counts, so that it may be behind, and never ahead.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from workers.model import (
@@ -55,14 +59,19 @@ Values = dict[str, Any]
 Item = tuple[str, Values]
 """The sort key of an item, and what it holds."""
 
-VERSION = 3
+VERSION = 4
 PARTITIONS = 4
 # no run is named like these
 LEDGER, ANSWERS, ALIVE = "/ledger", "/answers", "/alive"
-# a write unit is 1 KB; an image with much text is made smaller
-COMPRESS_BYTES = 700
+# all results are read by each text worker, at a price by size
+COMPRESS_BYTES = 200
 # in characters of up to 4 bytes; a sort key has 1,024 bytes at most
 ORDER_LENGTH = 240
+
+
+def settled_of(found: Iterable[Item]) -> dict[str, str]:
+    """What a run was begun with; an older version kept the number of shards only, as a number."""
+    return {name: str(values.get("value", values.get("shards"))) for name, values in found}
 
 
 def partition_of(index: str) -> int:
@@ -70,14 +79,25 @@ def partition_of(index: str) -> int:
     return zlib.crc32(index.encode()) % PARTITIONS
 
 
-def decided_key(decision: Decision) -> Key:
+def decided_key(run: str, index: str) -> Key:
     """Where it stands that the image is decided."""
-    return f"{decision.run}/decided/{partition_of(decision.index)}", decision.index
+    return f"{run}/decided/{partition_of(index)}", index
 
 
-def unsent_key(decision: Decision) -> Key:
-    """Where a decision stands until it is known that SQS has its index."""
-    return f"{decision.run}/unsent/{decision.part}", decision.index
+def sent_key(run: str, part: int, process: str) -> Key:
+    """Where it stands what a process has sent of a part."""
+    return f"{run}/sent/{part}", process
+
+
+def sent_values(indexes: Iterable[str]) -> Values:
+    """What that item holds."""
+    return {"indexes": zlib.compress(json.dumps(sorted(indexes)).encode())}
+
+
+def sent_of(values: Values) -> list[str]:
+    """The indexes that it names."""
+    indexes: list[str] = json.loads(zlib.decompress(values["indexes"]))
+    return indexes
 
 
 def result_key(run: str, filed: str) -> Key:
@@ -87,6 +107,11 @@ def result_key(run: str, filed: str) -> Key:
     index = filed.removeprefix(BY_HAND)
     order = natural_key(index)[:ORDER_LENGTH]
     return f"{run}/result/{partition_of(index)}", f"{order}\0{digest}"
+
+
+def result_pks(run: str) -> list[str]:
+    """All that hold results."""
+    return [f"{run}/result/{partition}" for partition in range(PARTITIONS)]
 
 
 def answer_key(kind: str, picture: Picture) -> Key:
@@ -100,23 +125,30 @@ def picture_of(sort_key: str) -> Picture:
     return Picture(etag, int(size))
 
 
-def decision_items(decision: Decision) -> dict[Key, Values]:
-    """The items of a decision."""
-    values = {
+# what the item of a decision may hold whatever it is
+OF_EVERY_DECISION = {"by", "known"}
+
+
+def decision_values(decision: Decision) -> Values:
+    """What the item of a decision holds; of an image without a label hardly anything."""
+    known = {"known": 1} if decision.known else {}
+    if not (decision.labels or decision.near or decision.failure is not None):
+        return known
+    return {
         **decision.picture._asdict(),
+        **known,
+        "part": decision.part,
         "labels": dump(decision.labels, Labels) if decision.labels else None,
         "failure": decision.failure,
-        "known": 1 if decision.known else None,
         "near": dump(decision.near) if decision.near else None,
     }
-    puts: dict[Key, Values] = {decided_key(decision): {}}
-    if decision.labels or decision.near:
-        puts[decided_key(decision)] = {**values, "part": decision.part}
-    if decision.labels:
-        puts[unsent_key(decision)] = values
-    if decision.failure is not None:
-        puts[f"{decision.run}/failed/{partition_of(decision.index)}", decision.index] = values
-    return puts
+
+
+def is_to_be_sent(part: int, values: Values) -> bool:
+    """Whether an item is a decision of this part with a label; those of the versions before, which
+    had a list, are not.
+    """
+    return values.get("part") == part and "labels" in values and "by" in values
 
 
 def decision_counts(decision: Decision) -> Counter[str]:
@@ -127,7 +159,7 @@ def decision_counts(decision: Decision) -> Counter[str]:
 
 
 def decision_of(run: str, index: str, values: Values, part: int = 0) -> Decision:
-    """The decision that an unsent, decided or failed item holds; a decided one may be empty."""
+    """The decision that an item holds, a decided one or an older version's unsent or failed one."""
     # the version before kept one label, and no size
     old = f"[{values['label']}]" if "label" in values else None
     labels, near = values.get("labels", old), values.get("near")
@@ -141,6 +173,11 @@ def decision_of(run: str, index: str, values: Values, part: int = 0) -> Decision
         bool(values.get("known")),
         load(Label, near) if near else None,
     )
+
+
+def counts_of(values: Values) -> Counter[str]:
+    """What a run's end says of its decisions."""
+    return Counter({**values, "labelled": values["expected"]})
 
 
 def result_values(result: Result) -> Values:
@@ -164,6 +201,17 @@ def row_of(values: Values) -> ResultRow:
     if isinstance(row, bytes):
         row = zlib.decompress(row).decode()
     return ResultRow(row, values.get("line"))
+
+
+def counts_of_result(values: Values) -> Counter[str]:
+    """What the result that an item holds has added to a tally."""
+    row, line = row_of(values)
+    result = json.loads(row)
+    counts = Counter(done=1, with_text=int(line is not None))
+    counts["failed"] += result.get("failure") is not None
+    counts["by_hand"] += str(values["index"]).startswith(BY_HAND)
+    counts["known"] += bool(result.get("known"))
+    return counts
 
 
 def order_of(item: Item) -> str:

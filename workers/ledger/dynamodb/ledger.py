@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import heapq
 import time
-import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import fields, replace
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import replace
+from functools import partial
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
 from workers.aws.calls import Calls
 from workers.errors import OutageError
 from workers.ledger.dynamodb import items
+from workers.ledger.dynamodb.decisions import Decisions
 from workers.ledger.dynamodb.fleet import FleetTable
 from workers.ledger.dynamodb.items import Key, Values
 from workers.ledger.dynamodb.progress import Progress
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.dynamodb.transactions import (
+from workers.ledger.dynamodb.writer import (
     LABELLED_LINGER_SECONDS,
     LINGER_SECONDS,
-    Transactions,
-    Write,
+    Insert,
+    Writer,
 )
 from workers.model import (
     Decision,
@@ -61,11 +62,12 @@ class DynamoDbLedger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = Table(table, client, calls)
-        self._transactions = Transactions(self._table)
+        self._writer = Writer(self._table)
         self.fleet = FleetTable(self._table)
-        self._own_tally = f"tally/{uuid.uuid4().hex[:12]}"
-        self._progress = Progress(self._table, self._transactions, self._own_tally, clock)
-        self._known_shards: dict[str, int] = {}
+        self._own_tally = f"tally/{self._writer.process}"
+        self._decisions = Decisions(self._table, self._writer)
+        self._progress = Progress(self._table, self._writer, self._counted, clock)
+        self._sent: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
 
     # --- what both keep ------------------------------------------------------------------------
 
@@ -77,7 +79,7 @@ class DynamoDbLedger:
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
         key = items.answer_key(answer.KIND, picture)
         values = {"packed": answer.pack(), "floor": round(answer.floor * CONFIDENCE_UNIT)}
-        return self._transactions.write(Write({key: values}, new=key))
+        return self._writer.insert(Insert(key, values))
 
     def all_answers(self) -> Iterator[tuple[str, Picture, bytes]]:
         for kind in KINDS:
@@ -87,15 +89,11 @@ class DynamoDbLedger:
 
     def settle(self, run: str, settings: dict[str, str]) -> Future[None]:
         version = self._put((items.LEDGER, "version"), {"value": items.VERSION})
-        puts = [self._put((f"{run}/run", n), {"value": v}, True) for n, v in settings.items()]
-        return _all_of([version, *puts])
+        inserts = [Insert((f"{run}/run", n), {"value": v}) for n, v in settings.items()]
+        return _all_of([version, *map(self._writer.insert, inserts), self._writer.flush()])
 
     def settled(self, run: str) -> dict[str, str]:
-        # the version before kept the number of shards only, as one
-        return {
-            name: values["value"] if "value" in values else str(values["shards"])
-            for name, values in self._table.query(f"{run}/run")
-        }
+        return items.settled_of(self._table.query(f"{run}/run"))
 
     # --- the label worker's side ---------------------------------------------------------------
 
@@ -110,98 +108,84 @@ class DynamoDbLedger:
         return map(items.part_of, self._table.query(f"{run}/part"))
 
     def end_part(self, run: str, number: int) -> Future[None]:
-        key, tally = items.part_key(run, number), (f"{run}/label", self._own_tally)
-        return self._transactions.write(Write(old=key, tally=tally, counts=Counter(parts=1)))
+        # from now on nobody asks what of it is sent
+        self._sent.pop((run, number), None)
+        parts = f"{run}/label", f"parts/{self._writer.process}"
+        end = [
+            self._table.delete(items.part_key(run, number), only_there=True),
+            self._table.delete(items.sent_key(run, number, self._writer.process)),
+            self._table.add(parts, Counter(parts=1)),
+        ]
+        return self._writer.do(lambda: self._table.transact(end))
 
     def undecided(self, run: str, indexes: list[str]) -> set[str]:
-        # a listing's page is a short stretch of each partition: one request tells of a thousand
-        by_partition: defaultdict[int, list[str]] = defaultdict(list)
-        for index in indexes:
-            by_partition[items.partition_of(index)].append(index)
-        undecided = set(indexes)
-        for partition, part in by_partition.items():
-            decided = self._table.query(f"{run}/decided/{partition}", min(part), max(part))
-            undecided.difference_update(index for index, _ in decided)
-        return undecided
+        return self._decisions.undecided(run, indexes)
 
     def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
-        writes = [*map(self._decided, decisions)]
-        futures = [*map(self._transactions.write, writes)]
-        return _all_of(futures, lambda: [*map(self._standing, decisions, writes)])
+        inserts = [*map(self._decided, decisions)]
+        futures = [*map(self._writer.insert, inserts)]
+        return _all_of(futures, lambda: [*map(self._standing, decisions, inserts)])
 
-    def _standing(self, decision: Decision, write: Write) -> Decision:
+    def _standing(self, decision: Decision, insert: Insert) -> Decision:
         """The decision about its image that is in the table, as one of this part.
 
         A list of keys may have an image in several parts: each is done with it by itself.
         """
-        if not write.is_duplicate:
+        if not insert.is_duplicate:
             return decision
-        # another worker's; or its own, where the answer to its first try was lost
-        values = self._table.get(items.decided_key(decision)) or {}
+        values = self._table.get(insert.key) or {}
         standing = items.decision_of(decision.run, decision.index, values)
         return replace(standing, part=decision.part)
 
-    def _decided(self, decision: Decision) -> Write:
-        return Write(
-            items.decision_items(decision),
-            new=items.decided_key(decision),
+    def _decided(self, decision: Decision) -> Insert:
+        return Insert(
+            items.decided_key(decision.run, decision.index),
+            items.decision_values(decision),
             tally=(f"{decision.run}/label", self._own_tally),
             counts=items.decision_counts(decision),
             linger=LABELLED_LINGER_SECONDS if decision.labels else LINGER_SECONDS,
         )
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
-        writes = [Write(deletes={items.unsent_key(decision)}) for decision in decisions]
-        return _all_of(list(map(self._transactions.write, writes or [Write(linger=0)])))
+        told = []
+        for (run, part), some in groupby(decisions, key=attrgetter("run", "part")):
+            self._sent[run, part].update(decision.index for decision in some)
+            key = items.sent_key(run, part, self._writer.process)
+            told.append(self._writer.tell(key, partial(self._sent_values, run, part)))
+        return told[-1] if told else self._writer.flush()
 
-    def unsent(self, run: str, part: int) -> Iterator[Decision]:
-        for index, values in self._table.query(f"{run}/unsent/{part}"):
-            yield items.decision_of(run, index, values, part)
+    def _sent_values(self, run: str, part: int) -> Values | None:
+        indexes = self._sent.get((run, part))
+        return items.sent_values([*indexes]) if indexes else None
+
+    def unsent(
+        self, run: str, part: int, decided: Iterable[str] | None = None
+    ) -> Iterator[Decision]:
+        return self._decisions.unsent(run, part, decided)
 
     def labelled(self, run: str) -> Iterator[Decision]:
-        return (decision for decision in self._seen_ones(run) if decision.labels)
+        return self._decisions.labelled(run)
 
     def failures(self, run: str) -> Iterator[Decision]:
-        places = max(items.PARTITIONS, self._shards(run))
-        pks = [f"{run}/failed/{place}" for place in range(places)]
-        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
-            yield items.decision_of(run, index, values)
+        return self._decisions.failures(run)
 
     def near(self, run: str) -> Iterator[Decision]:
-        return (decision for decision in self._seen_ones(run) if decision.near)
+        return self._decisions.near(run)
 
-    def _seen_ones(self, run: str) -> Iterator[Decision]:
-        """Decisions about images in which a label was seen, surely enough or not."""
-        pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
-        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
-            if values:
-                yield items.decision_of(run, index, values)
-
-    def label_counts(self, run: str) -> LabelCounts:
-        counts: Counter[str] = Counter()
-        shards = [f"{run}/label/{shard}" for shard in range(self._shards(run))]
-        for pk in (f"{run}/label", *shards):
-            for name, values in self._table.query(pk):
-                if name.startswith("tally/"):
-                    counts.update(values)
-        return LabelCounts(*(counts[each.name] for each in fields(LabelCounts)))
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
+        return self._decisions.counts(run, recount)
 
     def end_run(self, end: RunEnd) -> Future[None]:
-        return self._put((f"{end.run}/label", "end"), {"expected": end.expected})
+        said = {"expected": end.expected, **self._decisions.at_end(end.run)}
+        return self._put((f"{end.run}/label", "end"), said)
 
     def run_end(self, run: str) -> RunEnd | None:
-        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._shards(run))]
+        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._decisions.shards(run))]
         for keys in filter(None, ([(f"{run}/label", "end")], shards)):
             ends = [*map(self._table.get, keys)]
             if all(ends):
                 return RunEnd(run, sum(end["expected"] for end in ends if end))
         return None
-
-    def _shards(self, run: str) -> int:
-        """How many shards a run has that the version before began; 0 for one of today."""
-        if run not in self._known_shards:
-            self._known_shards[run] = int(self.settled(run).get("shards", 0))
-        return self._known_shards[run]
 
     # --- the text workers' side ----------------------------------------------------------------
 
@@ -211,13 +195,12 @@ class DynamoDbLedger:
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:
-        return _all_of([self._transactions.write(self._completed(each)) for each in results])
+        return _all_of([self._writer.insert(self._completed(each)) for each in results])
 
-    def _completed(self, result: Result) -> Write:
-        key = items.result_key(result.run, result.filed)
-        return Write(
-            {key: items.result_values(result)},
-            new=key,
+    def _completed(self, result: Result) -> Insert:
+        return Insert(
+            items.result_key(result.run, result.filed),
+            items.result_values(result),
             tally=(f"{result.run}/text", self._own_tally),
             counts=items.result_counts(result),
         )
@@ -231,9 +214,17 @@ class DynamoDbLedger:
     def progress(self, run: str) -> RunProgress:
         return self._progress.of(run)
 
+    def _counted(self, run: str) -> Counter[str]:
+        """What the results themselves add up to."""
+        found = chain.from_iterable(map(self._table.query, items.result_pks(run)))
+        counts: Counter[str] = Counter()
+        for _, values in found:
+            counts.update(items.counts_of_result(values))
+        return counts
+
     def results(self, run: str) -> Iterator[ResultRow]:
         counted = self._progress.looked_at(run).done
-        pks = [f"{run}/result/{partition}" for partition in range(items.PARTITIONS)]
+        pks = items.result_pks(run)
         merged = heapq.merge(*map(self._table.query, pks), key=items.order_of)
         found = 0
         for _, group in groupby(merged, key=items.order_of):
@@ -243,7 +234,7 @@ class DynamoDbLedger:
             for item in alike:
                 if not items.is_by_hand(item) or items.index_of(item) not in counted_ones:
                     yield items.row_of(item[1])
-        # a transaction becomes visible item by item: its count may be so before its images
+        # what is counted is there before: somebody has taken it away, and this is not the whole
         if found < counted:
             raise OutageError(
                 f"the table {self._table.name!r} shows {found} results of {counted} that it "
@@ -251,11 +242,10 @@ class DynamoDbLedger:
             )
 
     def close(self) -> None:
-        self._transactions.close()
+        self._writer.close()
 
-    def _put(self, key: Key, values: Values, only_new: bool = False) -> Future[None]:
-        new = key if only_new else None
-        return self._transactions.write(Write({key: values}, new=new, linger=0))
+    def _put(self, key: Key, values: Values) -> Future[None]:
+        return self._writer.do(lambda: self._table.write(key, values))
 
     def _put_and_forget(self, run: str, key: Key, values: Values) -> Future[None]:
         """Puts an end; once it is durable, every look at the run has it."""

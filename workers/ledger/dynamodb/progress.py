@@ -1,4 +1,9 @@
-"""How far the text workers of a fleet are: itself at any time, others by a look now and then."""
+"""How far the text workers of a fleet are: itself at any time, others by a look now and then.
+
+Each says a moment later how many results it has brought, and one that is killed does not say it of
+its last ones. So the sum may be behind what is done, and is never ahead of it. Where an end has
+come and nobody brings the images that are missing, the results themselves are counted.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,14 @@ from dataclasses import dataclass, field
 from workers.ending import missing
 from workers.ledger.dynamodb.items import Values
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.dynamodb.transactions import Transactions
+from workers.ledger.dynamodb.writer import Writer
 from workers.model import RunProgress
 
 # other workers' counts may be as old as this; a run's last images are looked at so much more often
 FRESH_SECONDS = 1.0
 LAST_IMAGES, MORE_OFTEN = 500, 5
+# so long nobody has said anything, before the results are counted; each time twice as long
+STILL_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -25,24 +32,36 @@ class _Seen:
     own: Counter[str] = field(default_factory=Counter)
     expected: int | None = None
     foreign_end: bool = False
+    counted: Counter[str] = field(default_factory=Counter)
     stale_at: float = 0.0
 
 
+@dataclass(slots=True)
+class _Still:
+    """How long a run has been so far: `done` at `since`; at `until` it is counted."""
+
+    done: int
+    since: float
+    until: float
+
+
 class Progress:
-    """Reads the tallies and ends of runs; `own_tally` is this process's."""
+    """Reads the tallies and ends of runs; `count` counts the results of one themselves."""
 
     def __init__(
         self,
         table: Table,
-        transactions: Transactions,
-        own_tally: str,
+        writer: Writer,
+        count: Callable[[str], Counter[str]],
         clock: Callable[[], float],
     ) -> None:
         self._table = table
-        self._transactions = transactions
-        self._own_tally = own_tally
+        self._writer = writer
+        self._own_tally = f"tally/{writer.process}"
+        self._count = count
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
+        self._still: dict[str, _Still] = {}
 
     def of(self, run: str) -> RunProgress:
         """How far the run is; what others have counted may be `FRESH_SECONDS` old."""
@@ -70,6 +89,8 @@ class Progress:
                 seen.own.update(values)
             elif kind == "tally":
                 seen.others.update(values)
+            elif kind == "counted":
+                seen.counted.update(values)
             elif kind == "end" and shard:
                 ends.append(values)
             elif kind == "end":
@@ -78,16 +99,34 @@ class Progress:
                 seen.foreign_end = True
         if ends and len(ends) == ends[0]["shards"] and seen.expected is None:
             seen.expected = sum(end["expected"] for end in ends)
+        if self._is_still(run, self._with_own(run, seen)):
+            seen.counted = self._count(run)
+            # nobody else has to
+            self._table.write((f"{run}/text", "counted"), dict(seen.counted))
         left = missing(self._with_own(run, seen))
         at_end = left is not None and left <= LAST_IMAGES
         seen.stale_at = asked + FRESH_SECONDS / (MORE_OFTEN if at_end else 1)
         self._seen[run] = seen
         return seen
 
+    def _is_still(self, run: str, progress: RunProgress) -> bool:
+        """Whether it is time to count, for images are missing and nobody brings any."""
+        now = self._clock()
+        still = self._still.get(run)
+        if not missing(progress):
+            return False
+        if still is None or still.done != progress.done:
+            self._still[run] = _Still(progress.done, now, now + STILL_SECONDS)
+            return False
+        if now < still.until:
+            return False
+        still.until = now + 2 * (now - still.since)
+        return True
+
     def _with_own(self, run: str, seen: _Seen) -> RunProgress:
-        # of its own tally a process knows more than an older look, unless an answer was lost
-        counted = self._transactions.counted((f"{run}/text", self._own_tally))
-        sums = seen.others + (seen.own | counted)
+        # of its own tally a process knows more than a look
+        counted = self._writer.counted((f"{run}/text", self._own_tally))
+        sums = (seen.others + (seen.own | counted)) | seen.counted
         return RunProgress(
             sums["done"],
             sums["with_text"],

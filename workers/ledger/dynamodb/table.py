@@ -22,6 +22,7 @@ T = TypeVar("T")
 MARKED: Any = {"ReturnConsumedCapacity": "TOTAL"}
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MOST_KEYS = 100
+MOST_STATEMENTS = 25
 PASSING_REASONS = {
     "None",
     "ProvisionedThroughputExceeded",
@@ -29,6 +30,8 @@ PASSING_REASONS = {
     "ThrottlingError",
     "TransactionConflict",
 }
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
+PASSING_STATEMENTS = {*PASSING_REASONS, "InternalServerError"}
 
 
 class Table:
@@ -64,10 +67,10 @@ class Table:
 
     def existing(self, keys: list[Key]) -> set[Key]:
         """Those of the keys that have an item."""
-        return set(self.get_all(keys))
+        return set(self.get_all(keys, "pk"))
 
     def get_all(self, keys: list[Key], *names: str) -> dict[Key, Values]:
-        """What the items of these keys hold under these names, of those that there are."""
+        """What the items of these keys hold under these names, or all of it, of those there are."""
         found: dict[Key, Values] = {}
         for first in range(0, len(keys), MOST_KEYS):
             found |= self._get_all(keys[first : first + MOST_KEYS], names)
@@ -76,7 +79,15 @@ class Table:
     def _get_all(self, keys: list[Key], names: tuple[str, ...]) -> dict[Key, Values]:
         found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
-        wanted: Any = {"ProjectionExpression": ", ".join(("pk", "sk", *names))}
+        wanted: Any = {}
+        if names:
+            aliases = {
+                f"#{number}": name for number, name in enumerate(sorted({"pk", "sk", *names}))
+            }
+            wanted = {
+                "ProjectionExpression": ", ".join(aliases),
+                "ExpressionAttributeNames": aliases,
+            }
 
         def request() -> Any:
             asked: Any = {"Keys": left, "ConsistentRead": True, **wanted}
@@ -119,6 +130,48 @@ class Table:
             if not after:
                 return
             request["ExclusiveStartKey"] = after
+
+    def insert(self, items: dict[Key, Values]) -> set[Key]:
+        """Writes each item unless there is one; returns the keys of those that were there.
+
+        Up to `MOST_STATEMENTS`; each by itself, so that some may be written when it fails.
+        """
+        left, there = dict(items), set[Key]()
+
+        def request() -> Any:
+            statements: Any = [self._insertion(*item) for item in left.items()]
+            return self._client.batch_execute_statement(Statements=statements)
+
+        def read(reply: Any) -> None:
+            replies, codes = reply["Responses"], set[str]()
+            if len(replies) != len(left):
+                raise MalformedError(f"{len(replies)} answers to {len(left)} statements")
+            for key, said in zip([*left], replies, strict=True):
+                code = said["Error"]["Code"] if "Error" in said else ""
+                if code in PASSING_STATEMENTS:
+                    codes.add(code)
+                    continue
+                if code == "DuplicateItem":
+                    there.add(key)
+                elif code:
+                    raise _refused(said["Error"])
+                del left[key]
+            if left:
+                raise PartlyFailedError(", ".join(sorted(codes)))
+
+        self._call("BatchExecuteStatement", request, read)
+        return there
+
+    def _insertion(self, key: Key, values: Values) -> Any:
+        item = attributes(key, values)
+        names = ", ".join(f"'{name}': ?" for name in item)
+        statement = f'INSERT INTO "{self.name}" VALUE {{{names}}}'
+        return {"Statement": statement, "Parameters": [*item.values()]}
+
+    def write(self, key: Key, values: Values) -> None:
+        """Writes an item, in the place of one that is there."""
+        request: Any = {"TableName": self.name, "Item": attributes(key, values), **MARKED}
+        self._call("PutItem", lambda: self._client.put_item(**request), _check_whole)
 
     def transact(self, actions: list[Any]) -> list[int]:
         """Does all of the actions or none; then it says which of them put what is there already."""
@@ -212,6 +265,15 @@ def _check_whole(reply: Any) -> None:
     """An answer without an item is like an empty one, but for what it was marked with."""
     if "ConsumedCapacity" not in reply:
         raise MalformedError("the answer does not say what it has consumed")
+
+
+def _refused(error: Any) -> ClientError:
+    """The error of a statement, as that of a request is called."""
+    codes = {"AccessDenied", "ResourceNotFound"}
+    code = error["Code"].replace("ValidationError", "ValidationException")
+    code += "Exception" if code in codes else ""
+    said: Any = {"Error": {**error, "Code": code}}
+    return ClientError(said, "BatchExecuteStatement")
 
 
 def _already_there(error: ClientError) -> list[int]:

@@ -1,0 +1,121 @@
+"""What the label workers of a fleet have decided of a run, as its table shows it.
+
+A decision is an item by itself. How many there are, each process says a moment after; what one that
+was killed has not said is found by a recount, which goes through all of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from itertools import chain
+from operator import attrgetter, itemgetter
+
+from workers.ledger.dynamodb import items
+from workers.ledger.dynamodb.items import Item, Values
+from workers.ledger.dynamodb.table import Table
+from workers.ledger.dynamodb.writer import Writer
+from workers.model import Decision, LabelCounts
+
+
+class Decisions:
+    """Reads them; what `writer` has counted and not yet told is in the counts."""
+
+    def __init__(self, table: Table, writer: Writer) -> None:
+        self._table = table
+        self._writer = writer
+        self._own_tally = f"tally/{writer.process}"
+        self._recounted: dict[str, Counter[str]] = {}
+        self._known_shards: dict[str, int] = {}
+
+    def undecided(self, run: str, indexes: list[str]) -> set[str]:
+        # a listing's page is a short stretch of each partition: one request tells of a thousand
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for index in indexes:
+            by_partition[items.partition_of(index)].append(index)
+        undecided = set(indexes)
+        for partition, part in by_partition.items():
+            decided = self._table.query(f"{run}/decided/{partition}", min(part), max(part))
+            undecided.difference_update(index for index, _ in decided)
+        return undecided
+
+    def unsent(
+        self, run: str, part: int, decided: Iterable[str] | None = None
+    ) -> Iterator[Decision]:
+        if decided is None:
+            found = self._all_decided(run)
+        else:
+            keys = [items.decided_key(run, index) for index in decided]
+            found = ((key[1], values) for key, values in self._table.get_all(keys).items())
+        # the version before had a list of them
+        listed = self._table.query(f"{run}/unsent/{part}")
+        ours = (item for item in found if items.is_to_be_sent(part, item[1]))
+        said = (values for _, values in self._table.query(f"{run}/sent/{part}"))
+        sent = {index for values in said for index in items.sent_of(values)}
+        for index, values in chain(listed, ours):
+            if index not in sent:
+                yield items.decision_of(run, index, values, part)
+
+    def labelled(self, run: str) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run) if decision.labels)
+
+    def failures(self, run: str) -> Iterator[Decision]:
+        seen = (decision for decision in self._seen_ones(run) if decision.failure is not None)
+        return heapq.merge(self._listed_failures(run), seen, key=attrgetter("index"))
+
+    def _listed_failures(self, run: str) -> Iterator[Decision]:
+        """Those of the versions before, which had a list of them."""
+        pks = [f"{run}/failed/{n}" for n in range(max(items.PARTITIONS, self.shards(run)))]
+        for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
+            yield items.decision_of(run, index, values)
+
+    def near(self, run: str) -> Iterator[Decision]:
+        return (decision for decision in self._seen_ones(run) if decision.near)
+
+    def _seen_ones(self, run: str) -> Iterator[Decision]:
+        """Decisions about images in which a label was seen, surely or not, or that failed."""
+        for index, values in self._all_decided(run):
+            if not values.keys() <= items.OF_EVERY_DECISION:
+                yield items.decision_of(run, index, values)
+
+    def _all_decided(self, run: str) -> Iterator[Item]:
+        pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
+        return heapq.merge(*map(self._table.query, pks), key=itemgetter(0))
+
+    def counts(self, run: str, recount: bool = False) -> LabelCounts:
+        counts: Counter[str] = Counter()
+        shards = [f"{run}/label/{shard}" for shard in range(self.shards(run))]
+        for pk in (f"{run}/label", *shards):
+            for name, values in self._table.query(pk):
+                if name == "end" and "decided" in values:
+                    self._recounted.setdefault(run, items.counts_of(values))
+                elif name.startswith(("tally/", "parts/")) and name != self._own_tally:
+                    counts.update(values)
+        counts.update(self._writer.counted((f"{run}/label", self._own_tally)))
+        if recount:
+            self._recounted[run] = self._recount(run)
+        counts |= self._recounted.get(run, Counter())
+        return LabelCounts(*(counts[each.name] for each in fields(LabelCounts)))
+
+    def _recount(self, run: str) -> Counter[str]:
+        """The counts from the decisions themselves: killed workers have not told of their last."""
+        found = (items.decision_of(run, *item) for item in self._all_decided(run))
+        counts: Counter[str] = Counter()
+        for decision in found:
+            counts.update(items.decision_counts(decision))
+        # with the versions before a failure did not stand there
+        return counts | Counter(failed=sum(1 for _ in self._listed_failures(run)))
+
+    def at_end(self, run: str) -> Values:
+        """What the item of the run's end says of them, so that nobody has to count again."""
+        return dict(self._recounted.get(run, {}))
+
+    def shards(self, run: str) -> int:
+        """How many shards a run has that the version before began; 0 for one of today."""
+        if run not in self._known_shards:
+            self._known_shards[run] = int(
+                items.settled_of(self._table.query(f"{run}/run")).get("shards", 0)
+            )
+        return self._known_shards[run]
