@@ -78,7 +78,7 @@ def _insert_only_what_is_new(
     backend: DynamoDBBackend, execute: Before, statements: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     # INSERT overwrites what is there, and goes through all items of all tables before.
-    said = []
+    said: list[dict[str, Any]] = []
     for each in statements:
         insert = INSERT.fullmatch(each["Statement"])
         said += execute(backend, [each]) if insert is None else [_insert(backend, insert, each)]
