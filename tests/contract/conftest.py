@@ -94,10 +94,11 @@ def open_table(
     table: str = "ledger",
     retry_seconds: float = 5,
     clock: Callable[[], float] | None = None,
+    read_only: bool = False,
 ) -> DynamoDbLedger:
     """Opens the ledger in a table as one more process does; its time flies where none is given."""
     calls = Calls(settings(retry_seconds=retry_seconds), Stop())
-    return DynamoDbLedger(table, client, calls, clock or count().__next__)
+    return DynamoDbLedger(table, client, calls, clock or count().__next__, read_only)
 
 
 def settings(**fields: Any) -> Settings:

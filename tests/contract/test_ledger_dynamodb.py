@@ -207,11 +207,16 @@ def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> N
     assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
 
 
+def dies_untold(ledger: DynamoDbLedger) -> DynamoDbLedger:
+    """As if it were killed before it tells what it has done."""
+    ledger._writer._tell_all = lambda: None  # type: ignore[method-assign]
+    return ledger
+
+
 def test_what_a_killed_worker_had_no_time_to_tell_is_counted(open_again: Open) -> None:
     now = 0.0
-    killed, watching = open_again(), open_again(clock=lambda: now)
+    killed, watching = dies_untold(open_again()), open_again(clock=lambda: now)
     wait(*complete(killed, indexes(7)))
-    # as if it had been killed before it tells
     replacement = open_again(clock=lambda: now)
     assert replacement.not_done(RUN, indexes(10)) == set(indexes(10)) - set(indexes(7))
     wait(*complete(replacement, indexes(10)), replacement.record_end(RunEnd(RUN, 10)))
@@ -221,6 +226,16 @@ def test_what_a_killed_worker_had_no_time_to_tell_is_counted(open_again: Open) -
     assert (replacement.progress(RUN).done, replacement.progress(RUN).with_text) == (10, 10)
     # one has counted for all
     assert finished(watching.progress(RUN))
+
+
+def test_who_only_looks_counts_and_writes_nothing(open_again: Open, client: Any) -> None:
+    now = 0.0
+    killed, watching = dies_untold(open_again()), open_again(clock=lambda: now, read_only=True)
+    wait(killed.complete([result("1.jpg")]), killed.record_end(RunEnd(RUN, 1)))
+    writes = kept_requests(client, "put_item")
+    for now in (1.0, 10.0, 100.0):
+        assert (watching.progress(RUN).done, watching.progress(RUN).expected) == (0, 1)
+    assert writes == []
 
 
 def test_results_are_not_counted_again_and_again(open_again: Open, client: Any) -> None:
@@ -240,7 +255,7 @@ def test_results_are_not_counted_again_and_again(open_again: Open, client: Any) 
 def test_a_label_workers_last_decisions_are_in_the_recount(
     open_again: Open, sandbox: Sandbox
 ) -> None:
-    killed, ledger = open_again(), open_again()
+    killed, ledger = dies_untold(open_again()), open_again()
     wait(
         killed.decide([decision("1.jpg"), decision("2.gif", None, failure="wrong format")]),
         killed.decide([decision("3.jpg", None, known=True)]),

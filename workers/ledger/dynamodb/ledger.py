@@ -60,13 +60,16 @@ class DynamoDbLedger:
         client: DynamoDBClient,
         calls: Calls,
         clock: Callable[[], float] = time.monotonic,
+        read_only: bool = False,
     ) -> None:
         self._table = Table(table, client, calls)
         self._writer = Writer(self._table)
         self.fleet = FleetTable(self._table)
         self._own_tally = f"tally/{self._writer.process}"
         self._decisions = Decisions(self._table, self._writer)
-        self._progress = Progress(self._table, self._writer, self._counted, clock)
+        # who only looks writes nothing, not even what it has counted
+        count = None if read_only else self._counted
+        self._progress = Progress(self._table, self._writer, count, clock)
         self._sent: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
 
     # --- what both keep ------------------------------------------------------------------------

@@ -46,13 +46,13 @@ class _Still:
 
 
 class Progress:
-    """Reads the tallies and ends of runs; `count` counts the results of one themselves."""
+    """Reads the tallies and ends of runs; `count`, if it may, counts the results of one."""
 
     def __init__(
         self,
         table: Table,
         writer: Writer,
-        count: Callable[[str], Counter[str]],
+        count: Callable[[str], Counter[str]] | None,
         clock: Callable[[], float],
     ) -> None:
         self._table = table
@@ -99,7 +99,7 @@ class Progress:
                 seen.foreign_end = True
         if ends and len(ends) == ends[0]["shards"] and seen.expected is None:
             seen.expected = sum(end["expected"] for end in ends)
-        if self._is_still(run, self._with_own(run, seen)):
+        if self._count and self._is_still(run, self._with_own(run, seen)):
             seen.counted = self._count(run)
             # nobody else has to
             self._table.write((f"{run}/text", "counted"), dict(seen.counted))
