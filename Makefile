@@ -113,7 +113,7 @@ mutants: .venv/mutation ## breaks the rules of the run, one by one: some test mu
 	@$(BIN)/mutmut results
 
 .PHONY: lock
-lock: ## makes requirements/*.txt anew from pyproject.toml (needs uv)
+lock: ## makes the lock files anew from pyproject.toml (needs uv)
 	requirements/lock
 
 .PHONY: release

@@ -25,6 +25,7 @@ from console.completion import completion
 from console.doctor import command as doctor
 from console.export import command as export
 from console.open_files import allow_files
+from console.outside import OUTSIDE
 from console.plan import command as plan
 from console.report import command as report
 from console.services import make_services
@@ -57,6 +58,11 @@ commands:
   export  and one table for a spreadsheet: a row a picture, or a line of text
   answers what is paid for: how many answers are kept, and carrying them elsewhere
 
+without an AWS account:
+  demo         both workers at work on an AWS of this machine: drawn scenes, or your own photos
+  sandbox      that AWS by itself, for any AWS client
+  rekognition  its Rekognition that looks, for another emulator
+
   cartext doctor --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
   cartext plan --bucket my-photos
   cartext label --bucket my-photos --queue-url https://sqs.us-east-1.amazonaws.com/1/index
@@ -79,9 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS.get(given[0]) if given else None
-    if command is None:
-        return _about_itself(given)
     try:
+        if command is None:
+            return _about_itself(given)
         settings = _settings(given, command.settings)
     except RunError as error:
         print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
@@ -117,28 +123,20 @@ def _about_itself(given: list[str]) -> int:
             print(f"cartext {version('cartext')}")  # noqa: T201 - for people
             return DONE
         case ["--completion", shell]:
-            return _completion(shell)
+            settings = {name: each.settings for name, each in COMMANDS.items()}
+            print(completion(shell, settings))  # noqa: T201 - for a shell
+            return DONE
     parser = argparse.ArgumentParser(
         "cartext",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"cartext {{{','.join(COMMANDS)}}} [settings]",
+        usage=f"cartext {{{','.join([*COMMANDS, *OUTSIDE])}}} [settings]",
         add_help=False,
     )
     wants_help = given[:1] in (["-h"], ["--help"], ["help"])
     parser.print_help(sys.stdout if wants_help else sys.stderr)
     return DONE if wants_help else DO_NOT_START_AGAIN
-
-
-def _completion(shell: str) -> int:
-    try:
-        script = completion(shell, {name: each.settings for name, each in COMMANDS.items()})
-    except RunError as error:
-        print(f"cartext --completion: {error}", file=sys.stderr)  # noqa: T201 - nobody's log
-        return DO_NOT_START_AGAIN
-    print(script)  # noqa: T201 - for a shell
-    return DONE
 
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:

@@ -10,6 +10,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
+from console import outside
 from workers.errors import RunError
 from workers.settings import Settings
 
@@ -17,7 +18,10 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
-    """The script that a shell reads; RunError without shtab, or for another shell."""
+    """The script that a shell reads, with the sandbox's commands where there is one.
+
+    Raises RunError without shtab, or for another shell.
+    """
     try:
         import shtab  # noqa: PLC0415 - the workers do without
     except ModuleNotFoundError as error:
@@ -40,6 +44,12 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
                 action.choices = _values(field)
                 if Path in (field.annotation, *get_args(field.annotation)):
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
+    for name in outside.OUTSIDE if outside.there() else ():
+        line = outside.module(name).command_line()
+        each.add_parser(name, help=line.description, parents=[line], add_help=False)
+        for action in line._actions:
+            if action.metavar == "FOLDER":
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell))
 
 

@@ -9,9 +9,9 @@ LOCKED := --require-hashes --requirement
 .venv/made:
 	./requirements/make-venv .venv
 
-.venv/sandbox: .venv/made requirements/sandbox.txt
-	echo "installing the sandbox's packages into .venv (once: 0.7 GB, about a minute)"
-	$(PIP) $(LOCKED) requirements/sandbox.txt
+.venv/sandbox: .venv/made sandbox/libraries.txt
+	echo "installing the sandbox's libraries into .venv (once: 0.7 GB, about a minute)"
+	$(PIP) $(LOCKED) sandbox/libraries.txt
 	$(PIP) --no-build-isolation --editable .
 	touch $@
 

@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 DIST = ROOT / "dist"
+LOCK = "workers.txt"
 # the hosts of the sandbox are made by Terraform and Ansible, out of a checkout
 SOURCES = ("workers", "console", "sandbox", ":!sandbox/hosts")
 PIP = ("-m", "pip", "--disable-pip-version-check")
@@ -66,9 +67,8 @@ def release() -> None:
         packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
         if differing := packed ^ set(_sources()):
             sys.exit(f"the wheel and git differ in {', '.join(sorted(differing))}")
-        for what in ("workers", "sandbox"):
-            _write_lock(what, wheel)
-        _try(wheel.parent, version)
+        _write_lock(wheel)
+        _try(wheel, version)
         shutil.rmtree(DIST, ignore_errors=True)
         shutil.copytree(wheel.parent, DIST)
     files = sorted(DIST.iterdir())
@@ -77,26 +77,30 @@ def release() -> None:
     print(f"in dist/:\n{sums}what is yours: git tag v{version}, and publishing all of dist/")
 
 
-def _write_lock(what: str, wheel: Path) -> None:
-    """All that is to be installed, by hash: the packages of a lock file, and the wheel."""
-    locked = (REQUIREMENTS / f"{what}.txt").read_text()
+def _write_lock(wheel: Path) -> None:
+    """All that the workers need, by hash: the packages of the lock file, and the wheel."""
+    locked = (REQUIREMENTS / LOCK).read_text()
     own = f"./{wheel.name} \\\n    --hash=sha256:{_sha256(wheel)}\n"
-    wheel.with_name(f"{what}.txt").write_text(locked + own)
+    wheel.with_name(LOCK).write_text(locked + own)
 
 
-def _try(folder: Path, version: str) -> None:
+def _try(wheel: Path, version: str) -> None:
     """Installs it as others do, away from the checkout: the workers start, the demo is right."""
     with tempfile.TemporaryDirectory() as away:
-        for what in ("workers", "sandbox"):
-            venv = Path(away, what)
-            _run(str(REQUIREMENTS / "make-venv"), str(venv))
-            install = ("install", "--quiet", "--no-deps", "--require-hashes", "--requirement")
-            _run(str(venv / "bin" / "python"), *PIP, *install, f"{what}.txt", folder=str(folder))
-            said = _run(str(venv / "bin" / "cartext"), "--version", folder=away).strip()
-            if said != f"cartext {version}":
-                sys.exit(f"installed, it says {said!r}")
-        _run(str(Path(away, "workers", "bin", "cartext")), "label", "--help", folder=away)
-        _run(str(Path(away, "sandbox", "bin", "python")), "-m", "sandbox.demo", folder=away)
+        programs = Path(away, "venv", "bin")
+        _run(str(REQUIREMENTS / "make-venv"), str(programs.parent))
+        install = ("install", "--quiet", "--no-deps", "--require-hashes", "--requirement", LOCK)
+        _run(str(programs / "python"), *PIP, *install, folder=str(wheel.parent))
+        said = _run(str(programs / "cartext"), "--version", folder=away).strip()
+        if said != f"cartext {version}":
+            sys.exit(f"installed, it says {said!r}")
+        _run(str(programs / "cartext"), "label", "--help", folder=away)
+        nothing_there = {"PIPX_HOME": f"{away}/pipx", "XDG_CACHE_HOME": f"{away}/cache"}
+        _run(
+            *(sys.executable, "-m", "pipx", "run", "--spec", str(wheel), "cartext", "demo"),
+            folder=away,
+            environment=os.environ | nothing_there,
+        )
 
 
 def _sha256(file: Path) -> str:

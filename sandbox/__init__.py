@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# of a checkout, or of whoever has installed the wheel
+# else whoever has installed the wheel has it among other packages
+IS_CHECKOUT = (ROOT / "pyproject.toml").is_file()
 CACHE = (
     ROOT / ".cache"
-    if (ROOT / "pyproject.toml").is_file()
+    if IS_CHECKOUT
     else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cartext")
 )
 

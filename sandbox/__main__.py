@@ -1,4 +1,4 @@
-"""`python -m sandbox`: AWS on this machine for any client, until Ctrl-C."""
+"""`cartext sandbox`, which is `make sandbox`: AWS on this machine for any client, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import sys
 from collections.abc import Sequence
 
 from sandbox.arguments import add_knobs, folder, port
+from sandbox.libraries import provide
 from sandbox.signals import until_signal
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
 EPILOG = f"""\
 example:
-  python -m sandbox --images ~/Pictures --latency 0.25
+  cartext sandbox --images ~/Pictures --latency 0.25
 
   Paste the lines that it prints into other terminals. Whatever AWS client runs there talks to the
   sandbox: cartext label, cartext text, aws s3 ls s3://images, terraform apply …
 
 exit status:
   {DONE}   ended by Ctrl-C or SIGTERM
-  {DO_NOT_START_AGAIN}  a taken port, an unusable folder, a label model that cannot be fetched
+  {DO_NOT_START_AGAIN}  a taken port, an unusable folder, something that cannot be fetched
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit status."""
-    options = _options(arguments)
+    options = command_line().parse_args(arguments)
 
     def work() -> None:
+        provide()
         # it takes seconds to import, in which a signal must end it as quietly as later
         from sandbox.alone import serve  # noqa: PLC0415
 
@@ -36,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return until_signal("sandbox", work)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(
-        "python -m sandbox",
+        "cartext sandbox",
         description="AWS on this machine (S3, SQS, EC2, IAM …), with a Rekognition that looks.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,7 +59,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--overtaken", metavar="INDEX", help="whose message nobody gets before the end mark -1"
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
 if __name__ == "__main__":

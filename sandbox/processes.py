@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox import ROOT
+from sandbox import IS_CHECKOUT, ROOT
 
 
 def settings(**values: object) -> dict[str, str]:
@@ -25,7 +25,8 @@ def start(
 
     `how` is for Popen: where the log goes, the working directory.
     """
-    path = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
+    own = str(ROOT) if IS_CHECKOUT else None
+    path = os.pathsep.join(filter(None, (own, environment.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", module, role, *flags],
         env={**environment, "PYTHONPATH": path, "CARTEXT_LOG_FORMAT": "json"},

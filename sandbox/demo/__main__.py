@@ -1,4 +1,4 @@
-"""`python -m sandbox.demo`, which is `make demo`: the command line of the demo."""
+"""`cartext demo`, which is `make demo`: the command line of the demo."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 
 from sandbox.arguments import folder, positive
 from sandbox.errors import SandboxError, WorkerFailedError
+from sandbox.libraries import provide
 from sandbox.signals import leave_on_signals
 from workers.errors import DO_NOT_START_AGAIN, DONE, RunError
 
 EPILOG = f"""\
 examples:
-  python -m sandbox.demo                          ten drawn scenes, 1.jpg to 10.jpg
-  python -m sandbox.demo --images ~/Pictures      your own JPEG and PNG photos, sub-folders too
+  cartext demo                        ten drawn scenes, 1.jpg to 10.jpg
+  cartext demo --images ~/Pictures    your own JPEG and PNG photos, sub-folders too
 
 exit status:
   {DONE}    both workers are done and, with drawn scenes, the output is true
   1    a worker failed, or the output is not what was drawn
-  {DO_NOT_START_AGAIN}   a folder cannot be used, or the label model cannot be fetched
+  {DO_NOT_START_AGAIN}   a folder cannot be used, or something that it needs cannot be fetched
   128+n  stopped by signal n (130: Ctrl-C)
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the demo; returns the exit status."""
-    options = _options(arguments)
+    options = command_line().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    provide()
     # it takes seconds to import, in which a signal must end it as quietly as later
     from sandbox.demo.folder import demo_folder  # noqa: PLC0415
     from sandbox.demo.story import Demo  # noqa: PLC0415
@@ -59,9 +61,10 @@ def _show(options: argparse.Namespace) -> int:
         return Demo(folder).run(options.images, options.scenes)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(
-        "python -m sandbox.demo",
+        "cartext demo",
         description="Finds the cars in some pictures and reads the text on them, on this machine.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -79,7 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=Path("demo"),
         help="where everything is written; what an earlier demo left there goes (default: demo/)",
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
 if __name__ == "__main__":

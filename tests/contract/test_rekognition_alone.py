@@ -313,5 +313,5 @@ def test_help_has_an_example(start: Start) -> None:
     process = start("--help")
     out, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
-    assert "\n  python -m sandbox.aws.rekognition --s3 http://127.0.0.1:4566 --port 4567\n" in out
+    assert "\n  cartext rekognition --s3 http://127.0.0.1:4566 --port 4567\n" in out
     assert "exit status:" in out

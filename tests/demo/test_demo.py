@@ -572,5 +572,5 @@ def test_help_has_an_example(module: ModuleType, capsys: pytest.CaptureFixture[s
         module.main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    assert re.search(r"\n  python -m sandbox(\.demo)? +--images ~/Pictures", text)
+    assert re.search(r"\n  cartext (demo|sandbox) +--images ~/Pictures", text)
     assert "exit status:" in text

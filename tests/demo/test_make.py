@@ -103,7 +103,7 @@ def test_ctrl_c_while_it_installs_leaves_no_traceback(
 
 # an install that goes on when a line is in the pipe `go`
 SLOW = """\
-.venv/sandbox: requirements/sandbox.txt
+.venv/sandbox: requirements/workers.txt
 	echo installing
 	read line < go
 	echo once >> installed

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from bench import publish
+from console import outside
 from console.command import COMMANDS
+from console.outside import OUTSIDE
 from tests.docs import errors_table, settings_table
 from tests.house.doors import assert_leads_somewhere, doors_in
 
@@ -56,8 +58,10 @@ CODE = [
 
 
 def _commands(program: str) -> list[object]:
-    """Every command line that begins with this program, after variables and `sudo`."""
-    found = re.compile(rf"(?:^|&& )(?:sudo )?(?:[A-Z_]+=\S+ )*({program}(?: .*)?)$")
+    """Every command line that begins with this program, after variables, `sudo` and pipx."""
+    found = re.compile(
+        rf"(?:^|&& )(?:sudo )?(?:pipx run --spec \S+ )?(?:[A-Z_]+=\S+ )*({program}(?: .*)?)$"
+    )
     return [
         pytest.param(parameter.values[0], match[1], id=str(parameter.id))
         for parameter in CODE
@@ -79,14 +83,17 @@ def test_commands_and_flags_are_understood(
     words = [word for word in shlex.split(line) if word not in {"&", "…"}][1:]
     if not words or words[0] in {"COMMAND", "CMD", "--version", "--completion"}:
         return
-    known = COMMANDS[words[0]].settings.model_fields
-    flags = {
-        f"--{str(field.validation_alias or name).replace('_', '-')}"
-        for name, field in known.items()
-    }
     for word in words[1:]:
         if word.startswith("--"):
-            assert word in flags | {"--help"}, line
+            assert word in _flags(words[0]), line
+
+
+def _flags(command: str) -> set[str]:
+    if command in OUTSIDE:
+        return {*outside.module(command).command_line()._option_string_actions}
+    known = COMMANDS[command].settings.model_fields.items()
+    flags = {f"--{str(field.validation_alias or name).replace('_', '-')}" for name, field in known}
+    return flags | {"--help"}
 
 
 @pytest.mark.parametrize(("document", "line"), _commands("ansible-playbook"))

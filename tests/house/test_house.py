@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from sandbox.libraries import MODULES as LOOKED_FOR
 from tests.house.doors import assert_leads_somewhere, doors_in
 
 ROOT = Path(__file__).parents[2]
@@ -58,14 +60,26 @@ def test_unit_tests_need_none_of_the_sandboxs_libraries() -> None:
     while ahead:
         reached |= ahead
         ahead = set.union(*(ARROWS[module] for module in ahead)) - reached
-    roots = {
+    assert not roots(reached) & {"moto", "cv2", "numpy", "onnxruntime", "rapidocr"}
+
+
+def test_what_is_the_sandboxs_alone_is_looked_for_before_it_begins() -> None:
+    """Where one of them is missing, all are installed."""
+    of_workers, of_types = {"boto3", "botocore"}, re.compile("mypy_boto3_|_typeshed")
+    found = roots(module for module in MODULES if module.startswith("sandbox"))
+    libraries = found - sys.stdlib_module_names - set(FLOORS) - of_workers
+    assert {name for name in libraries if not of_types.match(name)} <= set(LOOKED_FOR)
+
+
+def roots(modules: Iterable[str]) -> set[str]:
+    """The packages that they import anything of, anybody's."""
+    return {
         name.partition(".")[0]
-        for module in reached
+        for module in modules
         for node in ast.walk(ast.parse(MODULES[module].read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module] if isinstance(node, ast.ImportFrom) else _names(node))
+        for name in ([str(node.module)] if isinstance(node, ast.ImportFrom) else _names(node))
     }
-    assert not roots & {"moto", "cv2", "numpy", "onnxruntime", "rapidocr"}
 
 
 def _names(node: ast.Import) -> list[str]:

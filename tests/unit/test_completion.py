@@ -30,6 +30,10 @@ LINES = [
     (["status", "--wat"], {"--watch"}),
     (["answers", "--impor"], {"--import"}),
     (["plan", "--keys", "LICEN"], {"LICENSE"}),
+    (["de"], {"demo"}),
+    (["demo", "--sc"], {"--scenes"}),
+    (["demo", "--images", "workers/threa"], {"workers/threads"}),
+    (["demo", "--images", "LICEN"], {""}),
     (["--completion", "f"], {"fish"}),
 ]
 

@@ -1,4 +1,4 @@
-"""`python -m sandbox.aws.rekognition`: the Rekognition that looks, before any S3, until Ctrl-C."""
+"""`cartext rekognition`: the Rekognition that looks, before any S3, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import sys
 from collections.abc import Sequence
 
 from sandbox.arguments import add_knobs, address, port
+from sandbox.libraries import provide
 from sandbox.signals import until_signal
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
 EPILOG = f"""\
 example:
-  python -m sandbox.aws.rekognition --s3 http://127.0.0.1:4566 --port 4567
+  cartext rekognition --s3 http://127.0.0.1:4566 --port 4567
 
   Then AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:4567 points any AWS client at it. It takes any
   key, and reads objects with the login of its own environment (AWS_ACCESS_KEY_ID, AWS_PROFILE …).
 
 exit status:
   {DONE}   ended by Ctrl-C or SIGTERM
-  {DO_NOT_START_AGAIN}  a taken port, an S3 that cannot be asked, a model that cannot be fetched
+  {DO_NOT_START_AGAIN}  a taken port, an S3 that cannot be asked, something that cannot be fetched
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit status."""
-    options = _options(arguments)
+    options = command_line().parse_args(arguments)
 
     def work() -> None:
+        provide()
         # it takes seconds to import, in which a signal must end it as quietly as later
         from sandbox.aws.rekognition.alone import serve  # noqa: PLC0415
 
@@ -36,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return until_signal("rekognition", work)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What may be typed."""
     parser = argparse.ArgumentParser(
-        "python -m sandbox.aws.rekognition",
+        "cartext rekognition",
         description="A Rekognition on this machine that looks: DetectLabels and DetectText, on "
         "bytes and on the objects of any S3.",
         epilog=EPILOG,
@@ -53,7 +56,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=port, default=0, help="default: any that is free")
     parser.add_argument("--json", action="store_true", help="print where it is as JSON")
     add_knobs(parser)
-    return parser.parse_args(arguments)
+    return parser
 
 
 if __name__ == "__main__":

