@@ -8,11 +8,15 @@ from workers import price
 from workers.price import HOUR
 
 MILLION = 1_000_000
-TABLE_DOLLARS = "DynamoDB dollars for 1,000,000"
 
 
-def table_dollars(units: dict[str, int]) -> float:
-    """What a fleet's table costs on demand, by the units that it was read and written."""
+def table_for_a_million(units: dict[str, int], images: int) -> dict[str, float]:
+    """What a fleet's table costs for a million images, by the units of so many; as in a row."""
+    return {"DynamoDB dollars for 1,000,000": _table_dollars(units) / images * MILLION}
+
+
+def _table_dollars(units: dict[str, int]) -> float:
+    """On demand, by the units that it was read and written."""
     return units["read"] * price.DYNAMODB_READ + units["write"] * price.DYNAMODB_WRITE
 
 
@@ -30,5 +34,5 @@ def dollars_by_service(
         "EC2": seconds / HOUR * instances * price.INSTANCE_HOUR,
         "SQS": sqs * share * price.SQS_CALL,
         "S3": (gets * price.S3_GET + calls["S3 ListObjectsV2"] * price.S3_LIST) * share,
-        "DynamoDB": table_dollars(measured["units"]) * share,
+        "DynamoDB": _table_dollars(measured["units"]) * share,
     }

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.child import Child
-from bench.cost import MILLION, TABLE_DOLLARS, table_dollars
+from bench.cost import table_for_a_million
 from bench.fleet import (
     KINDS,
     PATIENCE,
@@ -139,7 +139,7 @@ def growing(quick: bool) -> Rows:
         if again > fleet.kills[role] * IN_FLIGHT:
             problems.append(f"{again} calls of {name} were paid for again")
     row["throttled"] = sum(record[operation]["throttled"] for _, _, operation in KINDS)
-    row[TABLE_DOLLARS] = table_dollars(record["units"]) / scenario.images * MILLION
+    row |= table_for_a_million(record["units"], scenario.images)
     row["cores in all"] = cores / took
     yield {**row, "problems": "; ".join(problems)}
 

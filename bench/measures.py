@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench.child import Child
-from bench.cost import MILLION, TABLE_DOLLARS, dollars_by_service, table_dollars
+from bench.cost import MILLION, dollars_by_service, table_for_a_million
 from bench.fleet import (
     END_SECONDS,
     RAMP_SECONDS,
@@ -253,8 +253,7 @@ def scale(quick: bool) -> Rows:
         rate = run.rate("DetectText")
         one = one or rate
         speed = {"workers": workers, "quota": quota * workers, "speed-up": rate / one}
-        dollars = table_dollars(run.record["units"]) / images * MILLION
-        yield {**speed, **_speed(run), TABLE_DOLLARS: dollars}
+        yield {**speed, **_speed(run), **table_for_a_million(run.record["units"], images)}
 
 
 def costs(measured: list[Row]) -> Rows:

@@ -183,7 +183,9 @@ def _size(item: Json) -> int:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    typed = [(name, *next(iter(value.items()))) for name, value in item.items()]
+    typed = ((name, *next(iter(value.items()))) for name, value in item.items())
+    # bytes come as base64
     return sum(
-        len(name) + len(value) * 3 // (4 if kind == "B" else 3) for name, kind, value in typed
+        len(name) + (len(value) * 3 // 4 if kind == "B" else len(value))
+        for name, kind, value in typed
     )

@@ -485,6 +485,13 @@ def test_what_somebody_waits_for_takes_along_what_may_wait(
     assert behind.done()
 
 
+def test_a_request_that_is_full_waits_for_nobody(
+    ledger: DynamoDbLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "LINGER_SECONDS", 3600)
+    wait(*(ledger.decide([decision(name, None)]) for name in indexes(25)))
+
+
 def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, client: Any) -> None:
     """Without being asked to, DynamoDB may answer with what was there a second ago."""
     requests = kept_requests(client, "get_item", "query")

@@ -26,7 +26,6 @@ class Decisions:
     def __init__(self, table: Table, writer: Writer) -> None:
         self._table = table
         self._writer = writer
-        self._own_tally = f"tally/{writer.process}"
         self._recounted: dict[str, Counter[str]] = {}
         self._known_shards: dict[str, int] = {}
 
@@ -91,9 +90,9 @@ class Decisions:
             for name, values in self._table.query(pk):
                 if name == "end" and "decided" in values:
                     self._recounted.setdefault(run, items.counts_of(values))
-                elif name.startswith(("tally/", "parts/")) and name != self._own_tally:
+                elif name.startswith(("tally/", "parts/")) and name != self._writer.tally:
                     counts.update(values)
-        counts.update(self._writer.counted((f"{run}/label", self._own_tally)))
+        counts.update(self._writer.counted((f"{run}/label", self._writer.tally)))
         if recount:
             self._recounted[run] = self._recount(run)
         counts |= self._recounted.get(run, Counter())

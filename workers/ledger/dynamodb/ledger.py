@@ -65,7 +65,6 @@ class DynamoDbLedger:
         self._table = Table(table, client, calls)
         self._writer = Writer(self._table)
         self.fleet = FleetTable(self._table)
-        self._own_tally = f"tally/{self._writer.process}"
         self._decisions = Decisions(self._table, self._writer)
         # who only looks writes nothing, not even what it has counted
         count = None if read_only else self._counted
@@ -144,7 +143,7 @@ class DynamoDbLedger:
         return Insert(
             items.decided_key(decision.run, decision.index),
             items.decision_values(decision),
-            tally=(f"{decision.run}/label", self._own_tally),
+            tally=(f"{decision.run}/label", self._writer.tally),
             counts=items.decision_counts(decision),
             linger=LABELLED_LINGER_SECONDS if decision.labels else LINGER_SECONDS,
         )
@@ -204,7 +203,7 @@ class DynamoDbLedger:
         return Insert(
             items.result_key(result.run, result.filed),
             items.result_values(result),
-            tally=(f"{result.run}/text", self._own_tally),
+            tally=(f"{result.run}/text", self._writer.tally),
             counts=items.result_counts(result),
         )
 

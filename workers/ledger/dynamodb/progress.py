@@ -26,10 +26,9 @@ STILL_SECONDS = 3.0
 
 @dataclass(slots=True)
 class _Seen:
-    """A look at a run: what the others have counted, and this process as far as was visible."""
+    """A look at a run: the others' tallies, and what somebody has counted of the results."""
 
     others: Counter[str] = field(default_factory=Counter)
-    own: Counter[str] = field(default_factory=Counter)
     expected: int | None = None
     foreign_end: bool = False
     counted: Counter[str] = field(default_factory=Counter)
@@ -57,7 +56,6 @@ class Progress:
     ) -> None:
         self._table = table
         self._writer = writer
-        self._own_tally = f"tally/{writer.process}"
         self._count = count
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
@@ -85,9 +83,7 @@ class Progress:
         ends: list[Values] = []
         for name, values in self._table.query(f"{run}/text"):
             kind, _, shard = name.partition("/")
-            if name == self._own_tally:
-                seen.own.update(values)
-            elif kind == "tally":
+            if kind == "tally" and name != self._writer.tally:
                 seen.others.update(values)
             elif kind == "counted":
                 seen.counted.update(values)
@@ -125,8 +121,8 @@ class Progress:
 
     def _with_own(self, run: str, seen: _Seen) -> RunProgress:
         # of its own tally a process knows more than a look
-        counted = self._writer.counted((f"{run}/text", self._own_tally))
-        sums = (seen.others + (seen.own | counted)) | seen.counted
+        own = self._writer.counted((f"{run}/text", self._writer.tally))
+        sums = (seen.others + own) | seen.counted
         return RunProgress(
             sums["done"],
             sums["with_text"],

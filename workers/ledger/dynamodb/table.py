@@ -32,6 +32,11 @@ PASSING_REASONS = {
 }
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html
 PASSING_STATEMENTS = {*PASSING_REASONS, "InternalServerError"}
+AS_A_REQUESTS = {
+    "AccessDenied": "AccessDeniedException",
+    "ResourceNotFound": "ResourceNotFoundException",
+    "ValidationError": "ValidationException",
+}
 
 
 class Table:
@@ -269,10 +274,8 @@ def _check_whole(reply: Any) -> None:
 
 def _refused(error: Any) -> ClientError:
     """The error of a statement, as that of a request is called."""
-    codes = {"AccessDenied", "ResourceNotFound"}
-    code = error["Code"].replace("ValidationError", "ValidationException")
-    code += "Exception" if code in codes else ""
-    said: Any = {"Error": {**error, "Code": code}}
+    code = error["Code"]
+    said: Any = {"Error": {**error, "Code": AS_A_REQUESTS.get(code, code)}}
     return ClientError(said, "BatchExecuteStatement")
 
 

@@ -68,7 +68,7 @@ class Group:
 
     def add(self, insert: Insert) -> bool:
         """Takes an insert, unless it must wait for the next group."""
-        too_much = self.is_full or self._size + insert.size > MOST_BYTES
+        too_much = self._size + insert.size > MOST_BYTES
         if self.inserts and (too_much or insert.key in self.inserts):
             return False
         self.inserts[insert.key] = insert
@@ -102,6 +102,8 @@ class Writer:
         self._table = table
         self.process = uuid.uuid4().hex[:12]
         """Its name in the table."""
+        self.tally = f"tally/{self.process}"
+        """And that of what it has counted of a run."""
         self._numbers = itertools.count()
         self._counted: defaultdict[Key, Counter[str]] = defaultdict(Counter)
         self._told = Told()
@@ -181,6 +183,8 @@ class Writer:
                 return group, write
             if not group.add(write):
                 self._waiting = write
+                return group, Action()
+            if group.is_full:
                 return group, Action()
 
     def _write(self, group: Group) -> None:
