@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from console.outside import OUTSIDE, run
@@ -12,10 +13,15 @@ def main() -> int:
     name, *arguments = sys.argv[1:] or [""]
     if name in OUTSIDE:
         return run(name, arguments)
-    # it takes a second to import
+    # of what is imported nothing is garbage, and looking for it takes a twelfth of a start
+    gc.disable()
     from console import command  # noqa: PLC0415
 
-    return command.main()
+    try:
+        return command.main()
+    finally:
+        # the interpreter looks through all there is before it leaves: another twelfth
+        gc.freeze()
 
 
 if __name__ == "__main__":
