@@ -15,6 +15,10 @@ def main() -> int:
         return run(name, arguments)
     # of what is imported nothing is garbage, and looking for it takes a twelfth of a start
     gc.disable()
+    if not sys.stderr.isatty():
+        # the log's library would load what it shows traces with to a person, if that is there: a
+        # tenth
+        sys.modules["rich"] = None  # type: ignore[assignment]
     from console import command  # noqa: PLC0415
 
     try:

@@ -61,7 +61,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
         if "s3" in clients:
             clients["s3"].meta.events.register_first("needs-retry.s3", stay_in_the_region)
         if "rekognition" in clients:
-            check_region(clients["rekognition"])
+            check_region(sdk, clients["rekognition"])
         return [*clients.values()]
     except ValueError as error:
         raise RunError(f"AWS: {error}") from error
