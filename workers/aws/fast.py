@@ -12,6 +12,7 @@ import re
 import threading
 from base64 import b64encode
 from contextlib import suppress
+from copy import copy
 from datetime import datetime
 from email.policy import Compat32
 from email.utils import parsedate_to_datetime
@@ -45,10 +46,11 @@ MARK_IN_BODY = b64encode(MARK)
 
 def speed_up(sdk: Session, *services: str) -> None:
     """Puts what follows into the clients of these services that this session makes."""
-    known = sdk.get_component("data_loader")
-    known.file_loader = _Files()
+    loader = copy(sdk.get_component("data_loader"))
+    loader.file_loader = Files()
     # it would look through the folders of all four hundred that it knows: 25 ms
-    known.list_available_services = lambda _: services
+    loader.list_available_services = lambda _: services
+    sdk.register_component("data_loader", loader)
     sdk.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     sdk.register("provide-client-params.rekognition", _put_mark)
     sdk.register("before-call.rekognition", _replace_mark)
@@ -68,14 +70,14 @@ def speed_up(sdk: Session, *services: str) -> None:
         setattr(module, name, ours)
 
 
-class _Files(JSONFileLoader):
+class Files(JSONFileLoader):
     """Reads what is known of a service; botocore would make ordered dictionaries of it, which take
     twice as long as those that Python has: of a start 25 ms.
     """
 
     def load_file(self, file_path: str) -> Any:
         for suffix, content in ((".json", bytes), (".json.gz", gzip.decompress)):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 return json.loads(content(Path(file_path + suffix).read_bytes()))
         return None
 
