@@ -13,18 +13,17 @@ def main() -> int:
     name, *arguments = sys.argv[1:] or [""]
     if name in OUTSIDE:
         return run(name, arguments)
-    # of what is imported nothing is garbage, and looking for it takes a twelfth of a start
+    # nothing that is imported is garbage, and looking for it takes a twentieth of a start
     gc.disable()
     if not sys.stderr.isatty():
-        # the log's library would load what it shows traces with to a person, if that is there: a
-        # tenth
+        # the log's library would load what shows traces to a person, where that is: another eighth
         sys.modules["rich"] = None  # type: ignore[assignment]
     from console import command  # noqa: PLC0415
 
     try:
         return command.main()
     finally:
-        # the interpreter looks through all there is before it leaves: another twelfth
+        # nor at the end, when the interpreter looks through all there is: another twentieth
         gc.freeze()
 
 

@@ -31,8 +31,8 @@ def run(
     """
     settings = _settings(given, kind)
     worker_log.configure(settings, given[0])
-    # what there is by now stays, and little of what an image leaves is in cycles: looking for them
-    # takes all threads' time
+    # what there is by now stays, which is a tenth of a start to look through; and little of what an
+    # image leaves is in cycles: looking for them takes all threads' time
     gc.freeze()
     gc.set_threshold(20_000)
     gc.enable()
