@@ -17,7 +17,7 @@ from workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 # what the log's library has for a terminal, where somebody has it; what a worker never needs
-FOR_TERMINALS, FOR_OTHERS = {"rich"}, {"boto3", "s3transfer", "jinja2", "PIL"}
+FOR_TERMINALS, FOR_OTHERS = {"rich"}, {"jinja2", "PIL"}
 PROGRAM = """
 import atexit, json, runpy, sys
 atexit.register(lambda: print(json.dumps([name for name, there in sys.modules.items() if there])))

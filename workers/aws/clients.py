@@ -6,6 +6,7 @@ import os
 from http.client import NO_CONTENT
 from typing import Any
 
+import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -46,18 +47,16 @@ def make_clients(settings: Settings, *services: str) -> Any:
         sdk = botocore.session.Session()
         fast.speed_up(sdk, *services)
         sdk.register("before-parse", _refuse_a_part)
-        # Python's alone of AWS's clients looks for AWS_DEFAULT_REGION only
-        if region := os.environ.get("AWS_REGION"):
-            sdk.set_config_variable("region", region)
-        if not sdk.get_config_variable("region"):
+        # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
+        region = os.environ.get("AWS_REGION")
+        session: Any = boto3.session.Session(botocore_session=sdk, region_name=region)
+        if not session.region_name:
             # S3 alone would do without, in a region of its own choice
             raise NoRegionError
-        if sdk.get_credentials() is None:
+        if session.get_credentials() is None:
             # a client that is made without would never look for them again
             raise NoCredentialsError
-        clients: dict[str, Any] = {
-            service: sdk.create_client(service, config=config) for service in services
-        }
+        clients = {service: session.client(service, config=config) for service in services}
         if "s3" in clients:
             clients["s3"].meta.events.register_first("needs-retry.s3", stay_in_the_region)
         if "rekognition" in clients:
