@@ -17,6 +17,7 @@ from bench.lines import lines
 from bench.planning import planning
 from bench.provisioning import provisioning
 from bench.report import Row, as_json, chart, print_table
+from bench.short import short
 from bench.soak import LENGTH, soak
 from bench.stub import ROOT
 
@@ -25,6 +26,7 @@ MEASURES = {
     "texts": (measures.texts, "One text worker by itself, its queue full, calls of 250 ms"),
     "sequential": (measures.sequential, "Side by side, 50 calls/s, calls of 500 ms"),
     "sizes": (measures.sizes, "CPU time and memory, no quota, calls of 250 ms"),
+    "short": (short, "Few images, both processes from start to end, no quota"),
     "listing": (measures.listing, "A over a bucket that it has done before, all but 1,000 images"),
     "planning": (planning, "`cartext plan` for ten million keys, 250 ms a page"),
     "answers": (answers, "A over a bucket that it knows, and over one that it does not"),

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from select import select
 from typing import Any
 
 from sandbox import processes
@@ -48,11 +49,11 @@ class Child(processes.Worker):
 
     def _wait(self) -> None:
         # the kernel's own maximum of a process includes that of the one which started it
-        memory = 0.0
-        while (ended := os.wait4(self.process.pid, os.WNOHANG))[0] == 0:
+        memory, process = 0.0, os.pidfd_open(self.process.pid)
+        while not select([process], [], [], LOOK_SECONDS)[0]:
             memory = _memory_of(self.process.pid) or memory
-            time.sleep(LOOK_SECONDS)
-        _, status, used = ended
+        os.close(process)
+        _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self._usage = Usage(
             time.monotonic() - self._began,

@@ -51,6 +51,8 @@ class Run:
     """When the first worker was, in seconds since 1970."""
     written: float = 0.0
     """When output.txt was whole, in seconds since 1970."""
+    ended: float = 0.0
+    """When the last worker had, in seconds since 1970."""
     problems: list[str] = field(default_factory=list)
 
     def share_of_quota(self, operation: str) -> float:
@@ -151,14 +153,16 @@ def run_workers(  # noqa: PLR0913 - what a run can differ in
                     Child(role, environment, folder / f"{role}-{worker}", module=module)
                 )
         usages = [child.wait() for child in children]
+        seconds, ended = time.monotonic() - began, time.time()
         run = Run(
             scenario,
-            time.monotonic() - began,
+            seconds,
             stub.record(),
             usages[:labels],
             usages[labels:],
             busy_seconds() - busy,
             started=started,
+            ended=ended,
         )
         if scenario.images and texts:
             run.window = _window(children, labels)

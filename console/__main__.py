@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from console.outside import OUTSIDE, run
@@ -12,10 +13,18 @@ def main() -> int:
     name, *arguments = sys.argv[1:] or [""]
     if name in OUTSIDE:
         return run(name, arguments)
-    # it takes a second to import
+    # nothing that is imported is garbage, and looking for it takes a twentieth of a start
+    gc.disable()
+    if not sys.stderr.isatty():
+        # the log's library would load what shows traces to a person, where that is: another eighth
+        sys.modules["rich"] = None  # type: ignore[assignment]
     from console import command  # noqa: PLC0415
 
-    return command.main()
+    try:
+        return command.main()
+    finally:
+        # nor at the end, when the interpreter looks through all there is: another twentieth
+        gc.freeze()
 
 
 if __name__ == "__main__":

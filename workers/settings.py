@@ -185,7 +185,7 @@ class Settings(BaseSettings):
         None,
         description="text worker: unique id (AROA…, AIDA…) of the label worker's role or user; if "
         "given, what anybody else sends in its name is refused",
-        pattern=r"^\w{12,128}$",
+        pattern=r"^[A-Za-z0-9_]{12,128}$",
     )
 
     progress_seconds: Seconds = Field(5.0, description="time between two progress lines")

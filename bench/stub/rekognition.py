@@ -73,7 +73,7 @@ class Rekognition:
         if not operation.lets_in():
             respond(REFUSAL, 400, headers=HEADERS)
             return
-        after = vary(self._scenario.rekognition_seconds)
+        after = vary(self._scenario.rekognition_seconds, self._scenario.jitter)
         key = _key(request.body)
         operation.paid[key] += 1
         operation.answered[key] = time() + after

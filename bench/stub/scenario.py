@@ -7,6 +7,8 @@ import random
 from dataclasses import dataclass
 
 BUCKET, QUEUE, PARTS, TABLE = "bench", "index", "parts", "ledger"
+# 5 % of the calls take more than 1.5 times the median, 1 % more than 1.8 times
+JITTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,13 @@ class Scenario:
     dynamodb_seconds: float = 0.005
     tls: bool = True
     """Whether a stub's process speaks it, as AWS does."""
+    jitter: float = JITTER
+    """Of Rekognition's calls."""
 
 
-# 5 % of the calls take more than 1.5 times the median, 1 % more than 1.8 times
-JITTER = 0.25
-
-
-def vary(seconds: float) -> float:
+def vary(seconds: float, jitter: float = JITTER) -> float:
     """One call's latency where the median is `seconds`."""
-    return seconds * math.exp(random.gauss(0, JITTER)) if seconds else 0.0
+    return seconds * math.exp(random.gauss(0, jitter)) if seconds else 0.0
 
 
 def key_of(number: int) -> str:

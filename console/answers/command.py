@@ -50,6 +50,9 @@ class AnswersSettings(Settings):
     as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
+SETTINGS = AnswersSettings
+
+
 def run(settings: AnswersSettings) -> None:
     """Prints what there is or what was carried; RunError when the ledger or a file is wrong."""
     if settings.export and settings.import_:

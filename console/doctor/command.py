@@ -14,6 +14,9 @@ from workers.errors import RunError
 __all__ = ["DoctorSettings", "run"]
 
 
+SETTINGS = DoctorSettings
+
+
 def run(settings: DoctorSettings) -> None:
     """Prints what was found; raises RunError when a point is wrong."""
     # a retry is nothing that a person must know: its point says how it ended

@@ -33,6 +33,9 @@ class ExportSettings(RunFilesSettings):
     low: float = Field(95, ge=0, le=100, description="what `--only low` is below, in percent")
 
 
+SETTINGS = ExportSettings
+
+
 def run(settings: ExportSettings) -> None:
     """Writes the table; RunError when a file is not as it must be, or the disk refuses."""
     rows = (

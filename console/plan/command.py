@@ -33,6 +33,9 @@ class PlanSettings(Settings):
     tell: bool = Field(False, description="tell the topic, too, where the run is over its budget")
 
 
+SETTINGS = PlanSettings
+
+
 def run(settings: PlanSettings) -> None:
     """Prints the plan; raises OverBudgetError when the run may cost more than the budget."""
     bucket = open_bucket(settings)

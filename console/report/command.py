@@ -45,6 +45,9 @@ class ReportSettings(RunFilesSettings):
     as_json: bool = Field(False, validation_alias="json", description="print JSON")
 
 
+SETTINGS = ReportSettings
+
+
 def run(settings: ReportSettings) -> None:
     """Writes the page; RunError without results, pictures, or what only the report needs."""
     pictures = _open_pictures(settings)

@@ -43,6 +43,9 @@ class StatusSettings(Settings):
     )
 
 
+SETTINGS = StatusSettings
+
+
 def run(settings: StatusSettings) -> None:
     """Prints one status, or with `watch` one after the other until the run is finished."""
     looker = Looker(settings, *_aws(settings))

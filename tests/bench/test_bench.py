@@ -23,7 +23,7 @@ def bench(folder: Path, *only: str) -> tuple[str, dict[str, Any]]:
 
 
 def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) -> None:
-    printed, results = bench(tmp_path, "quotas", "texts", "listing", "answers")
+    printed, results = bench(tmp_path, "quotas", "texts", "short", "listing", "answers")
     assert "SQS calls a car" in printed
     assert [row["workers"] for row in results["quotas"]] == ["1 + 1", "1 + 1, without TLS"]
     for row in results["quotas"]:
@@ -32,6 +32,7 @@ def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) ->
         assert calls["Rekognition DetectLabels"] == calls["Rekognition DetectText"] == 100
     (alone,) = results["texts"]
     assert (alone["images"], alone["problems"]) == (300, "")
+    assert [(row["images"], row["problems"]) for row in results["short"]] == [(10, ""), (100, "")]
     (listing,) = results["listing"]
     assert (listing["keys"], listing["paid calls"]) == (2010, 10)
     assert [(row["images"], row["paid calls"]) for row in results["answers"]] == [
@@ -44,7 +45,10 @@ def test_a_small_run_measures_and_writes_table_json_and_chart(tmp_path: Path) ->
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
 
     _, again = bench(tmp_path, "listing")
-    assert [row["tables"] for row in again["machine"]] == ["quotas, texts, answers", "listing"]
+    assert [row["tables"] for row in again["machine"]] == [
+        "quotas, texts, short, answers",
+        "listing",
+    ]
     assert (again["quotas"], again["costs"]) == (results["quotas"], results["costs"])
     assert ET.parse(tmp_path / "bench.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from functools import cache
 
-import boto3
-from botocore.loaders import JSONFileLoader
+from botocore.session import Session
 
-import console.command
-import console.services  # noqa: F401
+import console.label
+import console.running
+import console.text  # noqa: F401
+from workers.aws import fast
 
-_load = cache(JSONFileLoader().load_file)
-JSONFileLoader.load_file = lambda _, path: _load(path)
+_load = cache(fast.Files().load_file)
+fast.Files.load_file = lambda _, path: _load(path)
 
 for service in ("s3", "sqs", "rekognition", "dynamodb"):
-    boto3.session.Session("nobody", "nothing", region_name="us-east-1").client(service)
+    sdk = Session()
+    sdk.set_credentials("nobody", "nothing")
+    fast.speed_up(sdk, service)
+    sdk.create_client(service, "us-east-1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import botocore.httpsession
@@ -13,6 +14,7 @@ import pytest
 from sandbox.aws.server import Sandbox
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet
+from workers.aws import fast
 from workers.aws.clients import make_clients
 from workers.settings import Settings
 
@@ -43,7 +45,7 @@ def test_who_does_not_trust_its_certificate_is_told(
     assert "CERTIFICATE_VERIFY_FAILED" in worker.last("stopped")["reason"]
 
 
-def test_a_client_reads_its_authorities_once(
+def test_a_worker_reads_its_authorities_once(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
@@ -53,12 +55,15 @@ def test_a_client_reads_its_authorities_once(
             read.append(args[0])
             super().load_verify_locations(*args)
 
-    monkeypatch.setattr(botocore.httpsession, "SSLContext", Context)
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
+    sandbox.create_bucket("photos", [])
     queue_url = sandbox.create_queue("index")
-    (sqs,) = make_clients(Settings(bucket="photos", queue_url=queue_url), "sqs")
-    read.clear()
+    monkeypatch.setattr(botocore.httpsession, "SSLContext", Context)
+    # as a process begins
+    monkeypatch.setattr(fast, "ssl_context", cache(fast.ssl_context.__wrapped__))
+    s3, sqs = make_clients(Settings(bucket="photos", queue_url=queue_url), "s3", "sqs")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1), "1234"))
+        list(pool.map(lambda _: s3.list_objects_v2(Bucket="photos"), "1234"))
     assert read == [sandbox.aws_environment["AWS_CA_BUNDLE"]]

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +14,9 @@ import pytest
 from botocore import exceptions as botocore_errors
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader, Loader
 from botocore.parsers import ResponseParserError
+from botocore.session import Session
 from botocore.stub import Stubber
 from tenacity import wait_fixed
 from urllib3.response import HTTPResponse
@@ -308,6 +311,24 @@ def test_every_client_leaves_retries_to_the_worker_and_has_a_connection_for_each
         assert config.retries["total_max_attempts"] == 1
         assert config.max_pool_connections >= 100
         assert config.read_timeout > 20
+
+
+@pytest.mark.parametrize("service", ["s3", "sqs", "rekognition", "dynamodb", "sns", "cloudwatch"])
+def test_a_service_is_known_as_the_sdk_knows_it(settings: Settings, service: str) -> None:
+    (ours,), plain = make_clients(settings, service), Session().create_client(service)
+    assert ours.meta.service_model.operation_names == plain.meta.service_model.operation_names
+    assert ours.meta.endpoint_url == plain.meta.endpoint_url
+    folder = Path(Loader.BUILTIN_DATA_PATH) / service
+    files = {str(file).partition(".json")[0] for file in folder.rglob("*.json*")}
+    assert files
+    for file in files:
+        assert fast.Files().load_file(file) == JSONFileLoader().load_file(file)
+
+
+def test_a_file_that_is_not_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text("{}")
+    for file in ("other", "file.json/other"):
+        assert fast.Files().load_file(str(tmp_path / file)) is None
 
 
 @pytest.mark.parametrize("image", [{"Bytes": b"\xff\xd8" * 5000}, {"S3Object": {"Name": "a.jpg"}}])

@@ -7,14 +7,14 @@ import os
 import subprocess
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from console import command as cli
+from console import resend, running, text, work
 from console.alone import alone
 from console.command import main
+from console.plan import command as plan
 from sandbox import processes
 from tests.unit.schemas import read_json
 from workers.errors import OutageError, PassingError, RunError, StoppedError
@@ -34,9 +34,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None],
             if error:
                 raise error
 
-        monkeypatch.setattr(cli.worker_log, "configure", lambda *_: None)
-        command = cli.COMMANDS["text"]
-        monkeypatch.setitem(cli.COMMANDS, "text", replace(command, run=work))
+        monkeypatch.setattr(running.worker_log, "configure", lambda *_: None)
+        monkeypatch.setattr(text, "run", work)
         return main(["text", *NEEDED])
 
     return run
@@ -66,8 +65,8 @@ def test_a_setting_that_proves_wrong_is_named_as_it_was_given(
         raise RunError("there is no bucket 'photos'; check CARTEXT_BUCKET, and CARTEXT_QUEUE_URL")
 
     monkeypatch.setenv("CARTEXT_QUEUE_URL", NEEDED[-1])
-    monkeypatch.setattr(cli.worker_log, "configure", lambda *_: None)
-    monkeypatch.setitem(cli.COMMANDS, "plan", replace(cli.COMMANDS["plan"], run=work))
+    monkeypatch.setattr(running.worker_log, "configure", lambda *_: None)
+    monkeypatch.setattr(plan, "run", work)
     assert main(["plan", "--bucket=photos"]) == 78
     said = capsys.readouterr().err
     assert said.endswith("there is no bucket 'photos'; check --bucket, and CARTEXT_QUEUE_URL\n")
@@ -127,7 +126,7 @@ def test_a_second_worker_of_a_kind_in_one_folder_is_refused(
     held = os.open(state / "text.lock", os.O_CREAT | os.O_RDWR)
     fcntl.flock(held, fcntl.LOCK_EX)
     with pytest.raises(RunError, match=r"another text worker .* --state-dir"):
-        cli._text(make_settings(state_dir=state))
+        text.run(make_settings(state_dir=state))
     os.close(held)
     with alone(state, "text"):
         pass
@@ -151,9 +150,9 @@ def test_what_was_sent_again_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli, "resend", lambda *_: Resent(1200, end=False))
-    monkeypatch.setattr(cli, "make_services", lambda *_: None)
-    monkeypatch.setattr(cli, "allow_files", lambda _: None)
+    monkeypatch.setattr(resend, "resend", lambda *_: Resent(1200, end=False))
+    monkeypatch.setattr(resend, "make_services", lambda *_: None)
+    monkeypatch.setattr(work, "allow_files", lambda _: None)
     assert main(["resend", "--run", "r", "--queue-url", NEEDED[-1], *flags]) == 0
     said = capsys.readouterr().out
     if text:

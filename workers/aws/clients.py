@@ -45,7 +45,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
     try:
         watch_connections()
         sdk = botocore.session.Session()
-        fast.speed_up(sdk)
+        fast.speed_up(sdk, *services)
         sdk.register("before-parse", _refuse_a_part)
         # boto3 alone of AWS's clients looks for AWS_DEFAULT_REGION only
         region = os.environ.get("AWS_REGION")
@@ -60,7 +60,7 @@ def make_clients(settings: Settings, *services: str) -> Any:
         if "s3" in clients:
             clients["s3"].meta.events.register_first("needs-retry.s3", stay_in_the_region)
         if "rekognition" in clients:
-            check_region(clients["rekognition"])
+            check_region(sdk, clients["rekognition"])
         return [*clients.values()]
     except ValueError as error:
         raise RunError(f"AWS: {error}") from error

@@ -9,14 +9,13 @@ from botocore.session import Session
 from workers.errors import RunError
 
 
-def rekognition_regions(region: str) -> list[str]:
+def rekognition_regions(sdk: Session, region: str) -> list[str]:
     """Those in the partition (AWS, its China, its GovCloud …) that a region is in."""
-    sdk = Session()
     partition = sdk.get_partition_for_region(region)
     return sorted(sdk.get_available_regions("rekognition", partition))
 
 
-def check_region(client: Any) -> None:
+def check_region(sdk: Session, client: Any) -> None:
     """Raises RunError when a client of Rekognition is in a region that has none.
 
     An endpoint of somebody's own (`AWS_ENDPOINT_URL` …) is believed, whatever the region.
@@ -24,7 +23,7 @@ def check_region(client: Any) -> None:
     region = client.meta.region_name
     if f"rekognition.{region}." not in client.meta.endpoint_url:
         return
-    having_it = rekognition_regions(region)
+    having_it = rekognition_regions(sdk, region)
     if region not in having_it:
         raise RunError(
             f"there is no Rekognition in {region}, and it reads only its own region's buckets; "

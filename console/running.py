@@ -1,0 +1,106 @@
+"""One command, from the words that were typed to the exit status."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from workers import log as worker_log
+from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
+from workers.events import STOPPED_BY_BUG, Stopped, say
+from workers.settings import GONE, Settings
+
+log = structlog.get_logger()
+
+
+def run(
+    given: list[str], kind: type[Settings], work: Callable[[Any], None], for_people: bool
+) -> int:
+    """Does the work with the settings that were given; returns the exit status.
+
+    Raises RunError where they are wrong.
+    """
+    settings = _settings(given, kind)
+    worker_log.configure(settings, given[0])
+    # what there is by now stays, which is a tenth of a start to look through; and little of what an
+    # image leaves is in cycles: looking for them takes all threads' time
+    gc.freeze()
+    gc.set_threshold(20_000)
+    gc.enable()
+    try:
+        work(settings)
+    except WorkerError as error:
+        reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
+        if for_people:
+            print(f"cartext {given[0]}: {reason}", file=sys.stderr)  # noqa: T201 - nobody's log
+        else:
+            level = "info" if error.exit_status == START_AGAIN else "error"
+            say(Stopped(reason, error.exit_status), level)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return START_AGAIN
+    except BrokenPipeError:
+        # whoever read our output has seen enough; the interpreter's last flush must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE if for_people else START_AGAIN
+    except Exception:
+        log.exception(STOPPED_BY_BUG, status=START_AGAIN)
+        return START_AGAIN
+    return DONE
+
+
+def _settings(given: list[str], kind: type[Settings]) -> Settings:
+    try:
+        _refuse_what_is_gone(kind)
+        return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = (_complaint(problem, kind, given) for problem in error.errors())
+        raise RunError("; ".join(problems)) from error
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
+        ) from error
+    except SettingsError as error:
+        raise RunError(str(error)) from error
+    except SystemExit as error:
+        # argparse has said what is wrong with a flag, or has printed the help
+        raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
+
+
+def _refuse_what_is_gone(kind: type[Settings]) -> None:
+    written = {**dotenv_values(str(kind.model_config.get("env_file"))), **os.environ}
+    for name, instead in GONE.items():
+        # one of one is what it is without
+        if written.get(name, "1") not in {"", "1"}:
+            raise RunError(f"{name}={written[name]} is gone: {instead}")
+
+
+def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
+    assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
+    name = ".".join(str(part) for part in problem["loc"])
+    if not name:
+        return str(problem["msg"])
+    variable = f"CARTEXT_{name.upper()}"
+    if problem["type"] == "missing":
+        return f"{name} is missing; set {_flag(variable)} or {variable}"
+    about = kind.model_fields[str(problem["loc"][0])].description
+    return f"{_as_given(variable, given)} = {problem['input']!r} ({about}): {problem['msg']}"
+
+
+def _as_given(variable: str, given: list[str]) -> str:
+    """What a person knows a setting by: its flag where that was typed, else its variable."""
+    flag = _flag(variable)
+    return flag if any(word.partition("=")[0] == flag for word in given) else variable
+
+
+def _flag(variable: str) -> str:
+    return f"--{variable.removeprefix('CARTEXT_').lower().replace('_', '-')}"
