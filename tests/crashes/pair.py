@@ -332,6 +332,7 @@ def _hastened(plan: Plan) -> Iterator[None]:
             "workers.ledger.dynamodb.ledger.LINGER_SECONDS": 0.002,
             "workers.ledger.dynamodb.ledger.LABELLED_LINGER_SECONDS": 0.001,
             "workers.ledger.dynamodb.ledger.DynamoDbLedger.refresh_seconds": 0.02,
+            "workers.ledger.dynamodb.ledger.DynamoDbLedger.refresh_growth": 0.0,
             "workers.ledger.dynamodb.writer.TELL_SECONDS": 0.02,
             "workers.ledger.dynamodb.writer.IDLE_SECONDS": 0.005,
             "workers.ledger.dynamodb.progress.FRESH_SECONDS": 0.01,

@@ -275,3 +275,15 @@ def test_writing_takes_only_a_share_of_the_time(
         output.write_now_and_then()
     spent = len(writes) - 5
     assert spent / (clock.now - 5) <= 0.06
+
+
+def test_where_results_cost_their_reader_writes_get_rarer_as_they_get_more(
+    tmp_path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, writes = Clock(), []
+    output = Output(tmp_path, ledger, clock)
+    monkeypatch.setattr(ledger, "refresh_growth", 0.5)
+    monkeypatch.setattr(output, "write", lambda: writes.append(clock.now))
+    for clock.now in range(30, 3600, 30):
+        output.write_now_and_then()
+    assert writes == [30, 60, 90, 150, 240, 360, 540, 810, 1230, 1860, 2790]

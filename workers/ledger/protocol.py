@@ -110,6 +110,8 @@ class TextLedger(AnswerLedger, Protocol):
 
     refresh_seconds: float
     """How often all results may be read again without that being what a worker does."""
+    refresh_growth: float
+    """By how much of its time so far a worker then waits, where each result costs its reader."""
 
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
         """Those of the indexes, as `model.filed` has them, that have no result."""

@@ -32,7 +32,7 @@ class SqliteLedger:
     """The ledger in one SQLite file; raises what `SqliteFile` does."""
 
     fleet = None
-    refresh_seconds = 0.5
+    refresh_seconds, refresh_growth = 0.5, 0.0
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         self._file = ReadOnlyFile(path) if read_only else SqliteFile(path)

@@ -101,7 +101,7 @@ class Output:
         self._news: set[str] = set()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._next = clock()
+        self._next = self._began = clock()
 
     def has_news(self, run: str) -> None:
         """Notes that the run has a result that its files do not have yet."""
@@ -114,7 +114,9 @@ class Output:
         if began >= self._next:
             self.write()
             ended = self._clock()
-            self._next = ended + max(REWRITE_SECONDS, (ended - began) / REWRITE_SHARE)
+            took, so_far = ended - began, ended - self._began
+            growth = self._ledger.refresh_growth * so_far
+            self._next = ended + max(REWRITE_SECONDS, took / REWRITE_SHARE, growth)
 
     def write(self) -> None:
         """Writes what has news."""

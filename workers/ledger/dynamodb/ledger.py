@@ -52,7 +52,7 @@ class DynamoDbLedger:
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
-    refresh_seconds = 30.0
+    refresh_seconds, refresh_growth = 30.0, 0.5
 
     def __init__(
         self,
@@ -75,7 +75,8 @@ class DynamoDbLedger:
 
     def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
         keys = [items.answer_key(kind, picture) for picture in pictures if picture.is_known]
-        found = self._table.get_all(keys, "packed")
+        # one of a moment ago is like one that is still in flight: at worst it is asked for twice
+        found = self._table.get_all(keys, "packed", may_be_late=True)
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
@@ -193,7 +194,8 @@ class DynamoDbLedger:
 
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
         by_key = {items.result_key(run, index): index for index in indexes}
-        done = self._table.existing(list(by_key))
+        # what is missed here is refused when it is written again
+        done = self._table.get_all(list(by_key), "pk", may_be_late=True)
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:
