@@ -139,6 +139,11 @@ Answer = LabelAnswer | TextAnswer | Handed
 KINDS = tuple(kind.KIND for kind in (LabelAnswer, TextAnswer, Handed))
 
 
+def kept_ratio(ratio: float) -> float:
+    """A box's ratio as a packed answer has it: a label reads the same, just paid for or known."""
+    return _side(ratio) / BOX_UNIT
+
+
 def _box(data: bytes, at: int) -> Box:
     return Box(*(side / BOX_UNIT for side in _BOX.unpack_from(data, at)))
 

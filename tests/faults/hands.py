@@ -46,13 +46,12 @@ class Hands:
     def saw(self, holder: Holder, operation: str, request: bytes, answer: bytes) -> None:
         """Takes in what a service has done for a worker."""
         match operation:
-            case "ReceiveMessage":
-                asked, messages = json.loads(request), json.loads(answer).get("Messages", [])
-                if asked["QueueUrl"].endswith(QUEUE):
-                    for message in messages:
-                        self._images[message["ReceiptHandle"]] = message["Body"]
-                        self._take(message["Body"], holder)
-            case "DeleteMessageBatch":
+            # a receipt of the parts queue may read like one of the other
+            case "ReceiveMessage" if _is_of_images(request):
+                for message in json.loads(answer).get("Messages", []):
+                    self._images[message["ReceiptHandle"]] = message["Body"]
+                    self._take(message["Body"], holder)
+            case "DeleteMessageBatch" if _is_of_images(request):
                 for entry in json.loads(request)["Entries"]:
                     self._holders.pop(self._images.get(entry["ReceiptHandle"], ""), None)
             case "PutItem":
@@ -88,3 +87,7 @@ class Hands:
             alive = [other for other in holders if not other.is_over]
             self.twice[holder.role] += part * sum(map(self._is_late, alive)) if part else len(alive)
             holders.add(holder)
+
+
+def _is_of_images(request: bytes) -> bool:
+    return bool(json.loads(request)["QueueUrl"].endswith(QUEUE))

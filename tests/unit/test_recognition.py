@@ -10,7 +10,7 @@ import pytest
 from console.services import services_on
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
-from workers.answer import LabelAnswer
+from workers.answer import LabelAnswer, TextAnswer
 from workers.errors import AccessError, ImageError, OutageError, PassingError, RunError
 from workers.images.limits import MAX_AUTO_BYTES
 from workers.model import Box, Label, TextLine
@@ -74,9 +74,19 @@ def test_an_answer_has_all_labels_with_their_boxes_the_surest_first(recognizer) 
             "LabelModelVersion": "3.0",
         }
     )
-    expected = Label("Car", 97.12346, (Box(0.1, 0.2, 0.33333, 0.4),) * 2)
+    expected = Label("Car", 97.12346, (Box(0.1, 0.2, 0.33335, 0.4),) * 2)
     seen = recognizer(detect_labels=answer).labels("1.jpg", "", 55.0)
     assert seen == LabelAnswer(55.0, "3.0", (expected, Label("Wheel", 55.0)))
+
+
+def test_an_answer_reads_the_same_just_paid_for_or_known(recognizer) -> None:
+    sides = {"Left": -0.0123456, "Top": 1 / 3, "Width": 2 / 3, "Height": 1.0000001}
+    labels = [label(97.1234567, Instances=[{"BoundingBox": sides}]), label(55.5555555, "Wheel")]
+    seen = recognizer(detect_labels=Scripted({"Labels": labels})).labels("1.jpg", "", 55.0)
+    assert LabelAnswer.unpack(seen.pack()) == seen
+    read = {"TextDetections": [found("AB 123", 98.7654321)]}
+    text = recognizer(detect_text=Scripted(read)).text("1.jpg", "")
+    assert TextAnswer.unpack(text.pack()) == text
 
 
 def test_labels_are_asked_for_by_reference_without_a_filter_and_nothing_that_bills_extra(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from workers.answer import LabelAnswer, TextAnswer
+from workers.answer import LabelAnswer, TextAnswer, kept_ratio
 from workers.aws.answers import FoundLabel, FoundText, LabelsAnswer, TextsAnswer, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import code_of, is_throttled
@@ -131,7 +131,7 @@ def _label(label: FoundLabel) -> Label:
         label["Name"],
         round(label["Confidence"], 5),
         tuple(
-            Box(*(round(box[side], 5) for side in ("Left", "Top", "Width", "Height")))
+            Box(*(kept_ratio(box[side]) for side in ("Left", "Top", "Width", "Height")))
             for box in boxes
         ),
     )
