@@ -52,7 +52,7 @@ class DynamoDb:
         self._seconds = scenario.dynamodb_seconds
         self._counts = counts
         self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
-        self.units = {"read": 0.0, "write": 0.0}
+        self.units = {"read": 0, "write": 0}
         """Capacity that is paid for on demand."""
 
     def handle(self, request: Request, respond: Respond, operation: str) -> None:
@@ -72,26 +72,24 @@ class DynamoDb:
         headers = "Content-Type: application/x-amz-json-1.0\r\n" + TRACE
         respond(json.dumps(reply).encode(), status, vary(self._seconds), headers)
 
-    def _find(self, key: Json, asked: Json) -> Json | None:
+    def _find(self, key: Json) -> Json | None:
         item = self._there(key)
-        self._read([item] if item else [], asked)
+        self._read([item] if item else [])
         return item
 
     def _there(self, key: Json) -> Json | None:
         return self._partitions[key["pk"]["S"]].items.get(key["sk"]["S"])
 
-    def _read(self, items: list[Json], asked: Json) -> None:
-        """Units of four kilobytes, half of them where the answer may be late."""
-        units = max(1, math.ceil(sum(map(_size, items)) / 4096))
-        self.units["read"] += units if asked.get("ConsistentRead") else units / 2
+    def _read(self, items: list[Json]) -> None:
+        self.units["read"] += max(1, math.ceil(sum(map(_size, items)) / 4096))
 
     def _GetItem(self, request: Json) -> Json:  # noqa: N802 - the operation's name
-        item = self._find(request["Key"], request)
+        item = self._find(request["Key"])
         return {"Item": item} if item else {}
 
     def _BatchGetItem(self, request: Json) -> Json:  # noqa: N802
         ((table, wanted),) = request["RequestItems"].items()
-        found = [self._find(key, wanted) for key in wanted["Keys"]]
+        found = [self._find(key) for key in wanted["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
 
     def _PutItem(self, request: Json) -> Json:  # noqa: N802
@@ -130,7 +128,7 @@ class DynamoDb:
         if "ExclusiveStartKey" in request:
             first = bisect_right(partition.order, request["ExclusiveStartKey"]["sk"]["S"])
         found = [partition.items[name] for name in partition.order[first:past][:PAGE]]
-        self._read(found, request)
+        self._read(found)
         reply: Json = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
         if past - first > PAGE:
             reply["LastEvaluatedKey"] = {name: found[-1][name] for name in ("pk", "sk")}
@@ -160,6 +158,7 @@ class DynamoDb:
         condition = what.get("ConditionExpression")
         if not condition:
             return True
+        # what a condition looks at costs no read
         item = self._there(what.get("Item") or what["Key"])
         if condition.startswith("#name = "):
             value = what["ExpressionAttributeValues"][condition.removeprefix("#name = ")]

@@ -499,23 +499,13 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     ledger.settled(RUN)
     ledger.undecided(RUN, indexes(1))
     ledger.progress(RUN)
+    ledger.not_done(RUN, indexes(1))
     ledger.listed(RUN)
     list(ledger.open_parts(RUN))
-    list(ledger.unsent(RUN, 1, indexes(1)))
     ledger.fleet.part(RUN, 1)
     ledger.fleet.beats("label")
     requests += [batch["RequestItems"]["ledger"] for batch in batches]
-    assert [request["ConsistentRead"] for request in requests] == [True] * 10
-
-
-def test_what_is_refused_when_it_is_written_twice_is_asked_for_at_half_the_price(
-    ledger: DynamoDbLedger, client: Any
-) -> None:
-    batches = kept_requests(client, "batch_get_item")
-    ledger.not_done(RUN, indexes(1))
-    ledger.answers("label", [Picture("etag", 1)])
-    asked = [batch["RequestItems"]["ledger"] for batch in batches]
-    assert [request["ConsistentRead"] for request in asked] == [False] * 2
+    assert [request["ConsistentRead"] for request in requests] == [True] * 8
 
 
 def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:

@@ -75,8 +75,7 @@ class DynamoDbLedger:
 
     def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
         keys = [items.answer_key(kind, picture) for picture in pictures if picture.is_known]
-        # one of a moment ago is like one that is still in flight: at worst it is asked for twice
-        found = self._table.get_all(keys, "packed", may_be_late=True)
+        found = self._table.get_all(keys, "packed")
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
@@ -194,8 +193,7 @@ class DynamoDbLedger:
 
     def not_done(self, run: str, indexes: list[str]) -> set[str]:
         by_key = {items.result_key(run, index): index for index in indexes}
-        # what is missed here is refused when it is written again
-        done = self._table.get_all(list(by_key), "pk", may_be_late=True)
+        done = self._table.existing(list(by_key))
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:

@@ -40,11 +40,9 @@ AS_A_REQUESTS = {
 
 
 class Table:
-    """A table with the string keys `pk` and `sk`.
+    """A table with the string keys `pk` and `sk`; every read sees all that was written before.
 
-    Every read sees all that was written before, unless it `may_be_late`: then at half the price all
-    but what was written in the last second or so. Raises RunError when the table cannot be used and
-    OutageError when it does not answer.
+    Raises RunError when the table cannot be used and OutageError when it does not answer.
     """
 
     def __init__(self, name: str, client: DynamoDBClient, calls: Calls) -> None:
@@ -72,16 +70,18 @@ class Table:
 
         return self._call("GetItem", lambda: self._client.get_item(**request, **MARKED), read)
 
-    def get_all(self, keys: list[Key], *names: str, may_be_late: bool = False) -> dict[Key, Values]:
+    def existing(self, keys: list[Key]) -> set[Key]:
+        """Those of the keys that have an item."""
+        return set(self.get_all(keys, "pk"))
+
+    def get_all(self, keys: list[Key], *names: str) -> dict[Key, Values]:
         """What the items of these keys hold under these names, or all of it, of those there are."""
         found: dict[Key, Values] = {}
         for first in range(0, len(keys), MOST_KEYS):
-            found |= self._get_all(keys[first : first + MOST_KEYS], names, may_be_late)
+            found |= self._get_all(keys[first : first + MOST_KEYS], names)
         return found
 
-    def _get_all(
-        self, keys: list[Key], names: tuple[str, ...], may_be_late: bool
-    ) -> dict[Key, Values]:
+    def _get_all(self, keys: list[Key], names: tuple[str, ...]) -> dict[Key, Values]:
         found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
         wanted: Any = {}
@@ -95,7 +95,7 @@ class Table:
             }
 
         def request() -> Any:
-            asked: Any = {"Keys": left, "ConsistentRead": not may_be_late, **wanted}
+            asked: Any = {"Keys": left, "ConsistentRead": True, **wanted}
             return self._client.batch_get_item(RequestItems={self.name: asked})
 
         def read(reply: Any) -> None:
