@@ -10,12 +10,12 @@ from workers.price import HOUR
 MILLION = 1_000_000
 
 
-def table_for_a_million(units: dict[str, int], images: int) -> dict[str, float]:
+def table_for_a_million(units: dict[str, float], images: int) -> dict[str, float]:
     """What a fleet's table costs for a million images, by the units of so many; as in a row."""
     return {"DynamoDB dollars for 1,000,000": _table_dollars(units) / images * MILLION}
 
 
-def _table_dollars(units: dict[str, int]) -> float:
+def _table_dollars(units: dict[str, float]) -> float:
     """On demand, by the units that it was read and written."""
     return units["read"] * price.DYNAMODB_READ + units["write"] * price.DYNAMODB_WRITE
 

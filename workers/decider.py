@@ -85,7 +85,8 @@ class Decider:
                 decided.append(self._decision(image, failure=broken))
             elif self._flight.join(picture, image):
                 leading[picture] = image
-        answers = self._ledger.answers(LabelAnswer.KIND, [*leading])
+        just_kept = self._flight.just_kept(leading)
+        answers = self._ledger.answers(LabelAnswer.KIND, [*leading], just_kept)
         unknown = []
         for picture, image in leading.items():
             packed = answers.get(picture)
@@ -134,7 +135,7 @@ class Decider:
                 return
             self._keep(decided, began)
         # by now its answer is durable, for its copies too; where it has none, the next one leads
-        if copies := self._flight.land(image.picture, image):
+        if copies := self._flight.land(image.picture, image, just_kept=True):
             for copy in self._unknown(copies):
                 self._pool.submit(self._decide, copy, attempt)
 

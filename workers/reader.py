@@ -129,7 +129,10 @@ class Reader:
             if not held.message.picture.is_known or self._flight.join(held.message.picture, held)
         ]
         pictures = [held.message.picture for held in leading]
-        answers = self._ledger.answers(TextAnswer.KIND, pictures)
+        # one that comes again may have been read by somebody who was killed then
+        again = {held.message.picture for held in leading if held.message.receives > 1}
+        just_kept = again | self._flight.just_kept(pictures)
+        answers = self._ledger.answers(TextAnswer.KIND, pictures, just_kept)
         known: list[tuple[Held, Result]] = []
         unknown = []
         for held in leading:
@@ -157,7 +160,7 @@ class Reader:
     def _land(self, held: Held) -> None:
         """Has its copies go on: with its answer, or where it has none with one of them to lead."""
         began = time.monotonic()
-        if copies := self._flight.land(held.message.picture, held):
+        if copies := self._flight.land(held.message.picture, held, just_kept=True):
             known, unknown = self._look_up(copies)
             self._complete(known, began)
             for copy in unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from typing import Any
@@ -16,6 +17,8 @@ Json = dict[str, Any]
 
 # items of one Query; DynamoDB's own limit is 1 MB
 PAGE = 2000
+# what was written so short a time ago a read that is not consistent does not show
+HIDDEN_SECONDS = 1.0
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer
@@ -31,6 +34,7 @@ class Partition:
     def __init__(self) -> None:
         self.items: dict[str, Json] = {}
         self.order: list[str] = []
+        self._written: dict[str, float] = {}
 
     def put(self, item: Json) -> None:
         """Keeps an item in the place of one with the same `sk`."""
@@ -38,11 +42,17 @@ class Partition:
         if name not in self.items:
             insort(self.order, name)
         self.items[name] = item
+        self._written[name] = time.monotonic()
+
+    def shows(self, name: str) -> bool:
+        """Whether a read that is not consistent shows an item."""
+        return time.monotonic() - self._written[name] > HIDDEN_SECONDS
 
     def delete(self, name: str) -> None:
         """Removes an item, if it is there."""
         if self.items.pop(name, None):
             del self.order[bisect_left(self.order, name)]
+            del self._written[name]
 
 
 class DynamoDb:
@@ -52,7 +62,7 @@ class DynamoDb:
         self._seconds = scenario.dynamodb_seconds
         self._counts = counts
         self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
-        self.units = {"read": 0, "write": 0}
+        self.units = {"read": 0.0, "write": 0.0}
         """Capacity that is paid for on demand."""
 
     def handle(self, request: Request, respond: Respond, operation: str) -> None:
@@ -72,16 +82,19 @@ class DynamoDb:
         headers = "Content-Type: application/x-amz-json-1.0\r\n" + TRACE
         respond(json.dumps(reply).encode(), status, vary(self._seconds), headers)
 
-    def _find(self, key: Json) -> Json | None:
+    def _find(self, key: Json, consistent: bool = True) -> Json | None:
         item = self._there(key)
-        self._read([item] if item else [])
+        if item and not consistent and not self._partitions[key["pk"]["S"]].shows(key["sk"]["S"]):
+            item = None
+        self._read([item] if item else [], consistent)
         return item
 
     def _there(self, key: Json) -> Json | None:
         return self._partitions[key["pk"]["S"]].items.get(key["sk"]["S"])
 
-    def _read(self, items: list[Json]) -> None:
-        self.units["read"] += max(1, math.ceil(sum(map(_size, items)) / 4096))
+    def _read(self, items: list[Json], consistent: bool = True) -> None:
+        units = max(1, math.ceil(sum(map(_size, items)) / 4096))
+        self.units["read"] += units if consistent else units / 2
 
     def _GetItem(self, request: Json) -> Json:  # noqa: N802 - the operation's name
         item = self._find(request["Key"])
@@ -89,7 +102,7 @@ class DynamoDb:
 
     def _BatchGetItem(self, request: Json) -> Json:  # noqa: N802
         ((table, wanted),) = request["RequestItems"].items()
-        found = [self._find(key) for key in wanted["Keys"]]
+        found = [self._find(key, wanted["ConsistentRead"]) for key in wanted["Keys"]]
         return {"Responses": {table: [item for item in found if item]}, "UnprocessedKeys": {}}
 
     def _PutItem(self, request: Json) -> Json:  # noqa: N802

@@ -28,6 +28,7 @@ from tests.contract.conftest import (
     settings,
     wait,
 )
+from workers.answer import TextAnswer
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ending import expected, finished
@@ -268,6 +269,22 @@ def test_a_label_workers_last_decisions_are_in_the_recount(
     assert open_again().label_counts(RUN) == LabelCounts(4, 1, 1, 1)
 
 
+@pytest.mark.parametrize("near", [None, Label("Car", 87.5)])
+def test_nobody_looks_for_near_ones_where_the_recount_has_found_none(
+    open_again: Open, client: Any, near: Label | None
+) -> None:
+    mine = [decision("1.jpg"), decision("2.jpg", None, near=near)]
+    first, later = open_again(), open_again()
+    wait(first.decide(mine))
+    first.label_counts(RUN, recount=True)
+    wait(first.end_run(RunEnd(RUN, 1)))
+    later.label_counts(RUN)
+    queries = kept_requests(client, "query")
+    for ledger in (first, later):
+        assert [each.near for each in ledger.near(RUN)] == [near] * bool(near)
+    assert bool(queries) is bool(near)
+
+
 def statements(request: Any) -> list[Any]:
     """What a request inserts, without its keys."""
     return [statement["Parameters"][2:] for statement in request["Statements"]]
@@ -504,8 +521,21 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     list(ledger.open_parts(RUN))
     ledger.fleet.part(RUN, 1)
     ledger.fleet.beats("label")
+    ledger.answers("text", [Picture('"a"', 1)])
     requests += [batch["RequestItems"]["ledger"] for batch in batches]
-    assert [request["ConsistentRead"] for request in requests] == [True] * 8
+    assert [request["ConsistentRead"] for request in requests] == [True] * 9
+
+
+def test_who_knows_which_answers_are_new_reads_the_others_at_half_the_price(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    pictures = [Picture(f'"{n}"', n) for n in range(1, 6)]
+    for picture in pictures[:4]:
+        wait(ledger.keep(picture, TextAnswer(())))
+    batches = kept_requests(client, "batch_get_item")
+    assert set(ledger.answers("text", pictures, set(pictures[3:]))) == set(pictures[:4])
+    asked = [batch["RequestItems"]["ledger"] for batch in batches]
+    assert {each["ConsistentRead"]: len(each["Keys"]) for each in asked} == {True: 2, False: 3}
 
 
 def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:

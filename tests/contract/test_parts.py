@@ -18,6 +18,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.images.bucket import Bucket
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.model import RunEnd
 from workers.parts import lister as lister_module
 from workers.parts.lister import LEAST_IMAGES, Lister
 from workers.parts.queue import PartQueue
@@ -238,6 +239,11 @@ def test_parts_are_taken_each_by_one_worker_and_come_to_their_end(town: Town) ->
                 source.done(part.number)
         source.close()
 
+        if town.ledger.listed(RUN).lister == name:
+            ended.append(name)
+            town.ledger.end_run(RunEnd(RUN, len(KEYS))).result()
+
+    ended: list[str] = []
     threads = [threading.Thread(target=work, args=[name]) for name in ("second", "third")]
     for thread in threads:
         thread.start()
@@ -253,7 +259,19 @@ def test_parts_are_taken_each_by_one_worker_and_come_to_their_end(town: Town) ->
     assert all(found.values())
     assert list(town.ledger.open_parts(RUN)) == []
     assert town.ledger.label_counts(RUN).parts == len(numbers)
+    assert len(ended) == 1, "who lists ends the run, and the other one waits for that"
     assert queue.parts_queue.is_empty(), "nothing is left behind"
+
+
+def test_when_the_lister_dies_at_the_end_another_one_ends_the_run(town: Town) -> None:
+    town.lister("lister").go_on()
+    for part in list(town.ledger.open_parts(RUN)):
+        town.ledger.end_part(RUN, part.number).result()
+    waits = town.taker("waits", Stop()).taken()
+    assert [next(waits) for _ in range(3)] == [None] * 3
+    town.living.discard("lister")
+    assert not any(waits)
+    assert town.ledger.listed(RUN).lister == "waits"
 
 
 def test_a_worker_that_stops_gives_back_what_it_has_in_hand(town: Town) -> None:

@@ -40,7 +40,7 @@ class Ledger:
     def not_done(self, _: str, indexes: list[str]) -> set[str]:
         return {*indexes} - {*self.done}
 
-    def answers(self, _: str, pictures: list[Picture]) -> dict[Picture, bytes]:
+    def answers(self, _: str, pictures: list[Picture], __: set[Picture]) -> dict[Picture, bytes]:
         return {p: self._answers[p] for p in pictures if p in self._answers}
 
     def keep(self, picture: Picture, answer: TextAnswer) -> None:

@@ -85,6 +85,16 @@ class Scene:
         self.queue.add(written_by_hand("-1"))
         return self
 
+    def shows_late(self) -> Scene:
+        """The ledger shows what was kept a moment ago only where that is asked for, as a table."""
+
+        def those(kind: str, pictures: list[Picture], just_kept: Any = None) -> Any:
+            return answers(kind, [p for p in pictures if just_kept is None or p in just_kept])
+
+        ledger: Any = self.ledger
+        answers, ledger.answers = ledger.answers, those
+        return self
+
     def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
         """Runs a worker until it ends; raises what it raises."""
         rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)

@@ -85,6 +85,26 @@ def test_a_copy_that_comes_before_the_answer_is_durable_waits_for_it(
     assert copies.asked == ["1.jpg"]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_copy_right_behind_the_answer_costs_none_though_a_table_shows_it_late(
+    copies: Scene, together: bool
+) -> None:
+    def list_late(**request: Any) -> Any:
+        if request.get("ContinuationToken"):
+            soon(lambda: counts(copies)[0])
+            time.sleep(0.05)
+        return list_page(**request)
+
+    list_page = copies.s3.list_objects_v2
+    if together:
+        copies.label = when_all_are_listed(copies, lambda _: 95.0)
+    else:
+        copies.s3.list_objects_v2 = list_late
+    copies.shows_late().start(LabelWorker)
+    assert copies.asked == ["1.jpg"]
+    assert counts(copies) == (3, 3, 0, 2)
+
+
 def test_where_the_first_copy_fails_the_next_one_is_tried_for_all(copies: Scene) -> None:
     """It may be about the key: one that is gone, or forbidden."""
 

@@ -14,9 +14,10 @@ from tests.unit.fakes import client_error
 from tests.unit.scene import Scene, alongside, soon
 from tests.unit.unruly_queue import written_by_hand
 from workers import reader
+from workers.answer import TextAnswer
 from workers.errors import RunError, StoppedError
 from workers.ledger import sqlite_file
-from workers.model import Picture
+from workers.model import Picture, TextLine
 from workers.text_worker import TextWorker
 
 COPIES = ("1.jpg", "2.jpg", "3.jpg")
@@ -85,6 +86,32 @@ def test_a_copy_that_comes_before_the_answer_is_durable_waits_for_it(
         time.sleep(0.02)
         scene.labelled("2.jpg").end(2)
     assert scene.asked == ["one picture"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_copy_right_behind_the_answer_costs_none_though_a_table_shows_it_late(
+    scene: Scene, together: bool
+) -> None:
+    scene.copies("1.jpg", "2.jpg", of="one picture").labelled("1.jpg").shows_late()
+    scene.text = when_all_are_taken(scene, lambda _: "AB 123")
+    if together:
+        scene.labelled("2.jpg").end(2).start(TextWorker)
+    else:
+        with alongside(scene, TextWorker):
+            soon(scene.results)
+            time.sleep(0.05)
+            scene.labelled("2.jpg").end(2)
+    assert scene.asked == ["one picture"]
+    assert texts(scene) == dict.fromkeys(("1.jpg", "2.jpg"), "AB 123")
+
+
+def test_what_was_read_by_somebody_who_was_killed_then_is_not_read_again(scene: Scene) -> None:
+    scene.images("1.jpg").labelled("1.jpg").end(1).shows_late()
+    answer = TextAnswer((TextLine("AB 123", 99.0),))
+    scene.ledger.keep(scene.picture("1.jpg"), answer).result()
+    scene.queue.messages[0].receives = 1
+    scene.start(TextWorker)
+    assert (scene.asked, texts(scene)) == ([], {"1.jpg": "AB 123"})
 
 
 def test_where_the_first_copy_is_gone_the_next_one_is_read_for_all(copies: Scene) -> None:

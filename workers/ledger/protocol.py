@@ -7,7 +7,7 @@ each counts once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -33,8 +33,14 @@ class AnswerLedger(Protocol):
     def fleet(self) -> FleetTable | None:
         """What the workers of a fleet tell each other; None where there is none."""
 
-    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
-        """The answers of a kind that are kept about these, packed."""
+    def answers(
+        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+    ) -> dict[Picture, bytes]:
+        """The answers of a kind that are kept about these, packed.
+
+        Whoever says of which an answer may have been `just_kept` gets those surely; of the others
+        a fleet's table, for half the price, may not show what another worker kept a second ago.
+        """
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
         """Keeps an answer; of labels, the one that was asked for with the lowest floor."""
@@ -74,7 +80,7 @@ class LabelLedger(AnswerLedger, Protocol):
         """Keeps decisions; one with a label counts as not sent yet. Gives those that are kept."""
 
     def sent(self, decisions: list[Decision]) -> Future[None]:
-        """Keeps that SQS has these; in a fleet within a second, and not before other writes."""
+        """Keeps that SQS has these; in a fleet within two seconds, and not before other writes."""
 
     def unsent(
         self, run: str, part: int, decided: Iterable[str] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -42,7 +42,10 @@ class SqliteLedger:
 
     # --- what both keep ------------------------------------------------------------------------
 
-    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
+    def answers(
+        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+    ) -> dict[Picture, bytes]:
+        del just_kept  # a file shows whatever is in it
         rows = self._file.read("answers", kind=kind, pictures=json.dumps(pictures))
         return {Picture(etag, size): packed for etag, size, packed in rows}
 

@@ -1,4 +1,6 @@
-"""The parts of a fleet: one worker lists them, and whoever is free takes one from the queue."""
+"""The parts of a fleet: one worker lists them, whoever is free takes one from the queue, and when
+all are done the lister ends the run.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,11 @@ class SharedParts:
 
     def _none_left(self) -> bool:
         listed = self._ledger.listed(self._run)
-        return listed.whole and self._ledger.label_counts(self._run).parts >= listed.parts
+        if not listed.whole or self._ledger.label_counts(self._run).parts < listed.parts:
+            return False
+        # the lister ends the run: what that costs is a look at all decisions
+        is_lister = listed.lister == self._alive.worker
+        return is_lister or self._ledger.run_end(self._run) is not None
 
     def _renew(self) -> None:
         with self._lock:

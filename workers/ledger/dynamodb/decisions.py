@@ -71,6 +71,9 @@ class Decisions:
             yield items.decision_of(run, index, values)
 
     def near(self, run: str) -> Iterator[Decision]:
+        # a look at all decisions is saved where a recount has found none
+        if "near" in (found := self._recounted.get(run, Counter())) and not found["near"]:
+            return iter(())
         return (decision for decision in self._seen_ones(run) if decision.near)
 
     def _seen_ones(self, run: str) -> Iterator[Decision]:
@@ -101,11 +104,12 @@ class Decisions:
     def _recount(self, run: str) -> Counter[str]:
         """The counts from the decisions themselves: killed workers have not told of their last."""
         found = (items.decision_of(run, *item) for item in self._all_decided(run))
-        counts: Counter[str] = Counter()
+        counts: Counter[str] = Counter(near=0)
         for decision in found:
             counts.update(items.decision_counts(decision))
         # with the versions before a failure did not stand there
-        return counts | Counter(failed=sum(1 for _ in self._listed_failures(run)))
+        counts["failed"] = max(counts["failed"], sum(1 for _ in self._listed_failures(run)))
+        return counts
 
     def at_end(self, run: str) -> Values:
         """What the item of the run's end says of them, so that nobody has to count again."""

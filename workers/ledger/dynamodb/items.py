@@ -153,9 +153,13 @@ def is_to_be_sent(part: int, values: Values) -> bool:
 
 def decision_counts(decision: Decision) -> Counter[str]:
     """What a decision adds to a tally."""
-    labelled, failed = bool(decision.labels), decision.failure is not None
-    counts = Counter(decided=1, labelled=int(labelled), failed=int(failed))
-    return counts + Counter(known=int(decision.known))
+    return Counter(
+        decided=1,
+        labelled=int(bool(decision.labels)),
+        failed=int(decision.failure is not None),
+        known=int(decision.known),
+        near=int(decision.near is not None),
+    )
 
 
 def decision_of(run: str, index: str, values: Values, part: int = 0) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
@@ -52,7 +52,7 @@ class DynamoDbLedger:
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
-    refresh_seconds, refresh_growth = 30.0, 0.5
+    refresh_seconds, refresh_growth = 30.0, 1.0
 
     def __init__(
         self,
@@ -73,9 +73,17 @@ class DynamoDbLedger:
 
     # --- what both keep ------------------------------------------------------------------------
 
-    def answers(self, kind: str, pictures: list[Picture]) -> dict[Picture, bytes]:
-        keys = [items.answer_key(kind, picture) for picture in pictures if picture.is_known]
-        found = self._table.get_all(keys, "packed")
+    def answers(
+        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+    ) -> dict[Picture, bytes]:
+        found: dict[Key, Values] = {}
+        for surely in (True, False):
+            keys = [
+                items.answer_key(kind, picture)
+                for picture in pictures
+                if picture.is_known and (just_kept is None or picture in just_kept) is surely
+            ]
+            found |= self._table.get_all(keys, "packed", surely=surely)
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:

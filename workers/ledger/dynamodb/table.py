@@ -40,7 +40,8 @@ AS_A_REQUESTS = {
 
 
 class Table:
-    """A table with the string keys `pk` and `sk`; every read sees all that was written before.
+    """A table with the string keys `pk` and `sk`; a read sees all that was written before, unless
+    it says that it need not.
 
     Raises RunError when the table cannot be used and OutageError when it does not answer.
     """
@@ -74,14 +75,18 @@ class Table:
         """Those of the keys that have an item."""
         return set(self.get_all(keys, "pk"))
 
-    def get_all(self, keys: list[Key], *names: str) -> dict[Key, Values]:
-        """What the items of these keys hold under these names, or all of it, of those there are."""
+    def get_all(self, keys: list[Key], *names: str, surely: bool = True) -> dict[Key, Values]:
+        """What the items of these keys hold under these names, or all of it, of those there are.
+
+        Unless it is to be seen `surely`, which costs twice as much, what was written in the last
+        second may be missing.
+        """
         found: dict[Key, Values] = {}
         for first in range(0, len(keys), MOST_KEYS):
-            found |= self._get_all(keys[first : first + MOST_KEYS], names)
+            found |= self._get_all(keys[first : first + MOST_KEYS], names, surely)
         return found
 
-    def _get_all(self, keys: list[Key], names: tuple[str, ...]) -> dict[Key, Values]:
+    def _get_all(self, keys: list[Key], names: tuple[str, ...], surely: bool) -> dict[Key, Values]:
         found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
         wanted: Any = {}
@@ -95,7 +100,7 @@ class Table:
             }
 
         def request() -> Any:
-            asked: Any = {"Keys": left, "ConsistentRead": True, **wanted}
+            asked: Any = {"Keys": left, "ConsistentRead": surely, **wanted}
             return self._client.batch_get_item(RequestItems={self.name: asked})
 
         def read(reply: Any) -> None:

@@ -24,7 +24,7 @@ from workers.ledger.dynamodb.table import MOST_STATEMENTS, Table
 # a fuller request is a cheaper one; what the next worker waits for waits less for it
 LINGER_SECONDS, LABELLED_LINGER_SECONDS = 0.2, 0.02
 # others may know so late of what only this process writes; sooner, when it has nothing else to do
-TELL_SECONDS, IDLE_SECONDS = 1.0, 0.2
+TELL_SECONDS, IDLE_SECONDS = 2.0, 0.2
 MOST_BYTES = 3_000_000
 
 
