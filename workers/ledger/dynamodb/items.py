@@ -153,13 +153,15 @@ def is_to_be_sent(part: int, values: Values) -> bool:
 
 def decision_counts(decision: Decision) -> Counter[str]:
     """What a decision adds to a tally."""
-    return Counter(
+    counts = Counter(
         decided=1,
         labelled=int(bool(decision.labels)),
         failed=int(decision.failure is not None),
         known=int(decision.known),
         near=int(decision.near is not None),
     )
+    # without those that are 0
+    return +counts
 
 
 def decision_of(run: str, index: str, values: Values, part: int = 0) -> Decision:
