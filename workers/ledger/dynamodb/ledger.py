@@ -52,7 +52,7 @@ class DynamoDbLedger:
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
-    refresh_seconds, refresh_growth = 30.0, 1.0
+    refresh_seconds, refresh_growth = 30.0, 2.0
 
     def __init__(
         self,
