@@ -46,7 +46,7 @@ def matrix(dynamodb: bool) -> Iterator[Plan]:
             dynamodb=dynamodb,
             # what waits for its turn so long has its visibility changed
             label_in_flight=12,
-            text_in_flight=2,
+            text_in_flight=1,
             rekognition_seconds=0.6,
         )
 
