@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -279,6 +280,7 @@ def machine() -> Row:
     return {
         "cores": os.cpu_count(),
         "Python": platform.python_version(),
+        "a loop, s": min(timeit.repeat("sum(n * n for n in range(10**7))", number=1, repeat=3)),
         "load before": os.getloadavg()[0],
         "time": time.strftime("%Y-%m-%d %H:%M"),
     }
