@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 # what takes long here says nothing of the code
 hypothesis.settings.register_profile("untimed", deadline=None)
+# it is enough to find what is broken, and not the smallest way to it
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=20,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("untimed")
 
 # they wait more than they work, so that the others go on beside them
