@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -137,23 +138,61 @@ def test_one_that_was_frozen_knows_it_before_the_others_take_its_share() -> None
     assert [worker.share for worker in workers] == [1 / 2] * 2
 
 
-class Beats(dict[str, int]):
-    """The heartbeats of a fleet, which are there at once."""
+class Beats(defaultdict[str, dict[str, int]]):
+    """The heartbeats of each kind of worker, which are there at once."""
 
-    def beats(self, _: str) -> dict[str, int]:
-        return dict(self)
+    def __init__(self) -> None:
+        super().__init__(dict)
 
-    def beat(self, _: str, worker: str, number: int) -> None:
-        self[worker] = number
+    def beats(self, kind: str) -> dict[str, int]:
+        return dict(self[kind])
 
-    def leave(self, _: str, *workers: str) -> None:
+    def beat(self, kind: str, worker: str, number: int) -> None:
+        self[kind][worker] = number
+
+    def leave(self, kind: str, *workers: str) -> None:
         for worker in workers:
-            self.pop(worker, None)
+            self[kind].pop(worker, None)
+
+
+def test_who_looks_again_and_again_lives_among_those_of_its_kind() -> None:
+    now, beats = [0.0], Beats()
+    kinds = ("label", "label", "text")
+    workers = [Alive(beats, kind, Stop(), lambda: now[0]) for kind in kinds]  # type: ignore[arg-type]
+    for _ in range(20):
+        now[0] += LOOK_SECONDS
+        for worker in workers:
+            worker.look()
+    assert [worker.share() for worker in workers] == [1 / 2, 1 / 2, 1]
+    dead = workers.pop(0)
+    for _ in range(10):
+        now[0] += LOOK_SECONDS
+        for worker in workers:
+            worker.look()
+    assert [worker.share() for worker in workers] == [1, 1]
+    assert {kind: {*there} for kind, there in beats.items()} == {
+        "label": {workers[0].worker},
+        "text": {workers[1].worker},
+    }
+    assert workers[0].is_dead(dead.worker)
+
+
+def test_a_new_one_waits_for_the_next_heartbeat_but_one() -> None:
+    """The next one may be of somebody who had looked before."""
+    beats = Beats()
+    first, new = (Alive(beats, "label", Stop(), lambda: 0.0) for _ in range(2))  # type: ignore[arg-type]
+    for worker in (first, first, first, new, new, first, new):
+        worker.look()
+    assert new.share() == 0
+    first.look()
+    new.look()
+    assert new.share() == 1 / 2
 
 
 def test_one_that_has_come_since_the_last_look_is_not_dead() -> None:
     now, beats = [0.0], Beats()
     first, second = (Alive(beats, "label", Stop(), lambda: now[0]) for _ in range(2))  # type: ignore[arg-type]
+    assert not first.is_dead(first.worker)
     first.look()
     second.look()
     assert second.worker not in first.living()
@@ -167,6 +206,8 @@ def test_one_that_has_come_since_the_last_look_is_not_dead() -> None:
     now[0] += TICK
     first.look()
     assert first.is_dead(second.worker)
+    second.look()
+    assert first.is_dead(second.worker), "as long as it is not seen"
 
 
 # these find a heartbeat too few, and a worker that lapses after it is dead
