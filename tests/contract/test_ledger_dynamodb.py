@@ -447,6 +447,18 @@ def test_of_a_part_that_is_done_nobody_says_what_is_sent(
     assert items(sandbox, "sent") == []
 
 
+def test_what_of_some_decided_ones_is_unsent_is_looked_up_by_their_names(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    decisions = [decision(name) for name in indexes(6)]
+    wait(ledger.decide([*decisions, decision("none.jpg", None), decision("p.jpg", part=2)]))
+    wait(ledger.sent(decisions[:2]))
+    queries = kept_requests(client, "query")
+    asked = [*indexes(4), "none.jpg", "p.jpg", "undecided.jpg"]
+    assert list(ledger.unsent(RUN, 1, asked)) == decisions[2:4]
+    assert not any("decided" in each["ExpressionAttributeValues"][":pk"]["S"] for each in queries)
+
+
 def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) -> None:
     first = open_again()
     decisions = [decision(name) for name in indexes(250)]

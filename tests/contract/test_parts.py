@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +17,10 @@ from tests.contract.conftest import RUN, client_of_table, open_table, settings
 from tests.unit.fakes import FakeS3
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
+from workers.errors import OutageError
 from workers.images.bucket import Bucket
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
-from workers.model import RunEnd
+from workers.model import Listed, Part, RunEnd
 from workers.parts import lister as lister_module
 from workers.parts.lister import LEAST_IMAGES, Lister
 from workers.parts.queue import PartQueue
@@ -62,7 +64,7 @@ class Town:
     def lister(self, worker: str, **more: Any) -> Lister:
         services = self.services(worker)
         assert services.fleet
-        return Lister(self.own, services, services.fleet, None, more.get("stop", Stop()))
+        return Lister(self.own, services, services.fleet, more.get("of"), more.get("stop", Stop()))
 
     def taker(self, worker: str, stop: Stop) -> SharedParts:
         services = self.services(worker)
@@ -168,6 +170,24 @@ def test_another_one_goes_on_where_a_dead_lister_was(
     assert set(town.on_queue) == set(numbers), "some of them twice, for nobody knew"
 
 
+def test_who_stops_lists_no_more_and_the_next_one_knows_how_many_there_are(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lister_module, "PARTS_AT_ONCE", 2)
+    stop = Stop()
+    first = town.lister("first", stop=stop, of=len(KEYS))
+    monkeypatch.setattr(first._queue, "send_parts", lambda _: stop.ask())
+    first.go_on()
+    listed = town.ledger.listed(RUN)
+    assert (listed.parts, listed.whole, listed.total) == (2, False, len(KEYS))
+    town.living.discard("first")
+    second = town.lister("second")
+    monkeypatch.setattr(second._queue, "send_parts", lambda _: town.living.discard("second"))
+    second.go_on()
+    assert town.ledger.listed(RUN).of == len(KEYS)
+    assert images_in(town) == KEYS
+
+
 def test_one_that_was_taken_for_dead_lists_no_more(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +281,56 @@ def test_parts_are_taken_each_by_one_worker_and_come_to_their_end(town: Town) ->
     assert town.ledger.label_counts(RUN).parts == len(numbers)
     assert len(ended) == 1, "who lists ends the run, and the other one waits for that"
     assert queue.parts_queue.is_empty(), "nothing is left behind"
+
+
+def test_nobody_leaves_while_somebody_else_has_a_part(town: Town) -> None:
+    town.lister("lister").go_on()
+    last, *others = list(town.ledger.open_parts(RUN))
+    for part in others:
+        town.ledger.end_part(RUN, part.number).result()
+    town.living.add("other")
+    assert town.ledger.fleet.take_part(RUN, last.number, "other", "")
+    taken = town.taker("lister", Stop()).taken()
+    assert [next(taken) for _ in range(3)] == [None] * 3
+    town.ledger.end_part(RUN, last.number).result()
+    assert not any(taken)
+
+
+def test_nobody_leaves_before_the_listing_is_whole(town: Town) -> None:
+    town.lister("lister")
+    assert town.ledger.fleet.take_listing(RUN, "lister", "")
+    first = Part(1, "", KEYS[0], 1)
+    listed = replace(Listed(lister="lister").behind(first), whole=False)
+    town.ledger.list_parts(RUN, [first], listed).result()
+    town.ledger.end_part(RUN, 1).result()
+    town.ledger.end_run(RunEnd(RUN, 0)).result()
+    taken = town.taker("waits", Stop()).taken()
+    assert [next(taken) for _ in range(3)] == [None] * 3
+
+
+def test_a_part_in_hand_comes_to_nobody_else_for_as_long_as_it_takes(town: Town) -> None:
+    town.own = town.own.model_copy(update={"visibility_timeout": 3})
+    town.lister("first").go_on()
+    source = town.taker("second", Stop())
+    taken = next(source.taken())
+    assert taken
+    time.sleep(2 * town.own.visibility_timeout)
+    assert taken[0].number not in town.on_queue
+    source.close()
+
+
+def test_the_message_of_a_part_stays_where_it_is_not_kept_that_it_is_done(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.lister("first").go_on()
+    source, failed = town.taker("second", Stop()), Future[None]()
+    taken = next(source.taken())
+    assert taken
+    failed.set_exception(OutageError("no answer"))
+    monkeypatch.setattr(source._ledger, "end_part", lambda *_: failed)
+    source.done(taken[0].number)
+    source.close()
+    assert taken[0].number in town.on_queue
 
 
 def test_when_the_lister_dies_at_the_end_another_one_ends_the_run(town: Town) -> None:

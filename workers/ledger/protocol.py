@@ -87,7 +87,7 @@ class LabelLedger(AnswerLedger, Protocol):
     ) -> Iterator[Decision]:
         """A part's decisions with a label of which it is not known that SQS has them.
 
-        Those of the `decided` indexes; without them, which takes longer, of all.
+        Of the `decided` indexes at least; without them, which takes longer, of all.
         """
 
     def labelled(self, run: str) -> Iterator[Decision]:
