@@ -46,9 +46,8 @@ class SingleFlight(Generic[T]):
             return self._flights.pop(picture)[1:]
 
     def just_kept(self, pictures: Iterable[Picture]) -> set[Picture]:
-        """Those about which an answer may have been kept a moment ago."""
-        with self._lock:
-            return {picture for picture in pictures if picture in self._landed}
+        """Those about which an answer may have been kept a moment ago; to be asked by who leads."""
+        return {picture for picture in pictures if picture in self._landed}
 
     def _note(self, picture: Picture, now: float) -> None:
         self._landed.pop(picture, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -112,6 +113,8 @@ def an_image_that_is_left_to_a_redelivery() -> None:
 def a_stop_at_any_time() -> None:
     """Each message is deleted once its image is done, or given back at once; nothing is held."""
     hands = TextWorkersHands({})
+    # however slow a thread is, nothing hangs
+    hands.reader.in_flight._longest = math.inf
     messages = [message("a"), message("b", "2.jpg"), message("c", "3.jpg", OTHER)]
     together(lambda: hands.reader.take(messages), hands.stop.ask)
     hands.close()

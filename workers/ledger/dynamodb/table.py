@@ -40,8 +40,7 @@ AS_A_REQUESTS = {
 
 
 class Table:
-    """A table with the string keys `pk` and `sk`; a read sees all that was written before, unless
-    it says that it need not.
+    """A table with the string keys `pk` and `sk`; a read is consistent where it says nothing else.
 
     Raises RunError when the table cannot be used and OutageError when it does not answer.
     """
