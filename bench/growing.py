@@ -105,8 +105,8 @@ def growing(quick: bool) -> Rows:
         yield _grow_and_shrink(workers, each * workers, seconds)
 
 
-def _grow_and_shrink(workers: int, quota: float, seconds: int) -> Row:
-    scenario = Scenario(round(quota * seconds), quota)
+def _grow_and_shrink(workers: int, quota: int, seconds: int) -> Row:
+    scenario = Scenario(quota * seconds, quota)
     wait_for_quiet(PATIENCE.seconds)
     with processes() as children, Stub(scenario) as stub:
         fleet = _Fleet(stub, children, children.folder, quota)

@@ -72,7 +72,8 @@ class Decisions:
 
     def near(self, run: str) -> Iterator[Decision]:
         # a look at all decisions is saved where a recount has found none
-        if "near" in (found := self._recounted.get(run, Counter())) and not found["near"]:
+        counted = self._recounted.get(run)
+        if counted and counted.get("near") == 0:
             return iter(())
         return (decision for decision in self._seen_ones(run) if decision.near)
 

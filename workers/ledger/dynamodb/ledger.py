@@ -48,7 +48,7 @@ class DynamoDbLedger:
     """The ledger in a table that many workers, on many instances, write at once.
 
     Writes become durable in the order in which they were asked for. What other workers have counted
-    may be a second old in `progress`. Raises RunError when the table cannot be used and
+    may be some seconds old in `progress`. Raises RunError when the table cannot be used and
     OutageError when it does not answer; a write that fails puts that into its future.
     """
 
