@@ -176,8 +176,7 @@ class LabelWorker:
         self._ledger.sent([]).result()
         end = self._ledger.run_end(run)
         counts = self._ledger.label_counts(run, recount=not end)
-        # where there are none a look at all decisions is saved
-        write_failures(folder, self._ledger.failures(run) if counts.failed else ())
+        write_failures(folder, self._ledger.failures(run))
         write_near(folder, self._ledger.near(run), self._settings.min_confidence)
         if not end:
             end = RunEnd(run, counts.labelled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -109,9 +109,10 @@ class Reader:
         """
         # taken first, looked up then: an image leaves the flight after its result is in the ledger
         taken = [held for held in map(self.in_flight.take, messages) if held]
-        runs = {held.message.run for held in taken}
-        filed = {run: [h.message.filed for h in taken if h.message.run == run] for run in runs}
-        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
+        by_run: defaultdict[str, list[Received]] = defaultdict(list)
+        for held in taken:
+            by_run[held.message.run].append(held.message)
+        not_done = {run: self._not_done(run, messages) for run, messages in by_run.items()}
         new = []
         for held in taken:
             if held.message.filed in not_done[held.message.run]:
@@ -119,6 +120,10 @@ class Reader:
             else:
                 self._delete(held)
         return new
+
+    def _not_done(self, run: str, messages: list[Received]) -> set[str]:
+        again = {message.filed for message in messages if message.receives > 1}
+        return self._ledger.not_done(run, [message.filed for message in messages], again)
 
     def _look_up(self, images: list[Held]) -> tuple[list[tuple[Held, Result]], list[Held]]:
         """What can be known at once, and those that are to be read, one of each picture."""

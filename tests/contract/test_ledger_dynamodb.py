@@ -550,6 +550,16 @@ def test_who_knows_which_answers_are_new_reads_the_others_at_half_the_price(
     assert {each["ConsistentRead"]: len(each["Keys"]) for each in asked} == {True: 2, False: 3}
 
 
+def test_who_knows_which_images_come_again_looks_for_the_others_at_half_the_price(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    wait(*complete(ledger, indexes(4)))
+    batches = kept_requests(client, "batch_get_item")
+    assert ledger.not_done(RUN, indexes(6), {indexes(1)[0]}) == set(indexes(6)[4:])
+    asked = [batch["RequestItems"]["ledger"] for batch in batches]
+    assert {each["ConsistentRead"]: len(each["Keys"]) for each in asked} == {True: 1, False: 5}
+
+
 def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, client: Any) -> None:
     wait(*complete(ledger, indexes(6)))
     real = client.batch_get_item

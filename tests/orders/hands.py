@@ -38,7 +38,7 @@ class Ledger:
         self.done: list[str] = []
         self._answers: dict[Picture, bytes] = {}
 
-    def not_done(self, _: str, indexes: list[str]) -> set[str]:
+    def not_done(self, _: str, indexes: list[str], __: set[str]) -> set[str]:
         return {*indexes} - {*self.done}
 
     def answers(self, _: str, pictures: list[Picture], __: set[Picture]) -> dict[Picture, bytes]:

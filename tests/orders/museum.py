@@ -121,13 +121,15 @@ FAULTS = (
         {
             """\
         taken = [held for held in map(self.in_flight.take, messages) if held]
-        runs = {held.message.run for held in taken}
-        filed = {run: [h.message.filed for h in taken if h.message.run == run] for run in runs}
-        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
+        by_run: defaultdict[str, list[Received]] = defaultdict(list)
+        for held in taken:
+            by_run[held.message.run].append(held.message)
+        not_done = {run: self._not_done(run, messages) for run, messages in by_run.items()}
 """: """\
-        runs = {message.run for message in messages}
-        filed = {run: [m.filed for m in messages if m.run == run] for run in runs}
-        not_done = {run: self._ledger.not_done(run, filed[run]) for run in runs}
+        by_run: defaultdict[str, list[Received]] = defaultdict(list)
+        for message in messages:
+            by_run[message.run].append(message)
+        not_done = {run: self._not_done(run, some) for run, some in by_run.items()}
         taken = []
         taken += [held for held in map(self.in_flight.take, messages) if held]
 """

@@ -91,8 +91,13 @@ class Scene:
         def those(kind: str, pictures: list[Picture], just_kept: Any = None) -> Any:
             return answers(kind, [p for p in pictures if just_kept is None or p in just_kept])
 
+        def but_those(run: str, indexes: list[str], again: Any = None) -> Any:
+            seen = [each for each in indexes if again is None or each in again]
+            return {*indexes} - {*seen} | not_done(run, seen)
+
         ledger: Any = self.ledger
         answers, ledger.answers = ledger.answers, those
+        not_done, ledger.not_done = ledger.not_done, but_those
         return self
 
     def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,30 @@ def test_what_was_read_by_somebody_who_was_killed_then_is_not_read_again(scene: 
     scene.queue.messages[0].receives = 1
     scene.start(TextWorker)
     assert (scene.asked, texts(scene)) == ([], {"1.jpg": "AB 123"})
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_duplicate_of_one_that_is_done_costs_none_though_a_table_shows_it_late(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    def looked_for(kind: str, pictures: list[Picture], just_kept: set[Picture]) -> Any:
+        looks.extend(pictures)
+        return answers(kind, pictures, just_kept)
+
+    scene.images("1.jpg", "2.jpg").labelled("1.jpg").shows_late()
+    duplicate = replace(scene.queue.messages[0], receives=before)
+    looks: list[Picture] = []
+    answers = scene.ledger.answers
+    monkeypatch.setattr(scene.ledger, "answers", looked_for)
+    with alongside(scene, TextWorker):
+        soon(lambda: not scene.left)
+        scene.queue.messages.append(duplicate)
+        soon(lambda: not scene.left)
+        scene.labelled("2.jpg").end(2)
+    assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
+    assert scene.ledger.progress("default").done == 2
+    # one that comes again is known to be done without it
+    assert looks.count(scene.picture("1.jpg")) == 2 - before
 
 
 def test_where_the_first_copy_is_gone_the_next_one_is_read_for_all(copies: Scene) -> None:

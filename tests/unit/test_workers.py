@@ -24,7 +24,7 @@ from workers.errors import OutageError, RunError, StoppedError
 from workers.events import AGAIN
 from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
-from workers.model import NO_PICTURE, Decision, Picture, Result, RunEnd
+from workers.model import NO_PICTURE, Decision, Listed, Part, Picture, Result, RunEnd
 from workers.output.files import Output
 from workers.pace import Pace
 from workers.parts.in_hand import InHand
@@ -247,6 +247,31 @@ def test_a_part_is_done_when_its_indexes_are_sent(
     assert [part.number for part in scene.ledger.open_parts("default")] == [1]
     scene.start(LabelWorker)
     assert (scene.asked, scene.left) == (["1.jpg"], ["1.jpg", "-1"])
+    assert list(scene.ledger.open_parts("default")) == []
+
+
+def test_a_part_of_which_some_were_not_sent_is_open_until_the_others_are_decided(
+    scene: Scene,
+) -> None:
+    keys = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    part = Part(1, "", keys[-1], len(keys))
+    scene.images(*keys).ledger.list_parts("default", [part], Listed(whole=True).behind(part))
+    scene.ledger.decide(
+        [Decision("default", 1, key, scene.picture(key), CAR) for key in keys[:2]]
+    ).result()
+
+    def look(_: str) -> float:
+        scene.stop.ask()
+        return 95.0
+
+    scene.label = look
+    with pytest.raises(StoppedError):
+        scene.start(LabelWorker, in_flight=1)
+    assert list(scene.ledger.open_parts("default")) == [part]
+    scene.label = lambda _: 95.0
+    scene.start(LabelWorker)
+    assert sorted(scene.asked) == keys[2:]
+    assert sorted(scene.left) == ["-1", *keys]
     assert list(scene.ledger.open_parts("default")) == []
 
 

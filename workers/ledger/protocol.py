@@ -119,8 +119,14 @@ class TextLedger(AnswerLedger, Protocol):
     refresh_growth: float
     """By how much of its time so far a worker then waits, where each result costs its reader."""
 
-    def not_done(self, run: str, indexes: list[str]) -> set[str]:
-        """Those of the indexes, as `model.filed` has them, that have no result."""
+    def not_done(
+        self, run: str, indexes: list[str], again: Collection[str] | None = None
+    ) -> set[str]:
+        """Those of the indexes, as `model.filed` has them, that have no result.
+
+        Whoever says which of them come `again` gets those surely; of the others a fleet's table,
+        for half the price, may not show a result of the last second.
+        """
 
     def complete(self, results: list[Result]) -> Future[None]:
         """Keeps results; the first one of an index stays."""

@@ -146,7 +146,12 @@ class SqliteLedger:
 
     # --- the text worker's side ----------------------------------------------------------------
 
-    def not_done(self, run: str, indexes: list[str]) -> set[str]:
+    def not_done(
+        self,
+        run: str,
+        indexes: list[str],
+        again: Collection[str] | None = None,  # noqa: ARG002 - a file shows all it has
+    ) -> set[str]:
         return set(indexes) - self._known("done", run, indexes)
 
     def complete(self, results: list[Result]) -> Future[None]:

@@ -61,6 +61,8 @@ class Decisions:
         return (decision for decision in self._seen_ones(run) if decision.labels)
 
     def failures(self, run: str) -> Iterator[Decision]:
+        if self._has_no(run, "failed"):
+            return iter(())
         seen = (decision for decision in self._seen_ones(run) if decision.failure is not None)
         return heapq.merge(self._listed_failures(run), seen, key=attrgetter("index"))
 
@@ -71,11 +73,14 @@ class Decisions:
             yield items.decision_of(run, index, values)
 
     def near(self, run: str) -> Iterator[Decision]:
-        # a look at all decisions is saved where a recount has found none
-        counted = self._recounted.get(run)
-        if counted and counted.get("near") == 0:
+        if self._has_no(run, "near"):
             return iter(())
         return (decision for decision in self._seen_ones(run) if decision.near)
+
+    def _has_no(self, run: str, name: str) -> bool:
+        """Whether a recount has found none of them, so that a look at all decisions is saved."""
+        counted = self._recounted.get(run)
+        return counted is not None and counted.get(name) == 0
 
     def _seen_ones(self, run: str) -> Iterator[Decision]:
         """Decisions about images in which a label was seen, surely or not, or that failed."""

@@ -76,14 +76,10 @@ class DynamoDbLedger:
     def answers(
         self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
-        found: dict[Key, Values] = {}
-        for surely in (True, False):
-            keys = [
-                items.answer_key(kind, picture)
-                for picture in pictures
-                if picture.is_known and (just_kept is None or picture in just_kept) is surely
-            ]
-            found |= self._table.get_all(keys, "packed", surely=surely)
+        key_of = partial(items.answer_key, kind)
+        keys = [key_of(picture) for picture in pictures if picture.is_known]
+        surely = None if just_kept is None else {*map(key_of, just_kept)}
+        found = self._table.get_all(keys, "packed", surely=surely)
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
@@ -199,9 +195,13 @@ class DynamoDbLedger:
 
     # --- the text workers' side ----------------------------------------------------------------
 
-    def not_done(self, run: str, indexes: list[str]) -> set[str]:
-        by_key = {items.result_key(run, index): index for index in indexes}
-        done = self._table.existing(list(by_key))
+    def not_done(
+        self, run: str, indexes: list[str], again: Collection[str] | None = None
+    ) -> set[str]:
+        key_of = partial(items.result_key, run)
+        surely = None if again is None else {*map(key_of, again)}
+        by_key = {key_of(index): index for index in indexes}
+        done = self._table.get_all([*by_key], "pk", surely=surely)
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:

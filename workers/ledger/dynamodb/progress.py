@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from workers.ending import missing
 from workers.ledger.dynamodb.items import Values
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.dynamodb.writer import Writer
+from workers.ledger.dynamodb.writer import TELL_SECONDS, Writer
 from workers.model import RunProgress
 
 # other workers' counts may be as old as this; a run's last images are looked at so much more often
 FRESH_SECONDS = 1.0
 LAST_IMAGES, MORE_OFTEN = 500, 5
 # so long nobody has said anything, before the results are counted; each time twice as long
-STILL_SECONDS = 3.0
+STILL_SECONDS = TELL_SECONDS + 1.0
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -70,22 +70,22 @@ class Table:
 
         return self._call("GetItem", lambda: self._client.get_item(**request, **MARKED), read)
 
-    def existing(self, keys: list[Key]) -> set[Key]:
-        """Those of the keys that have an item."""
-        return set(self.get_all(keys, "pk"))
-
-    def get_all(self, keys: list[Key], *names: str, surely: bool = True) -> dict[Key, Values]:
+    def get_all(
+        self, keys: list[Key], *names: str, surely: Collection[Key] | None = None
+    ) -> dict[Key, Values]:
         """What the items of these keys hold under these names, or all of it, of those there are.
 
-        Unless it is to be seen `surely`, which costs twice as much, what was written in the last
-        second may be missing.
+        Where it is said which of them are to be seen `surely`, the others cost half as much, and
+        what was written in the last second may be missing.
         """
         found: dict[Key, Values] = {}
-        for first in range(0, len(keys), MOST_KEYS):
-            found |= self._get_all(keys[first : first + MOST_KEYS], names, surely)
+        for sure in (True, False):
+            alike = [key for key in keys if (surely is None or key in surely) is sure]
+            for first in range(0, len(alike), MOST_KEYS):
+                found |= self._get_all(alike[first : first + MOST_KEYS], names, sure)
         return found
 
-    def _get_all(self, keys: list[Key], names: tuple[str, ...], surely: bool) -> dict[Key, Values]:
+    def _get_all(self, keys: list[Key], names: tuple[str, ...], sure: bool) -> dict[Key, Values]:
         found: dict[Key, Values] = {}
         left: Any = [attributes(key) for key in keys]
         wanted: Any = {}
@@ -99,7 +99,7 @@ class Table:
             }
 
         def request() -> Any:
-            asked: Any = {"Keys": left, "ConsistentRead": surely, **wanted}
+            asked: Any = {"Keys": left, "ConsistentRead": sure, **wanted}
             return self._client.batch_get_item(RequestItems={self.name: asked})
 
         def read(reply: Any) -> None:
