@@ -110,6 +110,10 @@ class Alive:
         with self._lock:
             if worker == self.worker or worker in self._others:
                 return worker not in {self.worker, *self._living}
+        return self.has_left(worker)
+
+    def has_left(self, worker: str) -> bool:
+        """Whether it has no heartbeat any more: it has ended, or somebody has found it dead."""
         return worker not in self.fleet.beats(self._kind)
 
     def is_free(self, holder: str) -> bool:

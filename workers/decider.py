@@ -108,11 +108,17 @@ class Decider:
             self._suspicion.give_up()
 
     def try_again(self) -> None:
-        """Has those looked at that were set aside, if nothing else is left to do."""
-        if not self._pool.held:
-            again, self._set_aside = self._set_aside, []
-            for image, attempt in again:
-                self._submit(image, attempt)
+        """Has those looked at that were set aside, if nothing else is left to do; then what is kept
+        back depends on the other workers.
+        """
+        if self._pool.held:
+            return
+        again, self._set_aside = self._set_aside, []
+        for image, attempt in again:
+            self._submit(image, attempt)
+        if len(self._suspicion) and not again:
+            counts = self._ledger.label_counts(self._settings.run)
+            self._keep(self._suspicion.hear(counts.decided, counts.failed), time.monotonic())
 
     def close(self) -> None:
         """Lets go of the threads once what they look at is done."""

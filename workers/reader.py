@@ -86,9 +86,14 @@ class Reader:
         for held in unknown:
             self.pool.submit(self._read, held)
 
-    def give_up(self, left: int) -> None:
-        """Raises what is everybody's if each of the `left` images has failed, and is kept back."""
-        if not self.pool.held and len(self._suspicion) >= left:
+    def hear(self, progress: RunProgress, left: int) -> None:
+        """Completes what was kept back if another worker has had a success; raises what is
+        everybody's if each of the `left` images has failed, or nothing comes of the others.
+        """
+        if not len(self._suspicion) or self.pool.held:
+            return
+        self._complete(self._suspicion.hear(progress.done, progress.failed), time.monotonic())
+        if len(self._suspicion) >= left:
             self._suspicion.give_up()
 
     def close(self) -> None:
@@ -122,7 +127,12 @@ class Reader:
         return new
 
     def _not_done(self, run: str, messages: list[Received]) -> set[str]:
-        again = {message.filed for message in messages if message.receives > 1}
+        just_kept = self._flight.just_kept(message.picture for message in messages)
+        again = {
+            message.filed
+            for message in messages
+            if message.receives > 1 or message.picture in just_kept or not message.picture.is_known
+        }
         return self._ledger.not_done(run, [message.filed for message in messages], again)
 
     def _look_up(self, images: list[Held]) -> tuple[list[tuple[Held, Result]], list[Held]]:

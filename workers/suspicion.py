@@ -1,12 +1,14 @@
 """When every image fails for the same reason, it was about all of them.
 
 A failure that may be everybody's (no image can be had, a service that fails all the time) is kept
-back until one image has succeeded. Then it was the image after all; before, it costs none.
+back until one image has succeeded, here or at another worker. Then it was the image after all;
+before, it costs none.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Generic, TypeVar
 
 from workers.errors import OutageError, RunError
@@ -14,6 +16,8 @@ from workers.errors import OutageError, RunError
 T = TypeVar("T")
 
 MOST = 100
+# so long others may be at work on an image before something comes of it
+SILENT_SECONDS = 10.0
 
 
 class Suspicion(Generic[T]):
@@ -23,6 +27,7 @@ class Suspicion(Generic[T]):
         self._cleared = cleared
         self._kept: list[T] = []
         self._last: RunError | OutageError | None = None
+        self._heard, self._heard_at = -1, 0.0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -50,6 +55,19 @@ class Suspicion(Generic[T]):
             self._last = everybodys
             tried = len(self._kept)
         if tried >= MOST:
+            self.give_up()
+        return []
+
+    def hear(self, done: int, failed: int) -> list[T]:
+        """What may be kept now that all workers together have `done` so many, of which so many
+        `failed`; raises when nobody has had a success, and for a while nothing has come of anybody.
+        """
+        if done > failed:
+            return self.success()
+        now = time.monotonic()
+        if done != self._heard:
+            self._heard, self._heard_at = done, now
+        elif now - self._heard_at >= SILENT_SECONDS:
             self.give_up()
         return []
 

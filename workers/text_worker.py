@@ -96,7 +96,7 @@ class TextWorker:
                 return
             left = missing(progress)
             if left is not None:
-                self._reader.give_up(left)
+                self._reader.hear(progress, left)
             if in_flight and left is not None and in_flight >= left:
                 # all that is still expected has been taken: no message need be waited for
                 self._reader.pool.wait_for_change(0.2)

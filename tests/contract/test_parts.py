@@ -15,10 +15,12 @@ import pytest
 from sandbox.aws.server import Sandbox
 from tests.contract.conftest import RUN, client_of_table, open_table, settings
 from tests.unit.fakes import FakeS3
+from workers import suspicion
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
-from workers.errors import OutageError
+from workers.errors import AccessError, OutageError, RunError
 from workers.images.bucket import Bucket
+from workers.label_worker import LabelWorker
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.model import Listed, Part, RunEnd
 from workers.parts import lister as lister_module
@@ -45,6 +47,8 @@ class Town:
     s3: FakeS3
     ledgers: list[DynamoDbLedger] = field(default_factory=list)
     living: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    """Of whom somebody has found that they are dead."""
 
     def services(self, worker: str) -> Services:
         """What a worker of the fleet has."""
@@ -56,6 +60,7 @@ class Town:
         alive: Any = SimpleNamespace(worker=worker, living=lambda: {*self.living, worker})
         alive.fleet = ledger.fleet
         alive.is_free = lambda other: other not in {*self.living, worker}
+        alive.has_left = lambda other: other in self.gone
         fleet = Fleet(alive, PartQueue(sqs, calls, url, self.own))
         s3: Any = self.s3
         nobody: Any = None
@@ -317,6 +322,69 @@ def test_a_part_in_hand_comes_to_nobody_else_for_as_long_as_it_takes(town: Town)
     time.sleep(2 * town.own.visibility_timeout)
     assert taken[0].number not in town.on_queue
     source.close()
+
+
+def test_a_part_of_one_whose_death_the_lister_knows_first_is_taken_all_the_same(
+    town: Town,
+) -> None:
+    town.lister("lister").go_on()
+    town.services("dead")
+    assert town.ledger.fleet.take_part(RUN, 1, "dead", "")
+    while town.on_queue:
+        pass
+    queue = town.services("lister").fleet
+    assert queue
+    queue.parts_queue.send_parts([1])
+    source = town.taker("second", Stop())
+    assert next(source.taken()) is None, "it lives, as far as anybody knows"
+    town.gone.add("dead")
+    queue.parts_queue.send_parts([1])
+    taken = next(filter(None, source.taken()))
+    assert taken[0].number == 1
+    source.close()
+
+
+def test_a_part_that_comes_back_to_one_who_was_taken_for_dead_is_worked_on_once(
+    town: Town,
+) -> None:
+    town.lister("lister").go_on()
+    source = town.taker("frozen", Stop())
+    found = source.taken()
+    taken = next(found)
+    assert taken
+    number = taken[0].number
+    while town.on_queue:
+        pass
+    # another one had it, and has given it back
+    assert town.ledger.fleet.take_part(RUN, number, "", "frozen")
+    queue = town.services("lister").fleet
+    assert queue
+    queue.parts_queue.send_parts([number])
+    assert next(found) is None
+    assert town.ledger.fleet.part(RUN, number).by == "frozen"  # type: ignore[union-attr]
+    source.done(number)
+    source.close()
+    assert number not in {part.number for part in town.ledger.open_parts(RUN)}
+    assert town.on_queue == []
+
+
+def test_a_fleet_that_may_see_no_image_ends_and_says_why(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise AccessError("AccessDenied")
+
+    monkeypatch.setattr(suspicion, "SILENT_SECONDS", 1.5)
+    services, stop = town.services("alone"), Stop()
+    queue: Any = SimpleNamespace(max_receives=lambda: None, send=None, calls_made=0)
+    seer: Any = SimpleNamespace(labels=refuse, paid_calls=0, throttled_calls=0)
+    worker = LabelWorker(town.own, replace(services, recognizer=seer, index_queue=queue), stop)
+    town.s3.objects = dict.fromkeys(KEYS[:30], b"x")
+    with pytest.raises(RunError, match=r"no image could be looked at, 30 were tried.*AccessDenied"):
+        worker.run()
+    assert town.ledger.label_counts(RUN).decided == 0
+    assert [part.by for part in town.ledger.open_parts(RUN)] == ["", ""]
+    assert town.on_queue == [1, 2]
 
 
 def test_the_message_of_a_part_stays_where_it_is_not_kept_that_it_is_done(

@@ -21,6 +21,7 @@ from workers.index_queue.messages import end_entry, image_entry
 from workers.label_worker import LabelWorker
 from workers.ledger import Ledger, SqliteLedger
 from workers.model import NO_PICTURE, Decision, Label, Picture, RunEnd
+from workers.services import Services
 from workers.settings import Settings
 from workers.text_worker import TextWorker
 from workers.threads.stop import Stop
@@ -102,15 +103,19 @@ class Scene:
 
     def start(self, kind: type[LabelWorker | TextWorker], **fields: Any) -> None:
         """Runs a worker until it ends; raises what it raises."""
-        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
-        settings = self.settings.model_copy(update=fields)
         self.stop = Stop()
-        calls = Calls(settings, self.stop, backoff=wait_none())
-        clients = (self.s3, self.queue, rekognition)
         fleet, name = self.ledger.fleet, kind.__name__
         with Alive(fleet, name, self.stop) if fleet else nullcontext() as alive:
-            services = services_on(settings, self.ledger, self.stop, calls, clients, alive=alive)
-            kind(settings, services, self.stop).run()
+            services = self.services(alive, **fields)
+            kind(self.settings.model_copy(update=fields), services, self.stop).run()
+
+    def services(self, alive: Alive | None = None, **fields: Any) -> Services:
+        """What a worker has."""
+        rekognition = client(detect_labels=self._detect_labels, detect_text=self._detect_text)
+        settings = self.settings.model_copy(update=fields)
+        calls = Calls(settings, self.stop, backoff=wait_none())
+        clients = (self.s3, self.queue, rekognition)
+        return services_on(settings, self.ledger, self.stop, calls, clients, alive=alive)
 
     def run(self, name: str, **fields: Any) -> tuple[list[str], list[str]]:
         """Runs the pair to its end; which keys A paid for, and which pictures B."""

@@ -11,9 +11,12 @@ import pytest
 
 from tests.unit.fakes import client_error
 from tests.unit.scene import Scene, alongside, soon
+from workers import suspicion
+from workers.decider import Decider
 from workers.errors import RunError, StoppedError
 from workers.label_worker import LabelWorker
 from workers.ledger import sqlite_file
+from workers.model import NO_PICTURE, Decision
 
 COPIES = ("1.jpg", "2.jpg", "3.jpg")
 
@@ -202,3 +205,51 @@ def test_what_is_known_is_decided_while_the_rest_is_looked_at(scene: Scene) -> N
         soon(lambda: scene.left == ["1.jpg"])
         go.set()
     assert scene.left == ["1.jpg", "0.jpg", "-1"]
+
+
+# --- what every image of one worker of a fleet fails for -----------------------------------------
+
+
+@pytest.fixture
+def refused(scene: Scene) -> tuple[Decider, list[Decision]]:
+    """A decider that may see no image, and what it has handed on."""
+
+    def refuse(_: str) -> float:
+        raise client_error("AccessDenied", 403)
+
+    scene.images("1.jpg", "2.jpg").label = refuse
+    services, handed = scene.services(), list[Decision]()
+    made = Decider(scene.settings, services, handed.extend, scene.stop, suspects=True)
+    for page in services.bucket.pages():
+        made.page(page)
+    soon(lambda: len(scene.asked) == 2 and not made._pool.held)
+    return made, handed
+
+
+def test_what_is_kept_back_is_decided_once_another_worker_has_a_success(
+    scene: Scene, refused: tuple[Decider, list[Decision]]
+) -> None:
+    made, handed = refused
+    made.try_again()
+    scene.ledger.decide([Decision("default", 2, "3.jpg", NO_PICTURE, failure="empty")]).result()
+    made.try_again()
+    assert handed == []
+    scene.ledger.decide([Decision("default", 2, "4.jpg", NO_PICTURE)]).result()
+    made.try_again()
+    assert [one.index for one in handed] == ["1.jpg", "2.jpg"]
+    assert all("AccessDenied" in str(one.failure) for one in handed)
+    assert counts(scene)[:3] == (4, 0, 3)
+    made.close()
+
+
+def test_where_nothing_comes_of_the_others_either_none_counts_as_failed(
+    scene: Scene, refused: tuple[Decider, list[Decision]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, handed = refused
+    monkeypatch.setattr(suspicion, "SILENT_SECONDS", 0.02)
+    made.try_again()
+    time.sleep(0.03)
+    with pytest.raises(RunError, match="no image could be looked at, 2 were tried"):
+        made.try_again()
+    assert (handed, counts(scene)) == ([], (0, 0, 0, 0))
+    made.close()

@@ -120,6 +120,14 @@ def test_an_inventory_says_what_a_listing_says(text: str, written: Written) -> N
     assert images_of(written(text)) == [Image("1.jpg", 7, f'"{MD5}"')]
 
 
+def test_a_key_that_an_inventory_has_twice_is_one_image(written: Written) -> None:
+    """That of two days, put together: which of them is right now, the call finds out."""
+    days = [row("photos", key, 7, f"{MD5}-{n}") for n in (1, 2) for key in ("b.jpg", "a.jpg")]
+    assert images_of(written("".join(days))) == [
+        Image(key, 7, f'"{MD5}-1"') for key in ("b.jpg", "a.jpg")
+    ]
+
+
 def test_parts_of_an_inventory_may_be_put_together(written: Written) -> None:
     parts = [row("photos", f"{n}.jpg", 7, DATE, f"{MD5}-{n}") for n in (1, 2)]
     path = written(b"".join(gzip.compress(part.encode()) for part in parts))

@@ -18,7 +18,7 @@ from workers import reader
 from workers.answer import TextAnswer
 from workers.errors import RunError, StoppedError
 from workers.ledger import sqlite_file
-from workers.model import Picture, TextLine
+from workers.model import Picture, Result, TextLine
 from workers.text_worker import TextWorker
 
 COPIES = ("1.jpg", "2.jpg", "3.jpg")
@@ -106,10 +106,17 @@ def test_a_copy_right_behind_the_answer_costs_none_though_a_table_shows_it_late(
     assert texts(scene) == dict.fromkeys(("1.jpg", "2.jpg"), "AB 123")
 
 
-def test_what_was_read_by_somebody_who_was_killed_then_is_not_read_again(scene: Scene) -> None:
+@pytest.mark.parametrize("completed", [True, False])
+def test_what_was_read_by_somebody_who_was_killed_then_is_not_read_again(
+    scene: Scene, completed: bool
+) -> None:
     scene.images("1.jpg").labelled("1.jpg").end(1).shows_late()
-    answer = TextAnswer((TextLine("AB 123", 99.0),))
-    scene.ledger.keep(scene.picture("1.jpg"), answer).result()
+    lines = (TextLine("AB 123", 99.0),)
+    if completed:
+        # though no answer is kept: it was doubtful
+        scene.ledger.complete([Result("default", "1.jpg", lines=lines)]).result()
+    else:
+        scene.ledger.keep(scene.picture("1.jpg"), TextAnswer(lines)).result()
     scene.queue.messages[0].receives = 1
     scene.start(TextWorker)
     assert (scene.asked, texts(scene)) == ([], {"1.jpg": "AB 123"})
@@ -135,8 +142,35 @@ def test_a_duplicate_of_one_that_is_done_costs_none_though_a_table_shows_it_late
         scene.labelled("2.jpg").end(2)
     assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
     assert scene.ledger.progress("default").done == 2
-    # one that comes again is known to be done without it
-    assert looks.count(scene.picture("1.jpg")) == 2 - before
+    # that it is done is known without it
+    assert looks.count(scene.picture("1.jpg")) == 1
+
+
+def test_what_is_asked_for_by_hand_twice_is_paid_for_once(scene: Scene) -> None:
+    """No answer is kept of it, which would tell: nobody knows its picture."""
+    scene.images("1.jpg", "2.jpg").shows_late().queue.add(written_by_hand("1.jpg"))
+    with alongside(scene, TextWorker):
+        soon(lambda: not scene.left)
+        scene.queue.add(written_by_hand("1.jpg"))
+        soon(lambda: not scene.left)
+        scene.labelled("2.jpg").end(1)
+    assert sorted(scene.asked) == ["1.jpg", "2.jpg"]
+
+
+def test_what_one_worker_of_a_fleet_may_not_read_failed_once_another_has_read_some(
+    scene: Scene,
+) -> None:
+    def refuse(**_: Any) -> Any:
+        raise client_error("AccessDenied", 403)
+
+    scene.images("1.jpg", "2.jpg").labelled("1.jpg").end(2).s3.get_object = refuse
+    with alongside(scene, TextWorker):
+        soon(lambda: all_are_taken(scene))
+        time.sleep(0.05)
+        assert scene.results() == {}
+        scene.ledger.complete([Result("default", "2.jpg", (), ())]).result()
+    assert "AccessDenied" in scene.results()["1.jpg"]["failure"]
+    assert scene.left == []
 
 
 def test_where_the_first_copy_is_gone_the_next_one_is_read_for_all(copies: Scene) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from workers import suspicion as suspicion_module
 from workers.errors import OutageError, RunError
-from workers.suspicion import MOST, Suspicion
+from workers.suspicion import MOST, SILENT_SECONDS, Suspicion
 
 REASON = RunError("no access")
 
@@ -42,3 +45,26 @@ def test_very_many_alike_are_enough() -> None:
         assert suspicion.failure(number, REASON) == []
     with pytest.raises(RunError, match=f"{MOST} were tried"):
         suspicion.failure(MOST, REASON)
+
+
+def test_what_another_worker_has_seen_succeed_clears_it() -> None:
+    suspicion: Suspicion[str] = Suspicion(cleared=False)
+    assert suspicion.hear(3, 3) == []
+    suspicion.failure("a", REASON)
+    assert suspicion.hear(3, 3) == []
+    assert suspicion.hear(4, 3) == ["a"]
+    assert suspicion.failure("b", REASON) == ["b"]
+
+
+def test_where_nothing_comes_of_anybody_it_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(suspicion_module, "time", SimpleNamespace(monotonic=lambda: now))
+    suspicion: Suspicion[str] = Suspicion(cleared=False)
+    suspicion.failure("a", REASON)
+    for done in (0, 1, 2):
+        assert suspicion.hear(done, done) == []
+        now += SILENT_SECONDS - 0.1
+        assert suspicion.hear(done, done) == []
+    now += 0.1
+    with pytest.raises(RunError, match="1 were tried"):
+        suspicion.hear(2, 2)

@@ -59,12 +59,15 @@ class KeyStretches:
         )
 
     def read(self, after: int, upto: int) -> list[Image]:
-        """The images behind the first `after`, up to the `upto`-th, each once."""
+        """The images behind the first `after`, up to the `upto`-th; of each key the first one."""
         if after < self.at:
             self._begin()
         stretch = list(islice(self._images, after - self.at, upto - self.at))
         self.at = after + len(stretch)
-        return list(dict.fromkeys(stretch))
+        once: dict[str, Image] = {}
+        for image in stretch:
+            once.setdefault(image.index, image)
+        return [*once.values()]
 
 
 def digest(path: Path) -> str:

@@ -93,19 +93,30 @@ class SharedParts:
 
     def _take(self, message: PartMessage) -> Part | None:
         """The part of a message, if it is for this worker now."""
-        number, worker, fleet = message.number, self._alive.worker, self._alive.fleet
-        part = None if number is None else fleet.part(self._run, number)
-        is_free = part and self._alive.is_free(part.by)
-        if part and is_free and fleet.take_part(self._run, part.number, worker, part.by):
+        number = message.number
+        part = None if number is None else self._alive.fleet.part(self._run, number)
+        if part and self._claim(part):
             with self._lock:
+                before = self._receipts.get(part.number)
                 self._receipts[part.number] = message.receipt
-            return part
+            if before is None:
+                return part
+            # this worker was taken for dead, and goes on with it: each image is counted once
+            self._deleter.put(before)
+            return None
         if number is None:
             log.warning("message refused", body=message.body, note="no part of this run")
         # done, or a living worker's, who has another message of it; or another run's, whose lister
         # sends again what the queue has lost
         self._deleter.put(message.receipt)
         return None
+
+    def _claim(self, part: Part) -> bool:
+        """Makes a part this worker's, if nobody alive has it."""
+        alive, by = self._alive, part.by
+        # the lister that has sent it again may know of a death that was not noticed here yet
+        is_free = alive.is_free(by) or alive.has_left(by)
+        return is_free and alive.fleet.take_part(self._run, part.number, alive.worker, by)
 
     def _none_left(self) -> bool:
         listed = self._ledger.listed(self._run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, PartlyFailedError, code_of
 from workers.errors import OutageError, PassingError, RunError
+from workers.ledger.dynamodb.actions import Actions
 from workers.ledger.dynamodb.items import LEDGER, VERSION, Item, Key, Values, attributes, plain
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ AS_A_REQUESTS = {
 }
 
 
-class Table:
+class Table(Actions):
     """A table with the string keys `pk` and `sk`; a read is consistent where it says nothing else.
 
     Raises RunError when the table cannot be used and OutageError when it does not answer.
     """
 
     def __init__(self, name: str, client: DynamoDBClient, calls: Calls) -> None:
-        self.name = name
+        super().__init__(name)
         self._client = client
         self._calls = calls
         self._region = client.meta.region_name
@@ -187,6 +187,7 @@ class Table:
 
         def request() -> Any:
             try:
+                # without a token of ours: what counts of a lost answer is how it is now
                 return self._client.transact_write_items(TransactItems=actions, **MARKED)
             except ClientError as error:
                 return _already_there(error)
@@ -198,65 +199,6 @@ class Table:
             return []
 
         return self._call("TransactWriteItems", request, read)
-
-    def put(self, key: Key, values: Values, only_new: bool = False) -> Any:
-        """The action that writes an item; with `only_new` on condition that there is none.
-
-        Or that there is one with a higher `floor`.
-        """
-        item = attributes(key, values)
-        put: dict[str, Any] = {"TableName": self.name, "Item": item}
-        if only_new:
-            put["ConditionExpression"] = "attribute_not_exists(pk)"
-        if only_new and "floor" in values:
-            put["ConditionExpression"] += " OR floor > :floor"
-            put["ExpressionAttributeValues"] = {":floor": item["floor"]}
-        return {"Put": put}
-
-    def delete(self, key: Key, only_there: bool = False) -> Any:
-        """The action that takes an item away; with `only_there` on condition that there is one."""
-        delete = {"TableName": self.name, "Key": attributes(key)}
-        if only_there:
-            delete["ConditionExpression"] = "attribute_exists(pk)"
-        return {"Delete": delete}
-
-    def put_if(self, key: Key, values: Values, name: str) -> Any:
-        """The action that writes an item that is there, if it holds the same under this name."""
-        item = attributes(key, values)
-        return {
-            "Put": {
-                "TableName": self.name,
-                "Item": item,
-                "ConditionExpression": "#name = :value",
-                "ExpressionAttributeNames": {"#name": name},
-                "ExpressionAttributeValues": {":value": item[name]},
-            }
-        }
-
-    def swap(self, key: Key, name: str, old: str, new: str) -> Any:
-        """The action that writes a text into an item that holds the old one under this name."""
-        return {
-            "Update": {
-                "TableName": self.name,
-                "Key": attributes(key),
-                "UpdateExpression": "SET #name = :new",
-                "ConditionExpression": "#name = :old",
-                "ExpressionAttributeNames": {"#name": name},
-                "ExpressionAttributeValues": {":old": {"S": old}, ":new": {"S": new}},
-            }
-        }
-
-    def add(self, key: Key, counts: Counter[str]) -> Any:
-        """The action that adds to an item's numbers, and makes it if it is not there."""
-        names = sorted(name for name, count in counts.items() if count)
-        update = {
-            "TableName": self.name,
-            "Key": attributes(key),
-            "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in names),
-            "ExpressionAttributeNames": {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": {f":{n}": {"N": str(counts[n])} for n in names},
-        }
-        return {"Update": update}
 
     def _call(self, operation: str, request: Callable[[], Any], read: Callable[[Any], T]) -> T:
         where = f"DynamoDB {operation} on the table {self.name!r} in {self._region}"
