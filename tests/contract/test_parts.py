@@ -15,6 +15,7 @@ import pytest
 from sandbox.aws.server import Sandbox
 from tests.contract.conftest import RUN, client_of_table, open_table, settings
 from tests.unit.fakes import FakeS3
+from tests.unit.scene import soon
 from workers import suspicion
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
@@ -363,6 +364,7 @@ def test_a_part_that_comes_back_to_one_who_was_taken_for_dead_is_worked_on_once(
     assert next(found) is None
     assert town.ledger.fleet.part(RUN, number).by == "frozen"  # type: ignore[union-attr]
     source.done(number)
+    soon(lambda: not source._receipts)
     source.close()
     assert number not in {part.number for part in town.ledger.open_parts(RUN)}
     assert town.on_queue == []
