@@ -149,7 +149,7 @@ def _box(data: bytes, at: int) -> Box:
 
 
 def _side(ratio: float) -> int:
-    return max(-MOST_OFF, min(MOST_OFF, round(ratio * BOX_UNIT)))
+    return round(max(-MOST_OFF, min(MOST_OFF, ratio * BOX_UNIT)))
 
 
 def _deflate(data: bytes) -> bytes:

@@ -46,14 +46,18 @@ def finished(progress: RunProgress, queue_stays_empty: bool = False) -> bool:
 
 
 def expected(progress: RunProgress) -> int | None:
-    """How many images the run has; None while nobody can know."""
-    return None if ending(progress).asks_queue else progress.expected
+    """How many will be done at the run's end, with those asked for by hand so far; None while
+    nobody can know.
+    """
+    if progress.expected is None or ending(progress).asks_queue:
+        return None
+    return progress.expected + progress.by_hand
 
 
 def missing(progress: RunProgress) -> int | None:
     """How many images are not done; None while nobody can know."""
     of = expected(progress)
-    return None if of is None else of - _counted(progress)
+    return None if of is None else of - progress.done
 
 
 def _counted(progress: RunProgress) -> int:

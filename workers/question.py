@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from workers.answer import LabelAnswer
+from workers.answer import CONFIDENCE_UNIT, LabelAnswer
 from workers.model import Box, Label, TextLine
 from workers.settings import Settings
 
@@ -37,8 +38,8 @@ class LabelQuestion:
 
     @property
     def floor(self) -> float:
-        """From what confidence up Rekognition is asked for labels."""
-        return min(FLOOR, self.confidence)
+        """From what confidence up Rekognition is asked for labels: one that an answer can keep."""
+        return min(FLOOR, math.floor(self.confidence * CONFIDENCE_UNIT) / CONFIDENCE_UNIT)
 
     def ask(self, packed: bytes) -> Seen | None:
         """What a packed answer says; None when it was asked for surer labels only."""

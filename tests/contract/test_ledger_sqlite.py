@@ -90,8 +90,23 @@ def test_parts_and_how_far_the_listing_is_with_them_are_kept_at_once(
     ledger.close()
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for a hundred of SQLite's own steps, on whatever connection is made from now on."""
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = made(*arguments, **options)
+        connection.set_progress_handler(lambda: found.append(None), 100)
+        return connection
+
+    found: list[None] = []
+    made = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    return found
+
+
 def test_a_few_among_many_decisions_are_found_without_going_through_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, steps: list[None]
 ) -> None:
     """Asked for with every part, it would make a run cost the square of its images."""
     ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
@@ -101,24 +116,25 @@ def test_a_few_among_many_decisions_are_found_without_going_through_all(
         Decision(RUN, 1, "broken.jpg", failure="no image"),
     ]
     wait(ledger.decide(few))
-    steps = 0
-
-    def step() -> None:
-        nonlocal steps
-        steps += 1
-
-    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = made(*arguments, **options)
-        connection.set_progress_handler(step, 100)
-        return connection
-
-    made = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", connect)
+    steps.clear()
     assert [decision.index for decision in ledger.unsent(RUN, 1)] == ["car.jpg"]
     assert [decision.index for decision in ledger.failures(RUN)] == ["broken.jpg"]
     assert [*ledger.near(RUN)] == []
-    # hundreds of SQLite's own steps; each decision takes some
-    assert steps < 20
+    # each decision takes some of SQLite's own steps
+    assert len(steps) < 20
+    ledger.close()
+
+
+def test_results_of_many_that_were_asked_for_by_hand_are_read_in_one_pass(
+    tmp_path: Path, steps: list[None]
+) -> None:
+    """As many as a label worker that is not ours finds; one that is counted, too, is there once."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite3")
+    many = [result(f"{number}.jpg", by_hand=True) for number in range(1000)]
+    wait(ledger.complete([*many, result("7.jpg")]))
+    steps.clear()
+    assert len(indexes_in(ledger, RUN)) == 1000
+    assert len(steps) < 1000
     ledger.close()
 
 

@@ -235,13 +235,15 @@ def test_the_time_without_a_share_of_the_quota_is_no_part_of_the_trying(impatien
         time.sleep(0.1)
         return 0.1
 
-    def ask(turn: Callable[[], float]) -> str:
-        call = Scripted(client_error("ThrottlingException"), "answer")
-        return impatient.call("Some Call", call, str, turn=turn)
+    def ask(turn: Callable[[], float], refusals: int) -> str:
+        refused = [client_error("ThrottlingException")] * refusals
+        return impatient.call("Some Call", Scripted(*refused, "answer"), str, turn=turn)
 
-    assert ask(without_a_share) == "answer"
+    assert ask(without_a_share, 2) == "answer"
+    # nor is the time in line before the first try
+    assert ask(lambda: without_a_share() * 0, 1) == "answer"
     with pytest.raises(OutageError):
-        ask(lambda: without_a_share() * 0)
+        ask(lambda: without_a_share() * 0, 2)
 
 
 def test_a_stop_ends_the_wait(

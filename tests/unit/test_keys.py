@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.conftest import MakeCalls, MakeSettings
 from tests.unit.fakes import FakeS3, Scripted, client, client_error, etag, png
-from workers.errors import PassingError, RunError
+from workers.errors import OutageError, RunError
 from workers.images.bucket import Bucket
 from workers.images.keys import PAGE, digest, key_pages
 from workers.images.limits import unfit
@@ -153,6 +153,7 @@ def test_its_keys_are_decoded(coded: str, key: str, written: Written) -> None:
         (row("photos", "1.jpg", 7, DATE), "no size and no ETag"),
         (row("photos", "1.jpg", DATE, MD5), "no size and no ETag"),
         (row("photos", "%FF.jpg", 7, MD5), "can't decode"),
+        (row("photos", "1.jpg", 2**63, MD5), f"the size {2**63} is no object's"),
         ('"photos","1.jpg\n', "unexpected end"),
         ('"photos"x,"1.jpg"\n', "expected after"),
         ("2.jpg\n", "about the bucket '2.jpg'"),
@@ -252,9 +253,20 @@ def test_no_permission_for_one_of_the_keys_is_about_that_one(
     assert (unfit(image) or "").startswith("no access: ")
 
 
-def test_a_service_that_fails_makes_no_image_fail(bucket_of: Callable[..., Bucket]) -> None:
+@pytest.mark.parametrize("code", ["KeyTooLongError", "InvalidURI", "InvalidRequest"])
+def test_a_key_that_s3_does_not_take_is_about_that_one(
+    code: str, bucket_of: Callable[..., Bucket]
+) -> None:
+    odd = client(get_object=Scripted(client_error(code, 400)))
+    (image,) = bucket_of(odd).identified([Image("../1.jpg", 0, "")])
+    assert code in (unfit(image) or "")
+
+
+def test_a_service_that_fails_makes_no_image_fail_and_it_is_said_at_which_key(
+    bucket_of: Callable[..., Bucket],
+) -> None:
     failing = client(get_object=Scripted(client_error("InternalError", 500)))
-    with pytest.raises(PassingError):
+    with pytest.raises(OutageError, match=r"^'1\.jpg': S3 GetObject failed"):
         bucket_of(failing).identified([Image("1.jpg", 0, "")])
 
 

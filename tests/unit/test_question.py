@@ -50,11 +50,16 @@ def test_only_the_labels_that_are_looked_for_count() -> None:
     assert surer.seen(kept).near == Label("Truck", 95.0)
 
 
-@pytest.mark.parametrize(("confidence", "floor"), [(90.0, 55.0), (55.0, 55.0), (40.0, 40.0)])
+@pytest.mark.parametrize(
+    ("confidence", "floor"),
+    [(90.0, 55.0), (55.0, 55.0), (40.0, 40.0), (40.123456, 40.12345), (100 / 6, 16.66666)],
+)
 def test_everything_is_asked_for_from_55_percent_up_or_what_the_question_needs(
     confidence: float, floor: float
 ) -> None:
-    assert LabelQuestion(("Car",), confidence).floor == floor
+    question = LabelQuestion(("Car",), confidence)
+    assert question.floor == floor
+    assert question.ask(answer(floor=floor).pack()), "else it is paid for each time"
 
 
 @pytest.mark.parametrize(("confidence", "serves"), [(90, True), (55, True), (54.9, False)])

@@ -89,6 +89,21 @@ def test_an_answer_reads_the_same_just_paid_for_or_known(recognizer) -> None:
     assert TextAnswer.unpack(text.pack()) == text
 
 
+@pytest.mark.parametrize("odd", [label(-1.0), label(100.1), label(90.0, "C\nar"), label(90.0, "")])
+def test_an_answer_that_could_not_be_kept_is_none(recognizer, odd: dict[str, Any]) -> None:
+    answer = Scripted({"Labels": [odd]}, {"Labels": [label(90.0)]})
+    seen = recognizer(detect_labels=answer).labels("1.jpg", "", 55.0)
+    assert (seen.labels, answer.calls) == ((Label("Car", 90.0),), 2)
+
+
+@pytest.mark.parametrize("side", [1e308, -1e308])
+def test_a_box_that_lies_far_off_is_kept_as_far_as_can_be(recognizer, side: float) -> None:
+    sides = dict.fromkeys(("Left", "Top", "Width", "Height"), side)
+    labels = [label(90.0, Instances=[{"BoundingBox": sides}])]
+    seen = recognizer(detect_labels=Scripted({"Labels": labels})).labels("1.jpg", "", 55.0)
+    assert LabelAnswer.unpack(seen.pack()) == seen
+
+
 def test_labels_are_asked_for_by_reference_without_a_filter_and_nothing_that_bills_extra(
     recognizer,
 ) -> None:

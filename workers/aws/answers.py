@@ -16,6 +16,8 @@ A = TypeVar("A")
 
 STRICT = with_config(ConfigDict(strict=True, allow_inf_nan=False))
 Text = Annotated[str, Field(min_length=1)]
+Line = Annotated[str, Field(pattern=r"^[^\n]+$")]
+Confidence = Annotated[float, Field(ge=0, le=100)]
 
 
 @STRICT
@@ -57,8 +59,8 @@ class Instance(TypedDict):
 class FoundLabel(TypedDict):
     """Rekognition DetectLabels: one label."""
 
-    Name: Text
-    Confidence: float
+    Name: Line
+    Confidence: Confidence
     Instances: NotRequired[list[Instance]]
 
 
@@ -91,7 +93,7 @@ class FoundText(TypedDict):
 
     DetectedText: str
     Type: Text
-    Confidence: float
+    Confidence: Confidence
     Geometry: Geometry
 
 

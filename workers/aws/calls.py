@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -88,10 +89,11 @@ class Calls:
         reached or refused by throttling all the time, RunError when nobody's request can succeed,
         StoppedError when the worker stops in between.
         """
-        not_counted = 0.0
+        # who waits for its first turn has not tried yet
+        counted_from = math.inf
 
         def over(state: RetryCallState) -> bool:
-            tried = (state.seconds_since_start or 0.0) - not_counted
+            tried = time.monotonic() - counted_from
             return tried >= self._settings.retry_seconds or self._over(state)
 
         retrying = Retrying(
@@ -104,8 +106,9 @@ class Calls:
         )
 
         def attempt() -> T:
-            nonlocal not_counted
-            not_counted += turn()
+            nonlocal counted_from
+            not_counted = turn()
+            counted_from = min(counted_from + not_counted, time.monotonic())
             with deadline(self._stop):
                 try:
                     return read(request())

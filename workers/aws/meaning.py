@@ -1,7 +1,7 @@
 """What an error of AWS means: the one table of which retries, exits and docs/errors.md are made.
 
 Each error has one meaning. What no row names is passing: an error that nobody has foreseen never
-costs an image.
+costs an image. One module: a table is read from its first row to its last.
 """
 
 from __future__ import annotations
@@ -136,6 +136,12 @@ TABLE = (
         "upload it again",
     ),
     Row(
+        ("InvalidURI", "KeyTooLongError"),
+        Meaning.IMAGE,
+        "no key of an object: {text} ({code})",
+        "correct the list of keys (CARTEXT_KEYS)",
+    ),
+    Row(
         ("PreconditionFailed",),
         Meaning.IMAGE,
         "replaced: the object is no longer the one whose label was found",
@@ -153,10 +159,12 @@ TABLE = (
             "KMS.InvalidStateException",
             "KMS.KMSInvalidStateException",
             "KMS.NotFoundException",
+            "InvalidRequest",
         ),
         Meaning.ACCESS,
         "{code}: {text}",
-        "enable the key that the object is encrypted with",
+        "enable the key that the object is encrypted with; with one of the customer's own (SSE-C, "
+        "InvalidRequest) it cannot be read",
     ),
     Row(
         (

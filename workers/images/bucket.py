@@ -17,7 +17,14 @@ from botocore.exceptions import ClientError
 from workers.aws.answers import Listing, reader
 from workers.aws.calls import Calls
 from workers.aws.codes import MalformedError, code_of
-from workers.errors import AccessError, ImageError, RunError, WorkerError
+from workers.errors import (
+    AccessError,
+    ImageError,
+    OutageError,
+    PassingError,
+    RunError,
+    WorkerError,
+)
 from workers.images.keys import PAGE, KeyStretches, key_pages
 from workers.images.limits import MAX_INLINE_BYTES, broken_content, broken_size
 from workers.images.listing import images_of, in_order, side_by_side
@@ -146,6 +153,8 @@ class Bucket:
             size, etag = self._look(image.index, _size_and_etag)
         except ImageError as error:
             return replace(image, problem=str(error))
+        except PassingError as error:
+            raise OutageError(f"{image.index!r}: {error}") from error
         return replace(image, size=size, etag=etag)
 
     def _page(self, **place: Any) -> Listing:

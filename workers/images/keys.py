@@ -18,6 +18,8 @@ from workers.model import Image
 
 # as many as a page of a listing has
 PAGE = 1000
+# bytes of an object, at least so many more than S3 takes
+LARGEST = 2**62
 GZIP = b"\x1f\x8b"
 # every field of an inventory is in quotes
 INVENTORY = re.compile('"[^"]*","')
@@ -123,6 +125,8 @@ def _image(row: list[str], bucket: str) -> Image | None:
             "no size and no ETag after the key; have the inventory made with both, or give a list "
             "of keys alone"
         )
+    if int(fields[0]) > LARGEST:
+        raise ValueError(f"the size {fields[0]} is no object's")
     # a listing has the ETag in quotes
     return Image(unquote_plus(key, errors="strict"), int(fields[0]), f'"{etags[0]}"')
 

@@ -117,5 +117,5 @@ LEFT JOIN received_end USING (run);
 -- results --
 -- The rows and lines of a run in natural order; one that was asked for by hand, too, is there once
 SELECT row, line FROM result AS r WHERE run = :run AND NOT (unicode(idx) = 1 AND EXISTS
-  (SELECT 1 FROM result WHERE run = :run AND char(1) || idx = r.idx))
+  (SELECT 1 FROM result WHERE run = :run AND idx = substr(r.idx, 2)))
 ORDER BY sort_key, idx;

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,8 @@ class SqliteFile:
         except Exception as error:
             # whatever it is: a future that is never done would hang its worker
             if self._writing.in_transaction:
-                self._writing.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    self._writing.execute("ROLLBACK")
             for _, future, _ in writes:
                 future.set_exception(self._unusable(error))
         else:
