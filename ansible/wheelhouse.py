@@ -92,7 +92,8 @@ def _pack(archive: Path, locked: Path, checkout: Path, sources: list[Path]) -> N
         # pyproject.toml names it; a change to that page is no new version of the workers
         Path(copy, "README.md").touch()
         wheels = Path(copy, "wheels")
-        _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), copy)
+        # with the setuptools that is locked, not with whatever an index has
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), copy)
         with tarfile.open(archive, "w") as tar:
             for wheel in sorted([*locked.iterdir(), *wheels.iterdir()]):
                 tar.add(wheel, wheel.name)

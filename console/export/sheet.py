@@ -21,7 +21,7 @@ COLUMNS = {
 # by it a spreadsheet knows UTF-8
 BOM = "\ufeff"
 # where a cell begins, also where the semicolon is what separates them
-FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+FORMULA = re.compile(r"(^|;)(?=[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def write_sheet(file: TextIO, rows: Iterable[Row], by: By) -> int:

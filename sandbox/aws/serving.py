@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
+from collections.abc import Iterable
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -14,7 +16,12 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+# an address, or a name that no name server outside gives away
+LOCAL_NAME = re.compile(r"([0-9.]+|\[[0-9a-fA-F:.]+\]|[^.]+|.+\.localhost)(:[0-9]+)?")
+OTHER_SITES = {"cross-site", "same-site"}
 
 
 class Served:
@@ -30,7 +37,12 @@ class Served:
             # werkzeug's way to say that the port is taken: two lines of its own, and an exit
             with redirect_stderr(StringIO()):
                 self._server = make_server(
-                    host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls
+                    host,
+                    port,
+                    _not_for_pages(app),
+                    threaded=True,
+                    request_handler=_QuietHandler,
+                    ssl_context=tls,
                 )
         except SystemExit as error:
             raise OSError(
@@ -48,6 +60,22 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _not_for_pages(app: WSGIApplication) -> WSGIApplication:
+    """Refuses what a web page has its browser ask for, also by a name that it has made lead here.
+
+    No SDK sends these headers: https://w3c.github.io/webappsec-fetch-metadata
+    """
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_page = "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") in OTHER_SITES
+        if is_page or not LOCAL_NAME.fullmatch(environ.get("HTTP_HOST", "localhost")):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"this is for programs on this machine, not for web pages\n"]
+        return app(environ, start_response)
+
+    return guarded
 
 
 class _QuietHandler(MotoRequestHandler):

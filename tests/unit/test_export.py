@@ -105,6 +105,7 @@ def test_the_reports_filters(folder: Path, flags: list[str], numbers: str) -> No
         ("\r=1+1", "\\r=1+1"),
         # where the semicolon separates cells
         ("x;=1+1", "x;'=1+1"),
+        ('x;"=1+1', "x;'\"=1+1"),
         ("A-B 1+1=2", "A-B 1+1=2"),
         ('a "b", c\nd', 'a "b", c\\nd'),
         ("half \ud800", "half \\ud800"),

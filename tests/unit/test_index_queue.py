@@ -137,7 +137,7 @@ def test_in_the_label_workers_name_nobody_else_sends(entry: dict[str, Any]) -> N
 def test_a_persons_own_index_may_come_from_anybody() -> None:
     came = message("2.jpg", run="monday")
     came["Attributes"]["SenderId"] = SOMEBODY_ELSE
-    got = parse(came, "mine", LABEL_WORKER.partition(":")[0])
+    got = parse(came, "monday", LABEL_WORKER.partition(":")[0])
     assert (got.run, got.index, got.by_hand, got.problem) == ("monday", "2.jpg", True, None)
 
 
@@ -344,6 +344,18 @@ def test_who_has_sent_it_is_asked_again_where_it_matters(queue_of) -> None:
     assert [got.foreign_end for got in believing.receive(10)] == [True]
     assert answers.calls == 2
     assert [got.foreign_end for got in queue_of(receive_message=answers).receive(10)] == [True]
+
+
+def test_of_another_run_the_label_worker_alone_may_ask(queue_of) -> None:
+    """Else whoever may send has images paid for again and again, each time as of another run."""
+    images = [message("2.jpg", run=run) for run in ("default", "other")]
+    answers = Scripted({"Messages": images})
+    others = queue_of(receive_message=answers, label_sender="AROASOMEBODYELSE").receive(10)
+    assert [got.problem is None for got in others] == [True, False]
+    assert "for the run other" in (others[1].problem or "")
+    sender = LABEL_WORKER.partition(":")[0]
+    theirs = queue_of(receive_message=answers, label_sender=sender).receive(10)
+    assert [got.run for got in theirs] == ["default", "other"]
 
 
 def test_max_receives(queue_of) -> None:

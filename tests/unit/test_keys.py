@@ -98,6 +98,19 @@ def test_a_long_list_is_not_kept_in_memory(written: Written) -> None:
     assert peak < 2_000_000
 
 
+def test_a_line_that_is_no_key_is_told_before_it_fills_the_memory(written: Written) -> None:
+    path = written(gzip.compress(b"b.jpg\n" + b"a" * 20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RunError, match="over 65,536 bytes in line 2; put each key on a line"):
+            keys_of(path)
+        digest(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000
+
+
 # --- an inventory ---------------------------------------------------------------------------------
 
 

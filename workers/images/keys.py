@@ -9,8 +9,10 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import unquote_plus
 
 from workers.errors import RunError
@@ -18,6 +20,8 @@ from workers.model import Image
 
 # as many as a page of a listing has
 PAGE = 1000
+# bytes of a line: a key has 1,024, each three times as long in an inventory
+MOST_LINE = 65_536
 # bytes of an object, at least so many more than S3 takes
 LARGEST = 2**62
 GZIP = b"\x1f\x8b"
@@ -76,8 +80,8 @@ def digest(path: Path) -> str:
     """What tells this list from others, however it is packed and wherever it lies."""
     sha256 = hashlib.sha256()
     with _lines(path) as lines:
-        for line in lines:
-            sha256.update(line)
+        while chunk := lines.read(MOST_LINE):
+            sha256.update(chunk)
     return f"sha256:{sha256.hexdigest()[:32]}"
 
 
@@ -131,8 +135,13 @@ def _image(row: list[str], bucket: str) -> Image | None:
     return Image(unquote_plus(key, errors="strict"), int(fields[0]), f'"{etags[0]}"')
 
 
-def _decoded(path: Path, lines: Iterator[bytes]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
+def _decoded(path: Path, lines: IO[bytes]) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(lines.readline, MOST_LINE), b""), 1):
+        if len(line) == MOST_LINE:
+            raise RunError(
+                f"the list of keys {path} has over {MOST_LINE:,} bytes in line {number}; put each "
+                "key on a line of its own"
+            )
         try:
             # an editor may have put a mark before the first line
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -144,7 +153,7 @@ def _decoded(path: Path, lines: Iterator[bytes]) -> Iterator[str]:
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[Iterator[bytes]]:
+def _lines(path: Path) -> Iterator[IO[bytes]]:
     try:
         if path.exists() and not path.is_file():
             raise RunError(f"the list of keys {path} is no file; it is read more than once")
@@ -152,7 +161,7 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
             zipped = file.read(2) == GZIP
             file.seek(0)
             with gzip.open(file) if zipped else file as lines:
-                yield lines
+                yield cast("IO[bytes]", lines)
     except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise RunError(

@@ -78,7 +78,8 @@ def end_entry(end: RunEnd) -> dict[str, Any]:
 def parse(message: MessageAnswer, own_run: str, label_sender: str | None = None) -> Received:
     """Reads a message; one without a run belongs to `own_run`.
 
-    Where a `label_sender` is given, nobody else may send an end, or say what was found.
+    Where a `label_sender` is given, nobody else may send an end, say what was found, or ask for
+    images of another run, which would cost without bound.
     """
     attributes = {
         name: value.get("StringValue", "")
@@ -92,6 +93,11 @@ def parse(message: MessageAnswer, own_run: str, label_sender: str | None = None)
     try:
         if problem := run_name_problem(run):
             raise ValueError(problem)
+        if sender != label_sender and run != own_run:
+            raise ValueError(
+                f"sent by {sender} for the run {run}; by hand an image may be asked for in the run "
+                f"that the text worker is at, {own_run}"
+            )
         if sender != label_sender and (body == END_MARK or "found" in attributes):
             raise ValueError(
                 f"sent by {sender}, in the name of the label worker, which is {label_sender}; if "
