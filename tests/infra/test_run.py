@@ -32,6 +32,13 @@ test ! -e $host.next || mv $host.next $host.state
 PYTHON = """#!/bin/sh
 CARTEXT_HOST={host} exec {python} "$@"
 """
+# what ssh is on the controller: it does not come through as often as the file has lines
+SSH = """#!/bin/sh
+for command; do :; done
+test "$command" != {host} || exit 1
+test ! -s {silence} || {{ sed -i 1d {silence}; exit 255; }}
+exec sh -c "$command"
+"""
 JOURNALCTL = """#!/bin/sh
 for last; do :; done
 cat {folder}/${{last#_SYSTEMD_INVOCATION_ID=}}.log
@@ -93,6 +100,17 @@ class Workers:
             "ansible_connection": "ssh",
             "ansible_host": "127.0.0.1",
             "ansible_port": 1,
+        }
+
+    def is_silent_for(self, name: str, times: int) -> None:
+        """So often ssh does not come through, as when the controller's network is away."""
+        silence = self.folder / f"{name}.silence"
+        silence.write_text("\n" * times)
+        ssh = self._program(f"ssh-{name}", SSH.format(host=name, silence=silence))
+        self.hosts[name] |= {
+            "ansible_connection": "ssh",
+            "ansible_host": name,
+            "ansible_ssh_executable": str(ssh),
         }
 
     def answers_no_more(self, name: str) -> None:
@@ -313,6 +331,26 @@ def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
     assert status == 0
     assert "cartext-text-2 does not answer" in fleet.said
     assert "cartext-text-2/output.txt" in fleet.home
+
+
+def test_a_break_of_the_controllers_own_network_ends_nothing(fleet: Workers) -> None:
+    for name, times in zip(fleet.names, (1, 2, 1, 2), strict=True):
+        fleet.is_silent_for(name, times)
+    status, _ = fleet.follow()
+    assert status == 0
+    assert "still at work" not in fleet.said
+    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+
+
+def test_nor_does_one_when_the_label_workers_are_done(fleet: Workers) -> None:
+    for name in ("label-1", "label-2"):
+        fleet.is_now(name, "inactive", 0, summary(finished=True))
+    for name in ("text-1", "text-2"):
+        fleet.is_silent_for(name, 1)
+    status, _ = fleet.follow()
+    assert status == 0
+    assert "still at work" not in fleet.said
+    assert len(fleet.home) == 4, "those of both text workers, which are finished"
 
 
 def test_what_is_wrong_with_one_is_said_when_the_others_are_done(fleet: Workers) -> None:
