@@ -24,6 +24,7 @@ RUN = "monday"
 # what a host answers: first the unit's state of this look, from then on the next one's
 SYSTEMCTL = """#!/bin/sh
 host={folder}/$CARTEXT_HOST
+echo "$1" >>$host.asked
 cat $host.state || {{ mv $host.next $host.state; exit 1; }}
 test ! -e $host.last || exec rm $host.state $host.last
 test ! -e $host.next || mv $host.next $host.state
@@ -118,8 +119,9 @@ class Workers:
         (self.folder / f"{name}.last").touch()
 
     def _state(self, name: str, suffix: str, state: str, status: int) -> None:
-        told = {"ActiveState": state, "InvocationID": name, "ExecMainCode": 1}
-        lines = [f"{name}={value}" for name, value in {**told, "ExecMainStatus": status}.items()]
+        told = {"LoadState": "loaded", "ActiveState": state, "InvocationID": name}
+        told |= {"ExecMainCode": "1", "ExecMainStatus": str(status)}
+        lines = [f"{name}={value}" for name, value in told.items()]
         (self.folder / f"{name}.{suffix}").write_text("\n".join(lines) + "\n")
 
     def has(self, name: str, **files: str) -> None:
@@ -150,6 +152,12 @@ class Workers:
     def fetch(self, run: str = RUN) -> tuple[int, str]:
         """Plays `fetch.yml`; its status and its last line."""
         return self._play("fetch.yml", "See which runs there are", "--extra-vars", f"run={run}")
+
+    def update(self, tasks: str) -> tuple[int, str]:
+        """Plays `update.yml` with these tasks as the system's update."""
+        path = self.folder / "update.yml"
+        path.write_text(tasks)
+        return self._play("update.yml", "Drain and stop", "-e", f"system_update={path}")
 
     def _play(self, playbook: str, first_task: str, *arguments: str) -> tuple[int, str]:
         groups: dict[str, dict[str, object]] = {}
@@ -382,3 +390,22 @@ def test_a_run_that_nobody_has_is_said(fleet: Workers) -> None:
     status, said = fleet.fetch("tuesday")
     assert status != 0
     assert f"no text worker has a run tuesday; there are {RUN}" in said
+
+
+NO_UPDATE = """
+- name: Ask for updates
+  ansible.builtin.fail:
+    msg: the mirror does not answer
+"""
+
+
+def test_without_an_update_the_worker_goes_on_all_the_same(workers: Workers) -> None:
+    for name in workers.names:
+        workers.is_now(name, "active", 0)
+        workers.will_be(name, "inactive", 0)
+    status, said = workers.update(NO_UPDATE)
+    assert status != 0
+    assert said == "cartext-label-1: the mirror does not answer"
+    asked = (workers.folder / "label-1.asked").read_text().split()
+    assert asked == ["show", "stop", "show", "start"]
+    assert not (workers.folder / "text-1.asked").exists(), "one host after the other"
