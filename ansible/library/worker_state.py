@@ -50,7 +50,7 @@ news:
   type: bool
   returned: always
 longer:
-  description: Seconds to wait the next time, half as long again.
+  description: Seconds to wait the next time, half as long again; from five minutes on a twentieth longer.
   type: int
   returned: always
 said:
@@ -70,7 +70,7 @@ PROPERTIES = (
     "NRestarts",
 )
 LINES = "400"
-SHORTEST, LONGEST = 3, 300
+SHORTEST, LONG = 3, 300
 
 
 def main() -> None:
@@ -94,10 +94,15 @@ def main() -> None:
         at_work=_at_work(unit),
         waited=waited,
         outcome="none" if _at_work(unit) else _outcome(unit, events),
-        longer=min(LONGEST, max(SHORTEST, module.params["seconds"] * 3 // 2)),
+        longer=_longer(module.params["seconds"]),
         news=event.get("event") != "already finished",
         said=_in_words(event) if event else (lines[-1] if lines else "has said nothing"),
     )
+
+
+def _longer(seconds: int) -> int:
+    # Ansible nests the looks in each other, a few hundred at most: a month of them must fit
+    return max(SHORTEST, seconds + seconds // (2 if seconds < LONG else 20))
 
 
 def _properties(name: str) -> dict[str, str]:

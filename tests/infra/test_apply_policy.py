@@ -25,6 +25,7 @@ from tests.infra.conftest import SSH_CIDR
 pytestmark = [pytest.mark.timeout(3600), pytest.mark.slow]
 
 POLICY = json.loads((ROOT / "docs/apply-policy.json").read_text())
+BUCKETS = ("my-photos", "other-photos")
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 DENIED = re.compile(r"not authorized to perform: ([a-z0-9]+:\w+)")
 DENIED_BY_S3 = re.compile(r"S3: (\w+), .{0,200}?api error AccessDenied")
@@ -57,7 +58,8 @@ class Person:
             for statement in POLICY["Statement"]
             if (kept := actions_of(statement).intersection(actions))
         ]
-        document = json.dumps({**POLICY, "Statement": statements})
+        # who has another bucket puts it in; this person has had two
+        document = json.dumps({**POLICY, "Statement": statements}).replace("my-photos", "*-photos")
         self.sandbox.client("iam").put_role_policy(
             RoleName="person", PolicyName="apply", PolicyDocument=document
         )
@@ -68,6 +70,13 @@ class Person:
         yield self.planned_nothing
         yield lambda: self.terraform.apply(data_volume_size_gib=20, ledger_protection=True)
         yield lambda: self.terraform.apply(ledger_protection=False)
+        yield lambda: self.terraform.apply(
+            bucket="other-photos",
+            permissions_boundary_arn="arn:aws:iam::123456789012:policy/boundary",
+            ssh_cidr="198.51.100.7/32",
+            text_instance_type="t3.medium",
+            root_volume_size_gib=20,
+        )
         yield self.terraform.destroy
 
     def planned_nothing(self) -> None:
@@ -92,19 +101,22 @@ def person(
     }
     variables = {
         "project": "cartext-of-a-person",
-        "bucket": sandbox.create_bucket("my-photos"),
+        "bucket": "my-photos",
         "ssh_cidr": SSH_CIDR,
         "public_key": new_ssh_key(tmp_path)[1],
         "alarm_email": "me@example.org",
         "label_workers": 2,
         "ledger_protection": False,  # a table that is half made must be deleted
     }
+    for bucket in BUCKETS:
+        sandbox.create_bucket(bucket)
     environment = sandbox.environment(**credentials)
     yield Person(sandbox, Terraform(tmp_path / "terraform", environment, variables))
     for policy in iam.list_role_policies(RoleName="person")["PolicyNames"]:
         iam.delete_role_policy(RoleName="person", PolicyName=policy)
     iam.delete_role(RoleName="person")
-    sandbox.client("s3").delete_bucket(Bucket="my-photos")
+    for bucket in BUCKETS:
+        sandbox.client("s3").delete_bucket(Bucket=bucket)
 
 
 def test_the_policy_lacks_nothing(person: Person) -> None:

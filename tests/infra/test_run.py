@@ -24,6 +24,7 @@ RUN = "monday"
 # what a host answers: first the unit's state of this look, from then on the next one's
 SYSTEMCTL = """#!/bin/sh
 host={folder}/$CARTEXT_HOST
+echo "$1" >>$host.asked
 cat $host.state || {{ mv $host.next $host.state; exit 1; }}
 test ! -e $host.last || exec rm $host.state $host.last
 test ! -e $host.next || mv $host.next $host.state
@@ -31,6 +32,13 @@ test ! -e $host.next || mv $host.next $host.state
 # several hosts are one machine here
 PYTHON = """#!/bin/sh
 CARTEXT_HOST={host} exec {python} "$@"
+"""
+# what ssh is on the controller: it does not come through as often as the file has lines
+SSH = """#!/bin/sh
+for command; do :; done
+test "$command" != {host} || exit 1
+test ! -s {silence} || {{ sed -i 1d {silence}; exit 255; }}
+exec sh -c "$command"
 """
 JOURNALCTL = """#!/bin/sh
 for last; do :; done
@@ -95,13 +103,25 @@ class Workers:
             "ansible_port": 1,
         }
 
+    def is_silent_for(self, name: str, times: int) -> None:
+        """So often ssh does not come through, as when the controller's network is away."""
+        silence = self.folder / f"{name}.silence"
+        silence.write_text("\n" * times)
+        ssh = self._program(f"ssh-{name}", SSH.format(host=name, silence=silence))
+        self.hosts[name] |= {
+            "ansible_connection": "ssh",
+            "ansible_host": name,
+            "ansible_ssh_executable": str(ssh),
+        }
+
     def answers_no_more(self, name: str) -> None:
         """The next look is the last one that comes through, if not `will_be` says what follows."""
         (self.folder / f"{name}.last").touch()
 
     def _state(self, name: str, suffix: str, state: str, status: int) -> None:
-        told = {"ActiveState": state, "InvocationID": name, "ExecMainCode": 1}
-        lines = [f"{name}={value}" for name, value in {**told, "ExecMainStatus": status}.items()]
+        told = {"LoadState": "loaded", "ActiveState": state, "InvocationID": name}
+        told |= {"ExecMainCode": "1", "ExecMainStatus": str(status)}
+        lines = [f"{name}={value}" for name, value in told.items()]
         (self.folder / f"{name}.{suffix}").write_text("\n".join(lines) + "\n")
 
     def has(self, name: str, **files: str) -> None:
@@ -132,6 +152,12 @@ class Workers:
     def fetch(self, run: str = RUN) -> tuple[int, str]:
         """Plays `fetch.yml`; its status and its last line."""
         return self._play("fetch.yml", "See which runs there are", "--extra-vars", f"run={run}")
+
+    def update(self, tasks: str) -> tuple[int, str]:
+        """Plays `update.yml` with these tasks as the system's update."""
+        path = self.folder / "update.yml"
+        path.write_text(tasks)
+        return self._play("update.yml", "Drain and stop", "-e", f"system_update={path}")
 
     def _play(self, playbook: str, first_task: str, *arguments: str) -> tuple[int, str]:
         groups: dict[str, dict[str, object]] = {}
@@ -315,6 +341,26 @@ def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
     assert "cartext-text-2/output.txt" in fleet.home
 
 
+def test_a_break_of_the_controllers_own_network_ends_nothing(fleet: Workers) -> None:
+    for name, times in zip(fleet.names, (1, 2, 1, 2), strict=True):
+        fleet.is_silent_for(name, times)
+    status, _ = fleet.follow()
+    assert status == 0
+    assert "still at work" not in fleet.said
+    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+
+
+def test_nor_does_one_when_the_label_workers_are_done(fleet: Workers) -> None:
+    for name in ("label-1", "label-2"):
+        fleet.is_now(name, "inactive", 0, summary(finished=True))
+    for name in ("text-1", "text-2"):
+        fleet.is_silent_for(name, 1)
+    status, _ = fleet.follow()
+    assert status == 0
+    assert "still at work" not in fleet.said
+    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+
+
 def test_what_is_wrong_with_one_is_said_when_the_others_are_done(fleet: Workers) -> None:
     fleet.is_now("label-2", "failed", 78, stopped(DENIED))
     (fleet.folder / "label-2.next").unlink()
@@ -344,3 +390,22 @@ def test_a_run_that_nobody_has_is_said(fleet: Workers) -> None:
     status, said = fleet.fetch("tuesday")
     assert status != 0
     assert f"no text worker has a run tuesday; there are {RUN}" in said
+
+
+NO_UPDATE = """
+- name: Ask for updates
+  ansible.builtin.fail:
+    msg: the mirror does not answer
+"""
+
+
+def test_without_an_update_the_worker_goes_on_all_the_same(workers: Workers) -> None:
+    for name in workers.names:
+        workers.is_now(name, "active", 0)
+        workers.will_be(name, "inactive", 0)
+    status, said = workers.update(NO_UPDATE)
+    assert status != 0
+    assert said == "cartext-label-1: the mirror does not answer"
+    asked = (workers.folder / "label-1.asked").read_text().split()
+    assert asked == ["show", "stop", "show", "start"]
+    assert not (workers.folder / "text-1.asked").exists(), "one host after the other"
