@@ -171,5 +171,6 @@ class _Listing:
     def _count(self, bucket: Bucket) -> None:
         try:
             self.images = sum(map(len, bucket.pages()))
-        except (WorkerError, ClientError):
+        except (WorkerError, ClientError, RuntimeError):
+            # at the interpreter's end there is no thread to be had for another call
             return

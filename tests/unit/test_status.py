@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from console import command as cli
-from console.status import look
+from console.status import command, look
 from console.status.look import Looker
 from console.status.queue import COUNTERS, QueueLook
 from console.status.render import as_text
@@ -130,6 +131,41 @@ def test_the_listing_tells_how_many_are_to_be_looked_at(
     assert looker._listing
     looker._listing.join()
     assert looker.look().works[0].of == 9
+
+
+def test_a_listing_without_an_answer_ends_with_the_look(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listings: list[Any] = []
+
+    class Kept(look._Listing):
+        def __init__(self, bucket: Bucket) -> None:
+            listings.append(self)
+            super().__init__(bucket)
+
+    away = client(list_objects_v2=Scripted(client_error("ServiceUnavailable", 503)))
+    monkeypatch.setattr(look, "_Listing", Kept)
+    monkeypatch.setattr(command, "make_clients", lambda *_: (client(), client(), away))
+    decide(ledger, "1.jpg")
+    given = ["--state-dir", str(tmp_path / "state"), "--bucket", "photos"]
+    assert cli.main(["status", *given, "--retry-seconds", "30"]) == 0
+    (listing,) = listings
+    listing._thread.join(10)
+    assert not listing._thread.is_alive()
+
+
+def test_a_listing_that_gets_no_thread_any_more_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late:
+        def pages(self) -> list[Any]:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    said: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    bucket: Any = Late()
+    look._Listing(bucket).join()
+    assert said == []
 
 
 def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) -> None:
