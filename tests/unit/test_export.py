@@ -21,8 +21,10 @@ from workers.output.rows import result_row
 ROOT = Path(__file__).parents[2]
 CAR = Label("Car", 97.5)
 RESULTS = (
-    Result("r", "1.jpg", (CAR,), (TextLine("ÄB 1", 99.5), TextLine("TAXI", 84.0)), time="T1"),
-    Result("r", "2.jpg", (Label("Car", 91.0), Label("Truck", 93.0)), time="T2"),
+    Result(
+        "r", "1.jpg", (CAR,), (TextLine("ÄB 1", 99.5), TextLine("TAXI", 84.0)), time="2026-01-01"
+    ),
+    Result("r", "2.jpg", (Label("Car", 91.0), Label("Truck", 93.0)), time="2026-01-02"),
     Result("r", "3.jpg", (CAR,), (TextLine("RNN393", 98.0),), known=True),
     Result("r", "4.jpg", (CAR,), failure="gone: no longer there"),
 )
@@ -52,8 +54,8 @@ def test_a_row_a_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     said = ",".join(head)
     assert said == "index,what,label,confidence,below,lines,text,text_confidence,failure,new,time"
     assert rows == [
-        ["1.jpg", "text", "Car", "97.5", "", "2", "ÄB 1 | TAXI", "84.0", "", "yes", "T1"],
-        ["2.jpg", "without", "Car, Truck", "93.0", "", "0", "", "", "", "yes", "T2"],
+        ["1.jpg", "text", "Car", "97.5", "", "2", "ÄB 1 | TAXI", "84.0", "", "yes", "2026-01-01"],
+        ["2.jpg", "without", "Car, Truck", "93.0", "", "0", "", "", "", "yes", "2026-01-02"],
         ["3.jpg", "text", "Car", "97.5", "", "1", "RNN393", "98.0", "", "no", ""],
         ["4.jpg", "failed", "Car", "97.5", "", "0", "", "", "gone: no longer there", "no", ""],
         ["5.jpg", "failed", "", "", "", "0", "", "", "empty: no bytes", "no", ""],
