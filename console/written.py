@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 from workers.errors import RunError
 from workers.output.files import replacing
+from workers.there import is_there
 
 # standard input or output
 STREAM = Path("-")
@@ -24,7 +25,7 @@ def writing(path: Path) -> Iterator[TextIO]:
         cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="\n")
         yield sys.stdout
         return
-    if path.exists() and not path.is_file():
+    if is_there(path) and not path.is_file():
         raise RunError(f"{path} is no file; give another one, or - for standard output")
     with replacing(path) as file:
         if path.suffix == ".gz":

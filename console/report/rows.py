@@ -16,6 +16,7 @@ from console.json_object import first_problem, json_object
 from workers.aws.answers import STRICT, reader
 from workers.errors import RunError
 from workers.output.rows import SCHEMA_VERSION
+from workers.there import is_there
 
 Row = dict[str, Any]
 
@@ -116,7 +117,7 @@ def run_files(results: Path, of_label: Sequence[Path] = ()) -> list[Path]:
     """`results` and what label workers have written of the run, in folders or beside it."""
     folders = of_label or (results.parent,)
     others = [folder / name for name in ("failed.jsonl", "near.jsonl") for folder in folders]
-    return [results, *filter(Path.exists, others)]
+    return [results, *filter(is_there, others)]
 
 
 def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:

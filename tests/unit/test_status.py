@@ -65,6 +65,38 @@ def test_without_a_ledger_it_says_where_to_look(
     assert not (tmp_path / "none").exists(), "a look makes nothing"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("status",),
+        ("answers",),
+        ("answers", "--import", "-"),
+        ("answers", "--ledger", "sqlite:///ledger", "--export", "theirs"),
+        ("report", "--images", "theirs"),
+        ("export", "--csv", "-"),
+    ],
+)
+def test_what_this_user_may_not_look_at_is_one_line(
+    given: tuple[str, ...],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stat = Path.stat
+
+    def refuse(path: Path, **more: Any) -> Any:
+        if settings.state_dir in path.parents or path.name == "theirs":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    open_ledger(settings.model_copy(update={"ledger": "sqlite:///ledger"})).close()
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert cli.main([*given, "--state-dir", str(settings.state_dir)]) == 78
+    said = capsys.readouterr().err
+    assert "may not be read by this user; run cartext as" in said
+    assert said.count("\n") == 1
+
+
 def test_a_ledger_without_this_run_says_so(ledger: Ledger, make_settings: MakeSettings) -> None:
     assert "nothing" in as_text(Looker(make_settings(run="other")).look_twice())
 
