@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from dotenv import dotenv_values
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from workers import log as worker_log
@@ -69,6 +70,11 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
         raise RunError(
             f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
         ) from error
+    except OSError as error:
+        raise RunError(
+            f"cannot read {kind.model_config.get('env_file')} ({error.strerror}); let this user "
+            "read it, or start in another folder"
+        ) from error
     except SettingsError as error:
         raise RunError(str(error)) from error
     except SystemExit as error:
@@ -92,8 +98,13 @@ def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
     variable = f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
         return f"{name} is missing; set {_flag(variable)} or {variable}"
-    about = kind.model_fields[str(problem["loc"][0])].description
+    about = fields_of(kind)[str(problem["loc"][0])].description
     return f"{_as_given(variable, given)} = {problem['input']!r} ({about}): {problem['msg']}"
+
+
+def fields_of(kind: type[Settings]) -> dict[str, FieldInfo]:
+    """The settings by the names that a person gives them."""
+    return {str(field.validation_alias or name): field for name, field in kind.model_fields.items()}
 
 
 def _as_given(variable: str, given: list[str]) -> str:

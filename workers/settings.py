@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     def _pattern_is_one(cls, pattern: str) -> str:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"no regular expression: {error}") from error
         return pattern
 
