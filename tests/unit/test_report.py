@@ -163,6 +163,17 @@ def test_it_loads_so_many_pictures_and_says_what_the_others_would_take(
     assert ("must be loaded" in said) is (flags[-1] == "2")
 
 
+@pytest.mark.parametrize("output", [".", "/", ".."])
+def test_a_folder_is_no_page_before_anything_is_read(
+    output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = str(tmp_path / "none.jsonl")
+    given = ["--results", results, "--images", str(tmp_path), "--output", output]
+    assert cli.main(["report", *given]) == 78
+    said = capsys.readouterr().err
+    assert said.endswith(f"{output} is no file; give --output the page to write, as report.html\n")
+
+
 def test_for_programs_it_says_the_same_as_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
