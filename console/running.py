@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError
 from workers import log as worker_log
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.events import STOPPED_BY_BUG, Stopped, say
+from workers.output.files import NO_ROOM, advice
 from workers.settings import GONE, Settings
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ def run(
     gc.set_threshold(20_000)
     gc.enable()
     try:
-        work(settings)
+        _do(work, settings)
     except WorkerError as error:
         reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
         if for_people:
@@ -50,13 +51,31 @@ def run(
     except KeyboardInterrupt:
         return START_AGAIN
     except BrokenPipeError:
-        # whoever read our output has seen enough; the interpreter's last flush must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # whoever read our output has seen enough
+        _print_no_more()
         return DONE if for_people else START_AGAIN
     except Exception:
         log.exception(STOPPED_BY_BUG, status=START_AGAIN)
         return START_AGAIN
     return DONE
+
+
+def _do(work: Callable[[Any], None], settings: Settings) -> None:
+    """Does the work, and has it printed; RunError where there is no room for that."""
+    try:
+        work(settings)
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _print_no_more()
+        raise RunError(f"cannot write its output ({error.strerror}); {advice(error)}") from error
+
+
+def _print_no_more() -> None:
+    # the interpreter's last flush must not complain
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from console import command as cli
+from workers.ledger import open_ledger
 from workers.model import Decision, Label, Result, TextLine
 from workers.output.files import write_failures, write_near, write_results
 from workers.output.rows import result_row
+from workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CAR = Label("Car", 97.5)
@@ -145,6 +147,22 @@ def test_a_table_that_is_printed_is_all_that_is_printed(folder: Path, encoding: 
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, check=True)
     assert done.stdout == (folder / "table.csv").read_bytes()
     assert done.stderr == b"-: 6 rows\n"
+
+
+@pytest.mark.parametrize("command", [["export", "--csv", "-"], ["answers"]])
+def test_a_full_disk_under_standard_output_is_one_line(folder: Path, command: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    open_ledger(Settings(bucket="b12", queue_url="http://q/1/i", state_dir=folder)).close()
+    (folder / "default").mkdir()
+    (folder / "results.jsonl").rename(folder / "default" / "results.jsonl")
+    command = [sys.executable, "-m", "console", *command, "--state-dir", str(folder)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 78
+    *_, said = done.stderr.decode().splitlines()
+    assert said.endswith("(No space left on device); make room on its disk, then start again")
+    assert b"Traceback" not in done.stderr
 
 
 def test_results_that_are_broken_leave_no_half_table(
