@@ -301,6 +301,35 @@ def test_a_queue_that_is_not_there_hides_nothing_else(
     assert "1 of ?" in shown
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        dict.fromkeys(COUNTERS[1:], "0"),
+        dict.fromkeys(COUNTERS, "many"),
+        {**EMPTY["Attributes"], "RedrivePolicy": "{}"},
+    ],
+)
+def test_an_answer_that_lacks_a_counter_is_unknown(
+    broken: dict[str, str], ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    complete(ledger, "1.jpg")
+    looked = with_queue(sqs={"Attributes": broken}).look()
+    assert vars(looked.queue) == dict.fromkeys(("waiting", "in_flight", "dead", "oldest_seconds"))
+
+
+def test_a_dead_letter_queue_that_lacks_its_counter_is_unknown(
+    ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    def no_dead(**request: Any) -> Any:
+        dead = request["QueueUrl"].endswith("/index-dead")
+        return {"Attributes": {}} if dead else attributes(**request)
+
+    complete(ledger, "1.jpg")
+    looked = with_queue(sqs=no_dead).look()
+    assert looked.queue
+    assert (looked.queue.waiting, looked.queue.dead) == (8, None)
+
+
 def test_a_bare_end_is_finished_with_the_queue(
     ledger: Ledger, looker: Looker, with_queue: Callable[..., Looker]
 ) -> None:
