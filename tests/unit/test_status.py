@@ -212,6 +212,21 @@ def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) 
     assert "finished" in as_text(looked)
 
 
+def test_what_is_asked_for_by_hand_is_beside_what_the_end_counts(
+    ledger: Ledger, looker: Looker
+) -> None:
+    ledger.record_end(RunEnd("default", 10)).result()
+    looker.look()
+    complete(ledger, *"abcdef", by_hand=True)
+    complete(ledger, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    looked = looker.look()
+    assert looked.text
+    assert looked.text.per_second
+    assert (looked.text.done, looked.text.of) == (10, 16)
+    assert looked.text.seconds_left == pytest.approx(6 / looked.text.per_second)
+    assert "text  10 of 16  62 %" in as_text(looked)
+
+
 def test_a_watch_ends_with_the_run(
     ledger: Ledger, looker: Looker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
