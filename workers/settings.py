@@ -42,6 +42,7 @@ def _names(given: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)]
 Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
 

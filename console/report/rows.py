@@ -20,6 +20,8 @@ from workers.there import is_there
 
 Row = dict[str, Any]
 
+# what a label worker writes of a run
+OF_LABEL = ("failed.jsonl", "near.jsonl")
 # each is loaded whole to be shown small
 MOST_SHOWN = 1000
 
@@ -116,7 +118,7 @@ class Summary:
 def run_files(results: Path, of_label: Sequence[Path] = ()) -> list[Path]:
     """`results` and what label workers have written of the run, in folders or beside it."""
     folders = of_label or (results.parent,)
-    others = [folder / name for name in ("failed.jsonl", "near.jsonl") for folder in folders]
+    others = [folder / name for name in OF_LABEL for folder in folders]
     return [results, *filter(is_there, others)]
 
 

@@ -149,6 +149,31 @@ def test_a_table_that_is_printed_is_all_that_is_printed(folder: Path, encoding: 
     assert done.stderr == b"-: 6 rows\n"
 
 
+@pytest.mark.parametrize("given", ["a,b", "flags"])
+def test_the_folders_of_label_workers_are_given_by_flags_or_with_commas(
+    folder: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file in (("a", "failed.jsonl"), ("b", "near.jsonl")):
+        (folder / name).mkdir()
+        (folder / file).rename(folder / name / file)
+    monkeypatch.chdir(folder)
+    flags = ["--of-label", "a", "--of-label", "b"] if given == "flags" else []
+    if not flags:
+        monkeypatch.setenv("CARTEXT_OF_LABEL", given)
+    _, *rows = exported(folder, *flags)
+    assert [row[0] for row in rows] == [f"{number}.jpg" for number in range(1, 7)]
+
+
+def test_a_folder_of_label_workers_that_has_nothing_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--results", str(folder / "results.jsonl"), "--of-label", f"{folder},state/a"]
+    assert cli.main(["export", *given, "--csv", str(folder / "table.csv")]) == 78
+    said = capsys.readouterr().err
+    assert "state/a has no failed.jsonl and no near.jsonl; give the folder of the run" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["export", "--csv", "-"], ["answers"]])
 def test_a_full_disk_under_standard_output_is_one_line(folder: Path, command: list[str]) -> None:
     if not Path("/dev/full").exists():
