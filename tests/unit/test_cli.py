@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -131,6 +132,25 @@ def test_a_second_worker_of_a_kind_in_one_folder_is_refused(
     os.close(held)
     with alone(state, "text"):
         pass
+
+
+def test_a_disk_that_knows_no_locks_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(RunError, match=r"cannot be locked: No locks available; .*--state-dir"),
+        alone(tmp_path, "text"),
+    ):
+        pass
+
+
+def test_what_would_block_in_a_worker_is_no_other_worker(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), alone(tmp_path, "text"):
+        raise BlockingIOError
 
 
 def test_a_state_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
