@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from console.outside import OUTSIDE, run
@@ -10,6 +11,7 @@ from console.outside import OUTSIDE, run
 
 def main() -> int:
     """Runs one command; returns the exit status."""
+    _open_what_is_closed()
     name, *arguments = sys.argv[1:] or [""]
     if name in OUTSIDE:
         return run(name, arguments)
@@ -25,6 +27,13 @@ def main() -> int:
     finally:
         # nor at the end, when the interpreter looks through all there is: another twentieth
         gc.freeze()
+
+
+def _open_what_is_closed() -> None:
+    """Has nothing in the place of a closed standard stream: else the next file would be there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
 if __name__ == "__main__":

@@ -21,12 +21,22 @@ def alone(state_dir: Path, role: str) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"cannot use the state folder {state_dir}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, state_dir, role)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, state_dir: Path, role: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise RunError(
             f"another {role} worker is at work in {state_dir}; stop it, or give this one another "
             "--state-dir"
         ) from error
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise RunError(
+            f"the state folder {state_dir} cannot be locked: {error.strerror}; give --state-dir a "
+            "folder on a disk of this machine"
+        ) from error

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
 from console import outside
+from console.running import fields_of
 from workers.errors import RunError
 from workers.settings import Settings
 
@@ -38,7 +39,7 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
         about = (kind.__doc__ or "").partition("\n")[0]
         of_command = each.add_parser(name, help=about)
         CliSettingsSource(kind, root_parser=of_command)
-        fields = {str(f.validation_alias or name): f for name, f in kind.model_fields.items()}
+        fields = fields_of(kind)
         for action in of_command._actions:
             if field := fields.get(action.dest):
                 action.choices = _values(field)

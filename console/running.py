@@ -12,11 +12,13 @@ from typing import Any
 import structlog
 from dotenv import dotenv_values
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from workers import log as worker_log
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.events import STOPPED_BY_BUG, Stopped, say
+from workers.output.files import NO_ROOM, advice
 from workers.settings import GONE, Settings
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ def run(
     gc.set_threshold(20_000)
     gc.enable()
     try:
-        work(settings)
+        _do(work, settings)
     except WorkerError as error:
         reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
         if for_people:
@@ -49,13 +51,31 @@ def run(
     except KeyboardInterrupt:
         return START_AGAIN
     except BrokenPipeError:
-        # whoever read our output has seen enough; the interpreter's last flush must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # whoever read our output has seen enough
+        _print_no_more()
         return DONE if for_people else START_AGAIN
     except Exception:
         log.exception(STOPPED_BY_BUG, status=START_AGAIN)
         return START_AGAIN
     return DONE
+
+
+def _do(work: Callable[[Any], None], settings: Settings) -> None:
+    """Does the work, and has it printed; RunError where there is no room for that."""
+    try:
+        work(settings)
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _print_no_more()
+        raise RunError(f"cannot write its output ({error.strerror}); {advice(error)}") from error
+
+
+def _print_no_more() -> None:
+    # the interpreter's last flush must not complain
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:
@@ -68,6 +88,11 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
     except UnicodeDecodeError as error:
         raise RunError(
             f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"cannot read {kind.model_config.get('env_file')} ({error.strerror}); let this user "
+            "read it, or start in another folder"
         ) from error
     except SettingsError as error:
         raise RunError(str(error)) from error
@@ -92,8 +117,13 @@ def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
     variable = f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
         return f"{name} is missing; set {_flag(variable)} or {variable}"
-    about = kind.model_fields[str(problem["loc"][0])].description
+    about = fields_of(kind)[str(problem["loc"][0])].description
     return f"{_as_given(variable, given)} = {problem['input']!r} ({about}): {problem['msg']}"
+
+
+def fields_of(kind: type[Settings]) -> dict[str, FieldInfo]:
+    """The settings by the names that a person gives them."""
+    return {str(field.validation_alias or name): field for name, field in kind.model_fields.items()}
 
 
 def _as_given(variable: str, given: list[str]) -> str:

@@ -17,6 +17,7 @@ from workers.parts.queue import PartQueue
 from workers.recognition.rekognition import Rekognition
 from workers.services import Fleet, Services
 from workers.settings import Settings
+from workers.there import is_there
 from workers.threads.stop import Stop
 
 
@@ -30,7 +31,7 @@ def open_bucket(settings: Settings) -> Bucket:
 def ledger_if_any(settings: Settings) -> Iterator[Ledger | None]:
     """The ledger that the settings name, read only; None where that is a file not made yet."""
     path = settings.ledger_file
-    if path and not path.exists():
+    if path and not is_there(path):
         yield None
         return
     with closing(open_ledger(settings, read_only=True)) as ledger:

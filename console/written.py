@@ -12,9 +12,16 @@ from typing import TextIO, cast
 
 from workers.errors import RunError
 from workers.output.files import replacing
+from workers.there import is_there
 
 # standard input or output
 STREAM = Path("-")
+
+
+def check_is_file(path: Path, otherwise: str) -> None:
+    """Raises RunError where there is something that is no file, nor may be replaced by one."""
+    if is_there(path) and not path.is_file():
+        raise RunError(f"{path} is no file; {otherwise}")
 
 
 @contextmanager
@@ -24,8 +31,7 @@ def writing(path: Path) -> Iterator[TextIO]:
         cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="\n")
         yield sys.stdout
         return
-    if path.exists() and not path.is_file():
-        raise RunError(f"{path} is no file; give another one, or - for standard output")
+    check_is_file(path, "give another one, or - for standard output")
     with replacing(path) as file:
         if path.suffix == ".gz":
             # without name and time: the same content is the same bytes

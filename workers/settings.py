@@ -42,6 +42,7 @@ def _names(given: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_names)]
 Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
 
@@ -205,7 +206,7 @@ class Settings(BaseSettings):
     def _pattern_is_one(cls, pattern: str) -> str:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"no regular expression: {error}") from error
         return pattern
 

@@ -124,9 +124,9 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
     """The file, of which each reading begins anew: a pipe's bytes are kept on the disk."""
     try:
         with ExitStack() as closing:
-            source = sys.stdin.buffer
-            if path != STREAM:
-                source = closing.enter_context(path.open("rb"))
+            source: BinaryIO = (
+                sys.stdin.buffer if path == STREAM else closing.enter_context(path.open("rb"))
+            )
             if source.seekable():
                 yield source
                 return

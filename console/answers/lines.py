@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from console.json_object import first_problem, json_object
 from workers.answer import LabelAnswer, TextAnswer
 from workers.model import Label, Picture, TextLine, dump
 from workers.settings import Percent
@@ -83,22 +83,14 @@ def read_line(line: bytes) -> tuple[Picture, Carried]:
     """The picture of a line and the answer about it; raises ValueError when it is not whole."""
     if len(line) >= MOST_BYTES:
         raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
+    plain = json_object(line)
+    _check_meant("schema", plain.get("schema"), [SCHEMA_VERSION])
+    _check_meant("kind", plain.get("kind"), list(CARRIED))
     try:
-        plain = json.loads(line.decode())
-        if not isinstance(plain, dict):
-            raise ValueError("it is no JSON object")
-        _check_meant("schema", plain.get("schema"), [SCHEMA_VERSION])
-        _check_meant("kind", plain.get("kind"), list(CARRIED))
         row = _row.validate_python(plain)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON at character {error.colno} ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        # the first is the kind
-        where = ".".join(map(str, problem["loc"][1:]))
-        raise ValueError(f"{where}: {problem['msg']}") from error
+        # the first step is the kind
+        raise first_problem(error, depth=1) from error
     return Picture(row.etag, row.size), _answer(row)
 
 

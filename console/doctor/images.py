@@ -18,6 +18,7 @@ from workers.errors import RunError
 from workers.estimate import Estimate
 from workers.images.bucket import HEAD_BYTES, Bucket, where
 from workers.images.limits import broken_content, unfit
+from workers.ledger.sqlite_file import VersionBeforeError
 from workers.model import Image, Listed
 from workers.question import LabelQuestion
 from workers.recognition.rekognition import Rekognition
@@ -147,14 +148,16 @@ def answers(tools: Tools) -> str:
 
 def budget(tools: Tools) -> str:
     """What a run may still cost, as far as its images are soon listed."""
-    settings, ends, all_listed = tools.settings, time.monotonic() + LISTING_SECONDS, True
-    with ledger_if_any(settings) as ledger:
-        estimate = Estimate(settings, ledger)
-        for page in tools.bucket.pages():
-            estimate.add(tools.bucket.identified(page))
-            if time.monotonic() > ends:
-                all_listed = False
-                break
+    settings = tools.settings
+    try:
+        with ledger_if_any(settings) as ledger:
+            estimate = Estimate(settings, ledger)
+            all_listed = _list_soon(tools, estimate)
+    except VersionBeforeError as error:
+        raise unknown(
+            "what of the images is answered, in a ledger of the version before",
+            "start a worker, which takes it along, and ask again",
+        ) from error
     if refusal := price.refusal(estimate.label_calls, estimate.text_calls, settings):
         text, _, remedy = refusal.partition("; ")
         raise wrong(text, remedy)
@@ -166,3 +169,13 @@ def budget(tools: Tools) -> str:
     if not price.has_budget(settings):
         raise unknown(f"{told}, and no budget holds it", "set CARTEXT_BUDGET_DOLLARS")
     return f"{told}, the budget is {price.dollars_text(settings.budget_dollars or 0)}"
+
+
+def _list_soon(tools: Tools, estimate: Estimate) -> bool:
+    """Adds the images that are soon listed; whether these are all."""
+    ends = time.monotonic() + LISTING_SECONDS
+    for page in tools.bucket.pages():
+        estimate.add(tools.bucket.identified(page))
+        if time.monotonic() > ends:
+            return False
+    return True

@@ -24,6 +24,7 @@ from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import SqliteLedger
 from workers.ledger.sqlite_file import VersionBeforeError
 from workers.output.files import advice
+from workers.there import is_there
 
 FIFO = ".fifo"
 LEAST_RETENTION = 86_400
@@ -160,7 +161,7 @@ def ledger(tools: Tools) -> str:
     path = settings.ledger_file
     if path is None:
         return _table(tools, settings.ledger_url.removeprefix("dynamodb://"))
-    if not path.exists():
+    if not is_there(path):
         return f"{path} will be made"
     if not os.access(path, os.W_OK):
         raise wrong(f"{path} may not be written by this user", "give it to the workers' user")

@@ -13,6 +13,7 @@ from console.report.files import RunFilesSettings
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
 from console.report.rows import MOST_SHOWN
 from console.words import bytes_text
+from console.written import check_is_file
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import RunError
@@ -50,6 +51,8 @@ SETTINGS = ReportSettings
 
 def run(settings: ReportSettings) -> None:
     """Writes the page; RunError without results, pictures, or what only the report needs."""
+    output = settings.output or settings.results_file.with_name("report.html")
+    check_is_file(output, "give --output the page to write, as report.html")
     pictures = _open_pictures(settings)
     try:
         from console.report.page import write_report  # noqa: PLC0415 - the workers do without
@@ -57,7 +60,6 @@ def run(settings: ReportSettings) -> None:
         raise RunError(
             f"the report needs Pillow and Jinja2: pip install 'cartext[report]' ({error})"
         ) from error
-    output = settings.output or settings.results_file.with_name("report.html")
     written = write_report(settings.files, output, pictures, settings.most, settings.thumbnail)
     told = _as_json(output, written) if settings.as_json else _as_text(output, written)
     print(told)  # noqa: T201 - what the command is for

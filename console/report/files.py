@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from console.report.rows import run_files
-from workers.settings import Settings
+from console.report.rows import OF_LABEL, run_files
+from workers.errors import RunError
+from workers.settings import Folders, Settings
+from workers.there import is_there
 
 
 class RunFilesSettings(Settings):
@@ -15,10 +17,10 @@ class RunFilesSettings(Settings):
 
     queue_url: str = Field("", description="not needed here")
     results: Path | None = Field(None, description="results.jsonl, if not that of the run")
-    of_label: tuple[Path, ...] = Field(
+    of_label: Folders = Field(
         (),
         description="folder with the run's failed.jsonl and near.jsonl, one for each label worker, "
-        "if they are not beside results.jsonl",
+        "if they are not beside results.jsonl; with commas in between",
     )
 
     @property
@@ -28,5 +30,12 @@ class RunFilesSettings(Settings):
 
     @property
     def files(self) -> list[Path]:
-        """It, and what label workers have written of the run."""
+        """It, and what label workers have written of the run; RunError where a folder has none."""
+        for folder in self.of_label:
+            if not any(is_there(folder / name) for name in OF_LABEL):
+                raise RunError(
+                    f"--of-label {folder} has no {' and no '.join(OF_LABEL)}; give the folder of "
+                    "the run, as state/a/default, or wait for the label worker: it writes them at "
+                    "its end"
+                )
         return run_files(self.results_file, self.of_label)

@@ -11,6 +11,7 @@ from workers.aws.calls import Calls
 from workers.errors import AccessError, ImageError, PassingError, RunError
 from workers.images.bucket import where
 from workers.settings import Settings
+from workers.there import is_there
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,7 +31,7 @@ class FolderPictures:
     """Pictures of a folder, by their key with or without the prefix."""
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
-        if not folder.is_dir():
+        if not (is_there(folder) and folder.is_dir()):
             raise RunError(f"there is no folder {folder}; check --images")
         self._folder = os.path.normpath(folder.absolute())
         self._prefix = prefix

@@ -2,21 +2,87 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
+from pydantic import AfterValidator, Field, ValidationError
+from typing_extensions import TypedDict
+
+from console.json_object import first_problem, json_object
+from workers.aws.answers import STRICT, reader
 from workers.errors import RunError
 from workers.output.rows import SCHEMA_VERSION
+from workers.there import is_there
 
 Row = dict[str, Any]
 
+# what a label worker writes of a run
+OF_LABEL = ("failed.jsonl", "near.jsonl")
 # each is loaded whole to be shown small
 MOST_SHOWN = 1000
+
+
+def _seconds(time: str) -> float:
+    """A row's time as seconds since 1970."""
+    return datetime.fromisoformat(time).timestamp()
+
+
+@STRICT
+class _Box(TypedDict):
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@STRICT
+class _Label(TypedDict):
+    name: str
+    confidence: float
+    boxes: list[_Box]
+
+
+@STRICT
+class _Line(TypedDict):
+    text: str
+    confidence: float
+    polygon: list[Annotated[list[float], Field(min_length=2, max_length=2)]]
+
+
+@STRICT
+class _Head(TypedDict):
+    schema: int
+    run: str
+    index: str
+    known: NotRequired[bool]
+
+
+@STRICT
+class _Result(_Head):
+    """What is asked of a row of results.jsonl or failed.jsonl; one of schema 1 had one label."""
+
+    failure: str | None
+    labels: NotRequired[list[_Label]]
+    lines: NotRequired[list[_Line]]
+    time: NotRequired[Annotated[str, AfterValidator(lambda time: time and _seconds(time))] | None]
+    label: NotRequired[str | None]
+    confidence: NotRequired[float | None]
+    boxes: NotRequired[list[_Box]]
+
+
+@STRICT
+class _Near(_Head):
+    """What is asked of a row of near.jsonl."""
+
+    near: _Label
+    below: float
+
+
+_read_result, _read_near = reader(_Result), reader(_Near)
 
 
 @dataclass
@@ -46,14 +112,14 @@ class Summary:
         self.text_confidences.extend(line["confidence"] for line in lines)
         self.label_confidences.extend(label["confidence"] for label in labels)
         if row.get("time"):
-            self.times.append((datetime.fromisoformat(row["time"]).timestamp(), kind))
+            self.times.append((_seconds(row["time"]), kind))
 
 
 def run_files(results: Path, of_label: Sequence[Path] = ()) -> list[Path]:
     """`results` and what label workers have written of the run, in folders or beside it."""
     folders = of_label or (results.parent,)
-    others = [folder / name for name in ("failed.jsonl", "near.jsonl") for folder in folders]
-    return [results, *filter(Path.exists, others)]
+    others = [folder / name for name in OF_LABEL for folder in folders]
+    return [results, *filter(is_there, others)]
 
 
 def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:
@@ -71,25 +137,36 @@ def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a results.jsonl, failed.jsonl or near.jsonl; RunError when it is not one."""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    row = json.loads(line)
-                    version = row["schema"]
-                    row["run"], row["index"], row["below" if "near" in row else "failure"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise RunError(f"{path}, line {number}, is not a result: {error!r}") from error
-                if version not in {1, SCHEMA_VERSION}:
+                    row = _row_of(line)
+                except ValueError as error:
                     raise RunError(
-                        f"{path}, line {number}, has schema {version}; this cartext reads "
-                        f"{SCHEMA_VERSION}: use the one that wrote it"
-                    )
-                yield _of_today(row)
+                        f"{path}, line {number}, is not a result: {error}; give the file as the "
+                        "worker wrote it, not packed"
+                    ) from error
+                yield row
     except OSError as error:
         raise RunError(
             f"cannot read {path} ({error.strerror}); give the run with --run, or the file with "
             "--results"
         ) from error
+
+
+def _row_of(line: bytes) -> Row:
+    row = json_object(line)
+    version = row.get("schema")
+    if version not in [1, SCHEMA_VERSION]:
+        raise ValueError(
+            f"its schema is {version}, and this cartext reads {SCHEMA_VERSION}: use the one that "
+            "wrote it"
+        )
+    try:
+        (_read_near if "near" in row else _read_result)(row)
+    except ValidationError as error:
+        raise first_problem(error) from error
+    return _of_today(row)
 
 
 def _of_today(row: Row) -> Row:

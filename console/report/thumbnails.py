@@ -40,7 +40,8 @@ def thumbnail(data: bytes | None, side: int) -> str:
             # Rekognition turns a JPEG by its EXIF, and its boxes are those of the turned one
             turned = opened.format in {"JPEG", "MPO"}
             picture = _on_white(ImageOps.exif_transpose(opened) if turned else opened)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:
+        # the bytes are anybody's, and over EXIF that is broken Pillow raises whatever comes
         return UNREADABLE
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, optimize=True)

@@ -48,12 +48,18 @@ SETTINGS = StatusSettings
 
 def run(settings: StatusSettings) -> None:
     """Prints one status, or with `watch` one after the other until the run is finished."""
-    looker = Looker(settings, *_aws(settings))
-    for status in looker.watch() if settings.watch else [looker.look_twice()]:
-        _show(status, settings)
+    stop = Stop()
+    looker = Looker(settings, *_aws(settings, stop))
+    try:
+        for status in looker.watch() if settings.watch else [looker.look_twice()]:
+            _show(status, settings)
+    finally:
+        # the listing in the background is waited for no longer, nor is what it hangs in
+        stop.drained_by = 0.0
+        stop.ask()
 
 
-def _aws(settings: Settings) -> tuple[QueueLook | None, Bucket | None]:
+def _aws(settings: Settings, stop: Stop) -> tuple[QueueLook | None, Bucket | None]:
     """The queue and the bucket that are named; without a region the ledger alone has to tell."""
     url, name = settings.queue_url, settings.bucket
     if not (url or name):
@@ -62,9 +68,9 @@ def _aws(settings: Settings) -> tuple[QueueLook | None, Bucket | None]:
         sqs, cloudwatch, s3 = make_clients(settings, "sqs", "cloudwatch", "s3")
     except RunError:
         return None, None
-    at_once = Calls(settings.model_copy(update={"retry_seconds": AT_ONCE_SECONDS}), Stop())
+    at_once = Calls(settings.model_copy(update={"retry_seconds": AT_ONCE_SECONDS}), stop)
     queue = QueueLook(sqs, cloudwatch, at_once, url) if url else None
-    bucket = Bucket(s3, Calls(settings, Stop()), settings) if name else None
+    bucket = Bucket(s3, Calls(settings, stop), settings) if name else None
     return queue, bucket
 
 

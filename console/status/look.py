@@ -112,6 +112,9 @@ def read(ledger: Ledger, settings: Settings) -> Status:
         status.progress = progress
         done, good, failed = progress.done, progress.with_text, progress.failed
         of, known, ended = expected(progress), progress.known, finished(progress)
+        if of is not None:
+            # what is asked for by hand is done, too, and no end counts it
+            of += progress.by_hand
         status.text = Work("text", done, of, good, failed, known, ended)
     return status
 
@@ -171,5 +174,6 @@ class _Listing:
     def _count(self, bucket: Bucket) -> None:
         try:
             self.images = sum(map(len, bucket.pages()))
-        except (WorkerError, ClientError):
+        except (WorkerError, ClientError, RuntimeError):
+            # at the interpreter's end there is no thread to be had for another call
             return

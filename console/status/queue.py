@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.status.model import QueueCounters
 from workers.aws.calls import Calls
@@ -15,6 +16,8 @@ from workers.index_queue.queue import COUNTERS, read_attributes
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
 
 # after an answer failed, its service is left alone for so long
 LEAVE_ALONE_SECONDS = 60.0
@@ -30,7 +33,7 @@ class QueueLook:
         self._cloudwatch = cloudwatch
         self._calls = calls
         self._url = url
-        self._policy: str | None = None
+        self._dead_name = ""
         self._again: dict[str, float] = {}
 
     def counters(self) -> QueueCounters:
@@ -46,27 +49,30 @@ class QueueLook:
                 self._again[name] = time.monotonic() + LEAVE_ALONE_SECONDS
         return counters
 
-    def _attributes(self, url: str) -> dict[str, str]:
+    def _attributes(self, url: str, read: Callable[[dict[str, str]], T]) -> T:
+        """What is read of a queue's attributes; an answer of which it cannot be is malformed."""
         names: list[Any] = [*COUNTERS, "RedrivePolicy"]
         return self._calls.call(
             "SQS GetQueueAttributes",
             lambda: self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names),
-            read_attributes,
-        )["Attributes"]
+            lambda reply: read(read_attributes(reply)["Attributes"]),
+        )
 
     def _own(self, counters: QueueCounters) -> None:
-        attributes = self._attributes(self._url)
-        waiting, in_flight, delayed = (int(attributes[name]) for name in COUNTERS)
+        (waiting, in_flight, delayed), self._dead_name = self._attributes(
+            self._url,
+            lambda attributes: ([int(attributes[name]) for name in COUNTERS], _dead_of(attributes)),
+        )
         counters.waiting, counters.in_flight = waiting + delayed, in_flight
-        self._policy = attributes.get("RedrivePolicy")
 
     def _dead(self, counters: QueueCounters) -> None:
-        if not self._policy:
+        if not self._dead_name:
             return
-        name = json.loads(self._policy)["deadLetterTargetArn"].rpartition(":")[2]
         # a dead-letter queue is of the same account and region
-        url = self._url.rpartition("/")[0] + "/" + name
-        counters.dead = int(self._attributes(url)["ApproximateNumberOfMessages"])
+        url = self._url.rpartition("/")[0] + "/" + self._dead_name
+        counters.dead = self._attributes(
+            url, lambda attributes: int(attributes["ApproximateNumberOfMessages"])
+        )
 
     def _oldest(self, counters: QueueCounters) -> None:
         if counters.waiting is None or counters.empty:
@@ -87,3 +93,9 @@ class QueueLook:
         )
         if points:
             counters.oldest_seconds = points[-1][1]
+
+
+def _dead_of(attributes: dict[str, str]) -> str:
+    """The name of a queue's dead-letter queue; empty where it has none."""
+    policy = attributes.get("RedrivePolicy")
+    return str(json.loads(policy)["deadLetterTargetArn"]).rpartition(":")[2] if policy else ""

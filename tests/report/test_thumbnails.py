@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import threading
 from itertools import count, islice
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from console.report.thumbnails import MISSING, UNREADABLE, map_in_order, thumbnail
 from tests.report.conftest import picture
@@ -54,6 +55,25 @@ def test_what_is_no_picture_is_said_so() -> None:
     assert small(None) == MISSING
     for data in (b"", b"hello", picture()[:200], b"%!PS-Adobe-3.0 EPSF-3.0"):
         assert small(data) == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "raised"),
+    [
+        (0x0100, 2, struct.error),  # a width that is text
+        (0x0131, 11, AttributeError),  # software that is a number
+        (0x011A, 2, TypeError),  # a resolution that is text
+    ],
+)
+def test_a_jpeg_with_broken_exif_is_one_that_cannot_be_read(
+    tag: int, kind: int, raised: type[Exception]
+) -> None:
+    turned, broken = (0x0112, 3, 1, b"\6\0\0\0"), (tag, kind, 1, b"\1\2\3\4")
+    entries = b"".join(struct.pack("<HHI4s", *entry) for entry in (turned, broken))
+    data = picture(exif=b"Exif\0\0II*\0\x08\0\0\0\2\0" + entries + bytes(4))
+    with Image.open(io.BytesIO(data)) as opened, pytest.raises(raised):
+        ImageOps.exif_transpose(opened)
+    assert small(data) == UNREADABLE
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

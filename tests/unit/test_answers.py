@@ -132,7 +132,7 @@ def test_a_broken_line_is_refused_by_reader_and_schema(
         (b"[]", "no JSON object"),
         (b"{}", "schema is None"),
         (b'{"schema": 1}', "kind is None"),
-        (b'"\xff"', "utf-8"),
+        (b'"\xff"', "no UTF-8 at byte 2"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"schema": ' + b"1" * MOST_BYTES + b"}", "longer than 300,000 bytes"),
         (line_of(ONE, PLATE).replace("99.5", "NaN").encode(), "confidence"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +134,25 @@ def test_a_second_worker_of_a_kind_in_one_folder_is_refused(
         pass
 
 
+def test_a_disk_that_knows_no_locks_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(RunError, match=r"cannot be locked: No locks available; .*--state-dir"),
+        alone(tmp_path, "text"),
+    ):
+        pass
+
+
+def test_what_would_block_in_a_worker_is_no_other_worker(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), alone(tmp_path, "text"):
+        raise BlockingIOError
+
+
 def test_a_state_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
@@ -160,6 +181,25 @@ def test_what_was_sent_again_is_told(
     else:
         told = {"schema": 1, "run": "r", "indexes": 1200, "end": False}
         assert read_json("resend", said) == told
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("label --bucket=photos 2>&-", 78),
+        ("status --state-dir=none 2>&-", 78),
+        ("answers --state-dir=s --import=empty <&-", 0),
+        ("answers --state-dir=s --import=empty >&-", 0),
+        ("answers --state-dir=s --import=- <&-", 0),
+    ],
+)
+def test_a_standard_stream_may_be_closed(command: str, status: int, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    shell = ["sh", "-c", f"{sys.executable} -m console {command}"]
+    done = subprocess.run(shell, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+    assert (done.stdout == "0 answers imported, of 0 in empty\n") == ("=empty <&-" in command)
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:

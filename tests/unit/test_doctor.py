@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -173,6 +174,19 @@ def test_what_is_answered_is_within_every_budget(tools: Callable[..., Tools]) ->
     found = finding(images.budget, asked)
     assert found.verdict is Verdict.RIGHT
     assert "1 images, 1 of them answered, may cost $0.00, the budget is $0.00" in found.text
+
+
+def test_a_ledger_of_the_version_before_is_right_and_what_it_saves_not_known(
+    tools: Callable[..., Tools], tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite3")) as old:
+        old.execute("PRAGMA user_version = 2")
+    asked = tools({"s3": FakeS3({"1.jpg": b"x"})}, budget_dollars=1)
+    assert finding(keeping.ledger, asked).verdict is Verdict.RIGHT
+    found = finding(images.budget, asked)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "of the version before" in found.text
 
 
 # --- the machine ----------------------------------------------------------------------------------

@@ -14,15 +14,19 @@ from typing import Any
 import pytest
 
 from console import command as cli
+from workers.ledger import open_ledger
 from workers.model import Decision, Label, Result, TextLine
 from workers.output.files import write_failures, write_near, write_results
 from workers.output.rows import result_row
+from workers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CAR = Label("Car", 97.5)
 RESULTS = (
-    Result("r", "1.jpg", (CAR,), (TextLine("ÄB 1", 99.5), TextLine("TAXI", 84.0)), time="T1"),
-    Result("r", "2.jpg", (Label("Car", 91.0), Label("Truck", 93.0)), time="T2"),
+    Result(
+        "r", "1.jpg", (CAR,), (TextLine("ÄB 1", 99.5), TextLine("TAXI", 84.0)), time="2026-01-01"
+    ),
+    Result("r", "2.jpg", (Label("Car", 91.0), Label("Truck", 93.0)), time="2026-01-02"),
     Result("r", "3.jpg", (CAR,), (TextLine("RNN393", 98.0),), known=True),
     Result("r", "4.jpg", (CAR,), failure="gone: no longer there"),
 )
@@ -52,8 +56,8 @@ def test_a_row_a_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     said = ",".join(head)
     assert said == "index,what,label,confidence,below,lines,text,text_confidence,failure,new,time"
     assert rows == [
-        ["1.jpg", "text", "Car", "97.5", "", "2", "ÄB 1 | TAXI", "84.0", "", "yes", "T1"],
-        ["2.jpg", "without", "Car, Truck", "93.0", "", "0", "", "", "", "yes", "T2"],
+        ["1.jpg", "text", "Car", "97.5", "", "2", "ÄB 1 | TAXI", "84.0", "", "yes", "2026-01-01"],
+        ["2.jpg", "without", "Car, Truck", "93.0", "", "0", "", "", "", "yes", "2026-01-02"],
         ["3.jpg", "text", "Car", "97.5", "", "1", "RNN393", "98.0", "", "no", ""],
         ["4.jpg", "failed", "Car", "97.5", "", "0", "", "", "gone: no longer there", "no", ""],
         ["5.jpg", "failed", "", "", "", "0", "", "", "empty: no bytes", "no", ""],
@@ -144,6 +148,47 @@ def test_a_table_that_is_printed_is_all_that_is_printed(folder: Path, encoding: 
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, check=True)
     assert done.stdout == (folder / "table.csv").read_bytes()
     assert done.stderr == b"-: 6 rows\n"
+
+
+@pytest.mark.parametrize("given", ["a,b", "flags"])
+def test_the_folders_of_label_workers_are_given_by_flags_or_with_commas(
+    folder: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file in (("a", "failed.jsonl"), ("b", "near.jsonl")):
+        (folder / name).mkdir()
+        (folder / file).rename(folder / name / file)
+    monkeypatch.chdir(folder)
+    flags = ["--of-label", "a", "--of-label", "b"] if given == "flags" else []
+    if not flags:
+        monkeypatch.setenv("CARTEXT_OF_LABEL", given)
+    _, *rows = exported(folder, *flags)
+    assert [row[0] for row in rows] == [f"{number}.jpg" for number in range(1, 7)]
+
+
+def test_a_folder_of_label_workers_that_has_nothing_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--results", str(folder / "results.jsonl"), "--of-label", f"{folder},state/a"]
+    assert cli.main(["export", *given, "--csv", str(folder / "table.csv")]) == 78
+    said = capsys.readouterr().err
+    assert "state/a has no failed.jsonl and no near.jsonl; give the folder of the run" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["export", "--csv", "-"], ["answers"]])
+def test_a_full_disk_under_standard_output_is_one_line(folder: Path, command: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    open_ledger(Settings(bucket="b12", queue_url="http://q/1/i", state_dir=folder)).close()
+    (folder / "default").mkdir()
+    (folder / "results.jsonl").rename(folder / "default" / "results.jsonl")
+    command = [sys.executable, "-m", "console", *command, "--state-dir", str(folder)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 78
+    *_, said = done.stderr.decode().splitlines()
+    assert said.endswith("(No space left on device); make room on its disk, then start again")
+    assert b"Traceback" not in done.stderr
 
 
 def test_results_that_are_broken_leave_no_half_table(

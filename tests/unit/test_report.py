@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from console import command as cli
 from console.report import pictures
 from console.report.charts import histogram, timeline
 from console.report.pictures import BucketPictures, FolderPictures
-from console.report.rows import read_rows
+from console.report.rows import read, read_rows
 from tests.unit.conftest import MakeCalls
 from tests.unit.fakes import FakeS3, Scripted, client, client_error
 from tests.unit.schemas import read_json
@@ -28,21 +29,39 @@ from workers.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
+RESULT = {"schema": 2, "run": "a", "index": "1.jpg", "failure": None}
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "line 1, is not a result"),
-        ("[]", "line 1, is not a result"),
-        ('{"schema": 1}', "line 1, is not a result"),
-        ('{"schema": 2, "run": "a", "index": "1.jpg", "near": {}}', "line 1, is not a result"),
-        ('{"schema": 3, "run": "a", "index": "1.jpg", "failure": null}', "has schema 3"),
+        (b"{", "no JSON at character 2"),
+        (b"[]", "it is no JSON object"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"schema": 2, "run": "caf\xe9"}', "no UTF-8 at byte 26"),
+        (gzip.compress(b"{}", mtime=0), "no UTF-8 at byte 2 .*not packed"),
+        (b'{"schema": 1}', "run: Field required"),
+        ({"schema": []}, r"its schema is \[\], and this cartext reads 2"),
+        ({"schema": 3}, "its schema is 3, and this cartext reads 2"),
+        ({"near": {}, "below": 90}, "near.name: Field required"),
+        ({"near": {"name": "Car", "confidence": 80, "boxes": []}}, "below: Field required"),
+        ({"labels": None}, "labels: Input should be a valid list"),
+        ({"labels": [{"name": "Car", "confidence": "97", "boxes": []}]}, "labels.0.confidence"),
+        ({"lines": [{"text": 5, "confidence": 97, "polygon": []}]}, "lines.0.text"),
+        ({"lines": [{"text": "A", "confidence": 97, "polygon": [[1]]}]}, "lines.0.polygon.0"),
+        ({"time": "yesterday"}, "time: .*yesterday"),
+        ({"time": "0001-01-01T00:00:00"}, "time: "),
     ],
 )
-def test_a_file_that_is_not_results_is_said_so(tmp_path: Path, line: str, problem: str) -> None:
+def test_a_file_that_is_not_results_is_said_so(
+    tmp_path: Path, line: bytes | dict[str, Any], problem: str
+) -> None:
+    whole = json.dumps(RESULT).encode()
+    broken = line if isinstance(line, bytes) else json.dumps({**RESULT, **line}).encode()
     path = tmp_path / "results.jsonl"
-    path.write_text(line + "\n")
-    with pytest.raises(RunError, match=problem):
-        list(read_rows(path))
+    path.write_bytes(whole + b"\n" + broken)
+    with pytest.raises(RunError, match=rf"^{path}, line 2, is not a result: .*{problem}"):
+        read([path], 10)
 
 
 def test_results_that_are_missing_are_named_with_their_remedy(tmp_path: Path) -> None:
@@ -142,6 +161,17 @@ def test_it_loads_so_many_pictures_and_says_what_the_others_would_take(
     said = capsys.readouterr().out
     assert told in said
     assert ("must be loaded" in said) is (flags[-1] == "2")
+
+
+@pytest.mark.parametrize("output", [".", "/", ".."])
+def test_a_folder_is_no_page_before_anything_is_read(
+    output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = str(tmp_path / "none.jsonl")
+    given = ["--results", results, "--images", str(tmp_path), "--output", output]
+    assert cli.main(["report", *given]) == 78
+    said = capsys.readouterr().err
+    assert said.endswith(f"{output} is no file; give --output the page to write, as report.html\n")
 
 
 def test_for_programs_it_says_the_same_as_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -112,6 +113,26 @@ def test_a_wrong_value_of_the_environment_is_named_as_it_is_there(
     assert "--in-flight" not in said
 
 
+def test_a_wrong_value_of_a_flag_by_another_name_is_named_so_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARTEXT_JSON", "maybe")
+    assert main(["status"]) == 78
+    said = capsys.readouterr().err
+    assert said.startswith("cartext status: CARTEXT_JSON = 'maybe' (print JSON; ")
+
+
+@pytest.mark.parametrize("pattern", ["[A-Z", "[A-Z]{4294967295}", "(" * 5000 + ")" * 5000])
+def test_a_pattern_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setenv("CARTEXT_TEXT_PATTERN", pattern)
+    assert main(["text", *NEEDED]) == 78
+    said = capsys.readouterr().err
+    assert "no regular expression: " in said
+    assert len(said.splitlines()) == 1
+
+
 @pytest.mark.parametrize("missing", ["bucket", "queue_url"])
 def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str], missing: str) -> None:
     flag = "--" + missing.replace("_", "-")
@@ -179,3 +200,23 @@ def test_a_file_that_is_no_text_is_said_so(
     assert "cartext.env" in said
     assert "UTF-8" in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_file_that_this_user_may_not_read_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cartext.env").write_text("CARTEXT_PREFIX=a\n")
+    plain = open
+
+    def refuse(file: Any, *given: Any, **more: Any) -> Any:
+        if str(file).endswith("cartext.env"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return plain(file, *given, **more)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert main(["label", *NEEDED]) == 78
+    said = capsys.readouterr().err
+    assert said == (
+        "cartext label: cannot read cartext.env (Permission denied); let this user read it, or "
+        "start in another folder\n"
+    )

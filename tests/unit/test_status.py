@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from console import command as cli
-from console.status import look
+from console.status import command, look
 from console.status.look import Looker
 from console.status.queue import COUNTERS, QueueLook
 from console.status.render import as_text
@@ -62,6 +63,38 @@ def test_without_a_ledger_it_says_where_to_look(
     assert cli.main(["status", "--state-dir", str(tmp_path / "none")]) == 78
     assert "--state-dir" in capsys.readouterr().err
     assert not (tmp_path / "none").exists(), "a look makes nothing"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("status",),
+        ("answers",),
+        ("answers", "--import", "-"),
+        ("answers", "--ledger", "sqlite:///ledger", "--export", "theirs"),
+        ("report", "--images", "theirs"),
+        ("export", "--csv", "-"),
+    ],
+)
+def test_what_this_user_may_not_look_at_is_one_line(
+    given: tuple[str, ...],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stat = Path.stat
+
+    def refuse(path: Path, **more: Any) -> Any:
+        if settings.state_dir in path.parents or path.name == "theirs":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    open_ledger(settings.model_copy(update={"ledger": "sqlite:///ledger"})).close()
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert cli.main([*given, "--state-dir", str(settings.state_dir)]) == 78
+    said = capsys.readouterr().err
+    assert "may not be read by this user; run cartext as" in said
+    assert said.count("\n") == 1
 
 
 def test_a_ledger_without_this_run_says_so(ledger: Ledger, make_settings: MakeSettings) -> None:
@@ -132,6 +165,41 @@ def test_the_listing_tells_how_many_are_to_be_looked_at(
     assert looker.look().works[0].of == 9
 
 
+def test_a_listing_without_an_answer_ends_with_the_look(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listings: list[Any] = []
+
+    class Kept(look._Listing):
+        def __init__(self, bucket: Bucket) -> None:
+            listings.append(self)
+            super().__init__(bucket)
+
+    away = client(list_objects_v2=Scripted(client_error("ServiceUnavailable", 503)))
+    monkeypatch.setattr(look, "_Listing", Kept)
+    monkeypatch.setattr(command, "make_clients", lambda *_: (client(), client(), away))
+    decide(ledger, "1.jpg")
+    given = ["--state-dir", str(tmp_path / "state"), "--bucket", "photos"]
+    assert cli.main(["status", *given, "--retry-seconds", "30"]) == 0
+    (listing,) = listings
+    listing._thread.join(10)
+    assert not listing._thread.is_alive()
+
+
+def test_a_listing_that_gets_no_thread_any_more_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late:
+        def pages(self) -> list[Any]:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    said: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    bucket: Any = Late()
+    look._Listing(bucket).join()
+    assert said == []
+
+
 def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) -> None:
     decide(ledger, "1.jpg", labels=CAR)
     ledger.end_run(RunEnd("default", 1)).result()
@@ -142,6 +210,21 @@ def test_it_is_finished_when_the_text_worker_is(ledger: Ledger, looker: Looker) 
     looked = looker.look()
     assert looked.finished
     assert "finished" in as_text(looked)
+
+
+def test_what_is_asked_for_by_hand_is_beside_what_the_end_counts(
+    ledger: Ledger, looker: Looker
+) -> None:
+    ledger.record_end(RunEnd("default", 10)).result()
+    looker.look()
+    complete(ledger, *"abcdef", by_hand=True)
+    complete(ledger, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    looked = looker.look()
+    assert looked.text
+    assert looked.text.per_second
+    assert (looked.text.done, looked.text.of) == (10, 16)
+    assert looked.text.seconds_left == pytest.approx(6 / looked.text.per_second)
+    assert "text  10 of 16  62 %" in as_text(looked)
 
 
 def test_a_watch_ends_with_the_run(
@@ -231,6 +314,35 @@ def test_a_queue_that_is_not_there_hides_nothing_else(
     shown = as_text(with_queue(sqs=client_error("ServiceUnavailable", 503)).look())
     assert "unknown waiting" in shown
     assert "1 of ?" in shown
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        dict.fromkeys(COUNTERS[1:], "0"),
+        dict.fromkeys(COUNTERS, "many"),
+        {**EMPTY["Attributes"], "RedrivePolicy": "{}"},
+    ],
+)
+def test_an_answer_that_lacks_a_counter_is_unknown(
+    broken: dict[str, str], ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    complete(ledger, "1.jpg")
+    looked = with_queue(sqs={"Attributes": broken}).look()
+    assert vars(looked.queue) == dict.fromkeys(("waiting", "in_flight", "dead", "oldest_seconds"))
+
+
+def test_a_dead_letter_queue_that_lacks_its_counter_is_unknown(
+    ledger: Ledger, with_queue: Callable[..., Looker]
+) -> None:
+    def no_dead(**request: Any) -> Any:
+        dead = request["QueueUrl"].endswith("/index-dead")
+        return {"Attributes": {}} if dead else attributes(**request)
+
+    complete(ledger, "1.jpg")
+    looked = with_queue(sqs=no_dead).look()
+    assert looked.queue
+    assert (looked.queue.waiting, looked.queue.dead) == (8, None)
 
 
 def test_a_bare_end_is_finished_with_the_queue(

@@ -11,6 +11,7 @@ from workers.ledger.dynamodb.table import Table
 from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
 from workers.ledger.sqlite import SqliteLedger
 from workers.settings import Settings
+from workers.there import is_there
 from workers.threads.stop import Stop
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
         Table(name, client, calls).check_version()
         return DynamoDbLedger(name, client, calls, read_only=read_only)
-    if not read_only and not path.exists():
+    if not read_only and not is_there(path):
         note = "a run that is under way elsewhere goes on with its own"
         log.info("new ledger", path=str(path), note=note)
     return SqliteLedger(path, read_only)
