@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.outside import OUTSIDE
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError
+from workers.output.escapes import harmless
 
 if TYPE_CHECKING:
     from workers.settings import Settings
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(given, command.settings, command.run, command.for_people)
     except RunError as error:
-        print(f"cartext {given[0]}: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
+        print(harmless(f"cartext {given[0]}: {error}"), file=sys.stderr)  # noqa: T201 - no log without settings
         return DO_NOT_START_AGAIN
 
 

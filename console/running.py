@@ -18,10 +18,14 @@ from pydantic_settings import SettingsError
 from workers import log as worker_log
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError, WorkerError
 from workers.events import STOPPED_BY_BUG, Stopped, say
+from workers.output.escapes import harmless
 from workers.output.files import NO_ROOM, advice
 from workers.settings import GONE, Settings
 
 log = structlog.get_logger()
+
+# which file is written no folder may say that somebody else has filled
+WRITTEN = ("CARTEXT_CSV", "CARTEXT_EXPORT", "CARTEXT_OUTPUT")
 
 
 def run(
@@ -43,7 +47,7 @@ def run(
     except WorkerError as error:
         reason = re.sub(r"CARTEXT_\w+", lambda name: _as_given(name[0], given), str(error))
         if for_people:
-            print(f"cartext {given[0]}: {reason}", file=sys.stderr)  # noqa: T201 - nobody's log
+            print(harmless(f"cartext {given[0]}: {reason}"), file=sys.stderr)  # noqa: T201 - nobody's log
         else:
             level = "info" if error.exit_status == START_AGAIN else "error"
             say(Stopped(reason, error.exit_status), level)
@@ -80,7 +84,7 @@ def _print_no_more() -> None:
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:
     try:
-        _refuse_what_is_gone(kind)
+        _refuse(kind)
         return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
     except ValidationError as error:
         problems = (_complaint(problem, kind, given) for problem in error.errors())
@@ -101,8 +105,16 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
 
 
-def _refuse_what_is_gone(kind: type[Settings]) -> None:
-    written = {**dotenv_values(str(kind.model_config.get("env_file"))), **os.environ}
+def _refuse(kind: type[Settings]) -> None:
+    """Raises RunError where a setting is gone, or stands in a file though it may not."""
+    path = str(kind.model_config.get("env_file"))
+    in_file = {name.upper(): value for name, value in dotenv_values(path).items()}
+    if refused := [name for name in WRITTEN if name in in_file]:
+        raise RunError(
+            f"{path} may not say which file is written ({', '.join(refused)}): take it out, and "
+            "say so by a flag or in the environment"
+        )
+    written = {**in_file, **os.environ}
     for name, instead in GONE.items():
         # one of one is what it is without
         if written.get(name, "1") not in {"", "1"}:

@@ -15,6 +15,7 @@ from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox, shell_exports
 from sandbox.pictures import pictures
 from workers.index_queue.messages import END_MARK
+from workers.output.escapes import harmless
 
 BUCKET, QUEUE = "images", "index"
 NO_PROXY = "127.0.0.1,localhost"
@@ -43,4 +44,4 @@ def serve(options: argparse.Namespace) -> NoReturn:
 
 
 def _left_out(name: str, reason: str) -> None:
-    print(f"sandbox: left out {name}: {reason}", file=sys.stderr)
+    print(harmless(f"sandbox: left out {name}: {reason}"), file=sys.stderr)

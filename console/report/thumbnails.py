@@ -17,8 +17,12 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 QUALITY = 70
-# a picture with more pixels, unless it is a JPEG (read smaller), is made small alone
+# a picture with more pixels, unless it is a JPEG that can be read smaller, is made small alone
 MANY_PIXELS = 12_000_000
+# such a JPEG has one scan, and perhaps one of its own thumbnail; a progressive one, with ten or so,
+# is read whole for each
+START_OF_SCAN = b"\xff\xda"
+FEW_SCANS, MOST_SCANS = 2, 100
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 MISSING, UNREADABLE = "!missing", "!unreadable"
 
@@ -36,7 +40,11 @@ def thumbnail(data: bytes | None, side: int) -> str:
         return MISSING
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            _make_small(opened, side)
+            scans = data.count(START_OF_SCAN)
+            if opened.format == "JPEG" and scans > MOST_SCANS:
+                return UNREADABLE
+            is_read_smaller = opened.format == "JPEG" and scans <= FEW_SCANS
+            _make_small(opened, side, alone=not is_read_smaller)
             # Rekognition turns a JPEG by its EXIF, and its boxes are those of the turned one
             turned = opened.format in {"JPEG", "MPO"}
             picture = _on_white(ImageOps.exif_transpose(opened) if turned else opened)
@@ -49,8 +57,8 @@ def thumbnail(data: bytes | None, side: int) -> str:
     return f"{picture.width} {picture.height} {encoded}"
 
 
-def _make_small(picture: Image.Image, side: int) -> None:
-    if picture.format == "JPEG" or picture.width * picture.height <= MANY_PIXELS:
+def _make_small(picture: Image.Image, side: int, alone: bool) -> None:
+    if not alone or picture.width * picture.height <= MANY_PIXELS:
         picture.thumbnail((side, side), reducing_gap=2.0)
     else:
         with _large:

@@ -112,9 +112,6 @@ def read(ledger: Ledger, settings: Settings) -> Status:
         status.progress = progress
         done, good, failed = progress.done, progress.with_text, progress.failed
         of, known, ended = expected(progress), progress.known, finished(progress)
-        if of is not None:
-            # what is asked for by hand is done, too, and no end counts it
-            of += progress.by_hand
         status.text = Work("text", done, of, good, failed, known, ended)
     return status
 

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3
@@ -19,7 +19,7 @@ import sandbox.aws.moto  # noqa: F401 - mends it
 from sandbox.aws.faults import Fault, Faults
 from sandbox.aws.moto.sqs import overtaken
 from sandbox.aws.rekognition.traffic import reset_counts
-from sandbox.aws.serving import Served
+from sandbox.aws.serving import Served, anybody
 from sandbox.aws.tls import serve_as
 
 __all__ = ["REGION", "Fault", "Sandbox", "shell_exports"]
@@ -47,7 +47,13 @@ class Sandbox(Served):
     with an empty account. With `tls` it has a certificate that its `aws_environment` vouches for.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: bool = False) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        answers: Callable[[str], bool] = anybody,
+    ) -> None:
         self.faults = Faults()
         self.overtaken = overtaken
         overtaken.clear()
@@ -60,7 +66,7 @@ class Sandbox(Served):
             self._bundle.flush()
         moto_api_backend.reset()
         reset_counts()
-        super().__init__(self.faults.before(APPLICATION), host, port, context)
+        super().__init__(self.faults.before(APPLICATION), host, port, context, answers)
         self.endpoint = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
     @property

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -24,14 +24,24 @@ LOCAL_NAME = re.compile(r"([0-9.]+|\[[0-9a-fA-F:.]+\]|[^.]+|.+\.localhost)(:[0-9
 OTHER_SITES = {"cross-site", "same-site"}
 
 
+def anybody(_: str) -> bool:
+    """Whoever comes to an address of this machine."""
+    return True
+
+
 class Served:
     """Answers from entering the context until leaving it, with `tls` where it is given.
 
-    Raises OSError when the port is taken.
+    Whom, `answers` says by the address of who asks. Raises OSError when the port is taken.
     """
 
     def __init__(
-        self, app: WSGIApplication, host: str, port: int, tls: ssl.SSLContext | None = None
+        self,
+        app: WSGIApplication,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        answers: Callable[[str], bool] = anybody,
     ) -> None:
         try:
             # werkzeug's way to say that the port is taken: two lines of its own, and an exit
@@ -39,7 +49,7 @@ class Served:
                 self._server = make_server(
                     host,
                     port,
-                    _not_for_pages(app),
+                    _guarded(app, answers),
                     threaded=True,
                     request_handler=_QuietHandler,
                     ssl_context=tls,
@@ -62,7 +72,7 @@ class Served:
         self._server.server_close()
 
 
-def _not_for_pages(app: WSGIApplication) -> WSGIApplication:
+def _guarded(app: WSGIApplication, answers: Callable[[str], bool]) -> WSGIApplication:
     """Refuses what a web page has its browser ask for, also by a name that it has made lead here.
 
     No SDK sends these headers: https://w3c.github.io/webappsec-fetch-metadata
@@ -70,9 +80,10 @@ def _not_for_pages(app: WSGIApplication) -> WSGIApplication:
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         is_page = "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") in OTHER_SITES
-        if is_page or not LOCAL_NAME.fullmatch(environ.get("HTTP_HOST", "localhost")):
+        is_named = LOCAL_NAME.fullmatch(environ.get("HTTP_HOST", "localhost"))
+        if is_page or not is_named or not answers(environ["REMOTE_ADDR"]):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"this is for programs on this machine, not for web pages\n"]
+            return [b"this is for programs on this machine, not for web pages or its neighbours\n"]
         return app(environ, start_response)
 
     return guarded

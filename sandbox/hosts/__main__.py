@@ -23,6 +23,7 @@ from sandbox.hosts.hosts import HOME, Hosts, holder, only_one
 from sandbox.hosts.shell import HostsError, missing
 from sandbox.pictures import pictures
 from sandbox.signals import leave_on_signals
+from workers.output.escapes import harmless
 from workers.output.files import replacing
 
 LOG = HOME.with_suffix(".log")
@@ -164,7 +165,7 @@ def _images(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
 
 
 def _left_out(name: str, reason: str) -> None:
-    print(f"hosts: left out {name}: {reason}", file=sys.stderr)
+    print(harmless(f"hosts: left out {name}: {reason}"), file=sys.stderr)
 
 
 def _write_environment(environment: dict[str, str]) -> None:

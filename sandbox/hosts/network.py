@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sandbox.hosts.shell import HostsError, run
 
-# Where the emulated AWS answers, for this machine and its guests alike: link-local, so that nothing
-# beyond the bridge can reach it, and away from the addresses of real metadata services.
+# Where the emulated AWS answers, for this machine and its guests alike: link-local, so that no
+# router leads to it, and away from the addresses of real metadata services.
 AWS_ADDRESS = IPv4Address("169.254.77.1")
 MAC_ADDRESS = "02:00:a9:fe:4d:01"
 
@@ -21,6 +21,7 @@ class Bridge:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._known: dict[str, bool] = {}
         self.name = "cartext-" + hashlib.sha256(str(home).encode()).hexdigest()[:6]
 
     def up(self) -> None:
@@ -42,6 +43,13 @@ class Bridge:
             refuse_used(router.network)
             run("ip", "address", "add", str(router), "dev", self.name)
         return router
+
+    def leads_to(self, address: str) -> bool:
+        """Whether it is this machine's own or a guest's; a neighbour may have a route to here."""
+        if address not in self._known:
+            (route,) = json.loads(run("ip", "-json", "route", "get", address))
+            self._known[address] = route["dev"] in {"lo", self.name}
+        return self._known[address]
 
     def down(self) -> None:
         """Takes the bridge away, if it is there."""

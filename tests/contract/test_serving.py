@@ -10,13 +10,16 @@ import pytest
 
 from sandbox.aws.serving import Served
 
+REFUSED = 403, b"this is for programs on this machine, not for web pages or its neighbours\n"
+
+
+def answer(_: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"a picture"]
+
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    def answer(_: Any, start_response: Any) -> list[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"a picture"]
-
     with Served(answer, "127.0.0.1", 0) as served:
         yield served.port
 
@@ -43,8 +46,7 @@ def asked(port: int, headers: dict[str, str]) -> tuple[int, bytes]:
     ids=str,
 )
 def test_a_page_gets_nothing(port: int, headers: dict[str, str]) -> None:
-    status, said = asked(port, headers)
-    assert (status, said) == (403, b"this is for programs on this machine, not for web pages\n")
+    assert asked(port, headers) == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,8 @@ def test_a_page_gets_nothing(port: int, headers: dict[str, str]) -> None:
 )
 def test_a_program_is_answered(port: int, headers: dict[str, str]) -> None:
     assert asked(port, headers) == (200, b"a picture")
+
+
+def test_whom_it_is_not_for_gets_nothing_either() -> None:
+    with Served(answer, "127.0.0.1", 0, answers=lambda address: address != "127.0.0.1") as served:
+        assert asked(served.port, {}) == REFUSED

@@ -11,6 +11,7 @@ from itertools import count, islice
 import pytest
 from PIL import Image, ImageOps
 
+from console.report import thumbnails
 from console.report.thumbnails import MISSING, UNREADABLE, map_in_order, thumbnail
 from tests.report.conftest import picture
 
@@ -45,6 +46,26 @@ def test_a_jpeg_is_turned_by_its_exif_and_a_png_is_not() -> None:
 )
 def test_every_kind_of_colour_becomes_a_thumbnail(kind: str, mode: str) -> None:
     assert decoded(small(picture(kind=kind, mode=mode))).mode == "RGB"
+
+
+@pytest.mark.parametrize(("how", "alone"), [({}, False), ({"progressive": True}, True)])
+def test_a_large_jpeg_that_is_read_whole_is_made_small_alone(
+    how: dict[str, bool], alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "MANY_PIXELS", 100)
+    made = threading.Thread(target=small, args=[picture((640, 320), **how)])
+    with thumbnails._large:
+        made.start()
+        made.join(0.5 if alone else 10)
+        assert made.is_alive() is alone
+    made.join(10)
+    assert not made.is_alive()
+
+
+def test_a_jpeg_that_would_be_read_hundreds_of_times_is_left_out() -> None:
+    data = picture((64, 32), progressive=True)
+    assert decoded(small(data + thumbnails.START_OF_SCAN * 50))
+    assert small(data + thumbnails.START_OF_SCAN * 100) == UNREADABLE
 
 
 def test_what_is_transparent_lies_on_white() -> None:

@@ -123,6 +123,15 @@ def test_no_cell_is_a_formula(tmp_path: Path, text: str, cell: str, by: str) -> 
     assert [row[column] for column in (0, 2, 6, 8)] == [cell] * 4
 
 
+def test_an_error_moves_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_text('{"schema": "\\u001b]0;pwned\\u0007\\u202e"}\n')
+    assert cli.main(["export", "--results", str(results), "--csv", str(tmp_path / "c")]) == 78
+    said = capsys.readouterr().err
+    assert "pwned" in said
+    assert said.rstrip("\n").isprintable()
+
+
 def test_schema_1_is_exported_too(tmp_path: Path) -> None:
     old: dict[str, Any] = {"schema": 1, "run": "r", "index": "1.jpg", "lines": [], "failure": None}
     car = {"label": "Car", "confidence": 97.5, "boxes": []}

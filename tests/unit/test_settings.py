@@ -202,6 +202,19 @@ def test_a_file_that_is_no_text_is_said_so(
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["CARTEXT_CSV", "cartext_output", "CARTEXT_EXPORT"])
+def test_the_file_of_a_folder_does_not_say_which_file_is_written(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder may be somebody else's, and the file one of this person's."""
+    (tmp_path / "cartext.env").write_text(f"{name}={tmp_path / 'precious'}\n")
+    assert main(["export"]) == 78
+    assert capsys.readouterr().err == (
+        f"cartext export: cartext.env may not say which file is written ({name.upper()}): take it "
+        "out, and say so by a flag or in the environment\n"
+    )
+
+
 def test_a_file_that_this_user_may_not_read_is_said_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -490,6 +491,39 @@ def test_a_says_how_far_it_is(scene: Scene, said: list[dict[str, Any]]) -> None:
     assert (late["labelled"], late["failed"]) == (1, 1)
     assert late["per_second"] > 0
     assert late["seconds_left"] is not None
+
+
+def test_a_counts_ahead_of_its_listing_while_threads_are_busy(
+    scene: Scene, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def look(_: str) -> float:
+        assert go.wait(10)
+        return 95.0
+
+    monkeypatch.setattr(decider, "BACKLOG", 0)
+    scene.images(*(f"{number}.jpg" for number in range(5))).label = look
+    scene.s3.page_size = 1
+    with alongside(scene, LabelWorker, in_flight=1, progress_seconds=0.02):
+        at_last(said, "progress", done=0, of=5)
+        assert not scene.ledger.listed("default").whole
+        go.set()
+
+
+def test_the_end_counts_the_decisions_themselves(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was killed has not told of its last ones; once is enough, though."""
+
+    def counted(run: str, recount: bool = False) -> Any:
+        counts = label_counts(run)
+        return counts if recount else replace(counts, labelled=0)
+
+    label_counts = scene.ledger.label_counts
+    monkeypatch.setattr(scene.ledger, "label_counts", counted)
+    scene.images("1.jpg").start(LabelWorker)
+    assert [end["expected"] for end in scene.sent("-1")] == ["1"]
 
 
 def test_every_line_about_an_image_names_it(scene: Scene, said: list[dict[str, Any]]) -> None:

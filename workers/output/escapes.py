@@ -12,6 +12,7 @@ UNSEEN = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0001-\U000e007f]"
 )
 UNSEEN_OR_BACKSLASH = re.compile(f"[\\\\\x00-\x1f{UNSEEN.pattern[1:]}")
+HARMFUL = re.compile(f"[\x00-\x09\x0b-\x1f{UNSEEN.pattern[1:]}")
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
@@ -19,6 +20,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 def visible(text: str) -> str:
     """The text with such characters as escapes; a backslash is doubled."""
     return UNSEEN_OR_BACKSLASH.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def harmless(text: str) -> str:
+    """Lines for a person, which no terminal takes for anything else; not to be read back."""
+    return HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def json_line(value: Any) -> str:
