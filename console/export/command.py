@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from console.export.sheet import By, Only, wanted, write_sheet
 from console.report.files import RunFilesSettings
-from console.report.rows import read_rows
+from console.report.rows import rows_of
 from console.written import STREAM, writing
 
 
@@ -38,12 +38,7 @@ SETTINGS = ExportSettings
 
 def run(settings: ExportSettings) -> None:
     """Writes the table; RunError when a file is not as it must be, or the disk refuses."""
-    rows = (
-        row
-        for path in settings.files
-        for row in read_rows(path)
-        if wanted(row, settings.only, settings.low)
-    )
+    rows = (row for row in rows_of(settings.files) if wanted(row, settings.only, settings.low))
     with writing(settings.csv) as file:
         count = write_sheet(file, rows, settings.by)
     # where the table itself is printed, it is all that is

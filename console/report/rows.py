@@ -126,12 +126,24 @@ def read(files: list[Path], most: int) -> tuple[list[Row], Summary]:
     """The first `most` rows of a run's files; the sum is of all."""
     rows: list[Row] = []
     summary = Summary()
+    for row in rows_of(files):
+        summary.add(row)
+        if len(rows) < most:
+            rows.append(row)
+    return rows, summary
+
+
+def rows_of(files: list[Path]) -> Iterator[Row]:
+    """The rows of a run's files, each once: each of a fleet's label workers has all of theirs."""
+    has_copies = len({path.name for path in files}) < len(files)
+    seen: set[str] = set()
     for path in files:
         for row in read_rows(path):
-            summary.add(row)
-            if len(rows) < most:
-                rows.append(row)
-    return rows, summary
+            if has_copies and path.name in OF_LABEL:
+                if row["index"] in seen:
+                    continue
+                seen.add(row["index"])
+            yield row
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from console import command as cli
+from console.report.rows import read, run_files
 from workers.ledger import open_ledger
 from workers.model import Decision, Label, Result, TextLine
 from workers.output.files import write_failures, write_near, write_results
@@ -172,6 +173,16 @@ def test_the_folders_of_label_workers_are_given_by_flags_or_with_commas(
         monkeypatch.setenv("CARTEXT_OF_LABEL", given)
     _, *rows = exported(folder, *flags)
     assert [row[0] for row in rows] == [f"{number}.jpg" for number in range(1, 7)]
+
+
+def test_what_each_label_worker_of_a_fleet_has_is_there_once(folder: Path) -> None:
+    (folder / "second").mkdir()
+    for file in ("failed.jsonl", "near.jsonl"):
+        (folder / "second" / file).write_bytes((folder / file).read_bytes())
+    _, *rows = exported(folder, "--of-label", f"{folder},{folder / 'second'}")
+    assert [row[0] for row in rows] == [f"{number}.jpg" for number in range(1, 7)]
+    files = run_files(folder / "results.jsonl", [folder, folder / "second"])
+    assert read(files, 100)[1].counts["all"] == 6
 
 
 def test_a_folder_of_label_workers_that_has_nothing_is_refused(
