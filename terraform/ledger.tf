@@ -31,4 +31,14 @@ resource "aws_dynamodb_table" "ledger" {
   }
 
   tags = { Name = "${var.project}-ledger" }
+
+  # What else only a fleet has goes after the table: where AWS refuses to delete that, all of it stays.
+  depends_on = [
+    aws_cloudwatch_metric_alarm.parts_dead_letters,
+    aws_sqs_queue.this,
+    aws_sqs_queue_policy.tls_only,
+    aws_sqs_queue_redrive_allow_policy.this,
+    aws_sqs_queue_redrive_policy.this,
+    aws_vpc_endpoint.gateway,
+  ]
 }

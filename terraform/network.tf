@@ -156,9 +156,10 @@ locals {
     ]
     dynamodb = [
       {
-        Sid      = "Ledger"
-        Action   = ["dynamodb:*"]
-        Resource = aws_dynamodb_table.ledger[*].arn
+        Sid    = "Ledger"
+        Action = ["dynamodb:*"]
+        # by its name: the endpoint stays for as long as the table does
+        Resource = [for account in aws_vpc.this[*].owner_id : "arn:${local.partition}:dynamodb:${var.region}:${account}:table/${var.project}-ledger"]
       },
     ]
   }

@@ -580,8 +580,15 @@ def test_a_fleet_grows_and_shrinks(stack: Stack) -> None:
 
 @pytest.mark.slow
 def test_a_fleet_that_becomes_a_pair_keeps_its_ledger(stack: Stack) -> None:
+    before = inventory(stack.sandbox)
     with pytest.raises(TerraformError, match="DeletionProtectionEnabled"):
         stack.apply(label_workers=1, text_workers=1)
+    left = inventory(stack.sandbox)
+    lost = set(before["alarms"]) - set(left["alarms"])
+    assert all(re.match("cartext-(label|text)-[2-9]-", alarm) for alarm in lost), "of machines"
+    for kind in ("endpoints", "queues"):
+        assert left[kind] == before[kind], "the label worker has need of it"
+    assert_well_kept(stack, "parts_queue_url", "parts_dead_letter_queue_url")
     stack.apply(shared_ledger=True)
     assert sorted(stack.outputs["instances"]) == PAIR
     assert stack.outputs["ledger"] == "dynamodb://cartext-ledger"
