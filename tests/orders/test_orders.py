@@ -12,7 +12,7 @@ from tests.orders.explorer import OrderError, Scenario, again, explore
 from tests.orders.museum import FAULTS, Fault
 
 # of each scenario: with slow threads there are more orders than it takes
-MOST, OF_SLOW = 1600, 300
+MOST, OF_SLOW = 1800, 300
 
 
 @pytest.mark.parametrize("scenario", AT_ANY_PACE + IN_TIME)
