@@ -132,9 +132,8 @@ def lessons(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
 
 def main() -> int:
     """Says what each pair has lost; returns 1 when ours has."""
-    parser = argparse.ArgumentParser("python -m bench.lesson", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "lesson")
-    folder = parser.parse_args().folder.absolute()
+    argparse.ArgumentParser("python -m bench.lesson", description=__doc__).parse_args()
+    folder = ROOT / "build" / "lesson"
     leave_on_signals()
     shutil.rmtree(folder, ignore_errors=True)
     failed = False

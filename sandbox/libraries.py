@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from sandbox import CACHE, PROFILE
+from sandbox import CACHE, persons_environment
 from sandbox.errors import SandboxError
 from sandbox.fetching import INSTALL, fetch
 
@@ -44,7 +44,7 @@ def provide() -> None:
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if packages in path:
         raise SandboxError(f"{folder} is damaged, it lacks {missing[0]}: remove it, and try again")
-    anew = {**os.environ, **PROFILE, "PYTHONPATH": os.pathsep.join(filter(None, (packages, *path)))}
+    anew = {**persons_environment(), "PYTHONPATH": os.pathsep.join(filter(None, (packages, *path)))}
     command = [sys.executable, *sys.orig_argv[1:]]
     os.execve(sys.executable, command, anew)  # noqa: S606 - it needs no shell
 

@@ -9,8 +9,8 @@ from workers.images.keys import digest
 from workers.ledger import Ledger
 from workers.settings import Settings
 
-OF_LABELS = ("label", "min_confidence", "prefix", "keys")
-OF_TEXT = ("text_confidence", "text_pattern", "text_on")
+OF_LABELS = ("bucket", "label", "min_confidence", "prefix", "keys")
+OF_TEXT = ("bucket", "text_confidence", "text_pattern", "text_on")
 
 
 def settle(ledger: Ledger, settings: Settings, names: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -29,6 +29,16 @@ MISSING, UNREADABLE = "!missing", "!unreadable"
 # Pillow refuses what has twice as many pixels
 Image.MAX_IMAGE_PIXELS = 100_000_000
 _large = threading.Lock()
+# by EXIF's number; 1 is upright
+TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def thumbnail(data: bytes | None, side: int) -> str:
@@ -47,14 +57,24 @@ def thumbnail(data: bytes | None, side: int) -> str:
             _make_small(opened, side, alone=not is_read_smaller)
             # Rekognition turns a JPEG by its EXIF, and its boxes are those of the turned one
             turned = opened.format in {"JPEG", "MPO"}
-            picture = _on_white(ImageOps.exif_transpose(opened) if turned else opened)
+            picture = _on_white(upright(opened) if turned else opened)
     except Exception:
-        # the bytes are anybody's, and over EXIF that is broken Pillow raises whatever comes
+        # the bytes are anybody's, and over what is broken Pillow raises whatever comes
         return UNREADABLE
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, optimize=True)
     encoded = base64.b64encode(file.getvalue()).decode()
     return f"{picture.width} {picture.height} {encoded}"
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture as its EXIF orientation says, whatever else is wrong with its EXIF."""
+    try:
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:
+        # as above
+        return picture
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _make_small(picture: Image.Image, side: int, alone: bool) -> None:

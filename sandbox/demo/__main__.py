@@ -46,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # nobody reads on; the interpreter would complain about it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        from workers.output.files import advice  # noqa: PLC0415 - who asks for help has no pydantic yet
+
+        print(f"demo: {error}; {advice(error)}", file=sys.stderr)
+        return DO_NOT_START_AGAIN
     except SystemExit:
         print("Stopped; nothing of it runs any more.", file=sys.stderr)
         raise

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from console.report import thumbnails
-from console.report.thumbnails import MISSING, UNREADABLE, map_in_order, thumbnail
+from console.report.thumbnails import MISSING, UNREADABLE, map_in_order, thumbnail, upright
+from sandbox.aws.rekognition.eyes.pixels import decode
 from tests.report.conftest import picture
 
 
@@ -86,15 +87,30 @@ def test_what_is_no_picture_is_said_so() -> None:
         (0x011A, 2, TypeError),  # a resolution that is text
     ],
 )
-def test_a_jpeg_with_broken_exif_is_one_that_cannot_be_read(
+def test_a_jpeg_is_turned_whatever_else_is_wrong_with_its_exif(
     tag: int, kind: int, raised: type[Exception]
 ) -> None:
     turned, broken = (0x0112, 3, 1, b"\6\0\0\0"), (tag, kind, 1, b"\1\2\3\4")
     entries = b"".join(struct.pack("<HHI4s", *entry) for entry in (turned, broken))
-    data = picture(exif=b"Exif\0\0II*\0\x08\0\0\0\2\0" + entries + bytes(4))
+    data = picture((64, 32), exif=b"Exif\0\0II*\0\x08\0\0\0\2\0" + entries + bytes(4))
     with Image.open(io.BytesIO(data)) as opened, pytest.raises(raised):
         ImageOps.exif_transpose(opened)
-    assert small(data) == UNREADABLE
+    assert decoded(small(data)).size == (32, 64)
+    assert decode(data, 100).shape == (64, 32, 3)
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_each_orientation_is_what_pillow_makes_of_it(number: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = number
+    file = io.BytesIO()
+    Image.effect_noise((16, 8), 100).convert("RGB").save(file, "JPEG", exif=exif)
+    with Image.open(file) as opened:
+        assert upright(opened).tobytes() == ImageOps.exif_transpose(opened).tobytes()
+
+
+def test_exif_that_is_none_turns_nothing() -> None:
+    assert decoded(small(picture((64, 32), exif=b"Exif\0\0II*\0\xff\xff\xff"))).size == (64, 32)
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

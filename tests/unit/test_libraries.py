@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import pytest
 
+import sandbox
 from sandbox import libraries
 from sandbox.errors import SandboxError
 
@@ -99,7 +100,8 @@ def anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, python: Path) -> list[
 def test_the_same_command_begins_anew_with_them_first_on_its_path(
     anew: list[Any], python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libraries, "PROFILE", {"AWS_PROFILE": "mine"})
+    for name, value in {"AWS_PROFILE": "mine", "AWS_CONFIG_FILE": None}.items():
+        monkeypatch.setitem(sandbox._PERSONS, name, value)
     libraries.provide()
     program, command, environment = anew
     assert [program, *command] == [str(python)] * 2 + [
@@ -113,6 +115,7 @@ def test_the_same_command_begins_anew_with_them_first_on_its_path(
     assert first.endswith("/site-packages")
     assert second == "/of/a/person"
     assert environment["AWS_PROFILE"] == "mine"
+    assert "AWS_CONFIG_FILE" not in environment
 
 
 def test_what_lacks_one_in_spite_of_that_is_not_begun_again_and_again(

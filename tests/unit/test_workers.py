@@ -86,6 +86,14 @@ def test_a_run_in_which_everything_failed_is_no_success(scene: Scene, start: str
     assert len((scene.settings.run_dir / "failed.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize("kind", [LabelWorker, TextWorker])
+def test_a_run_is_over_one_bucket(scene: Scene, kind: type[LabelWorker | TextWorker]) -> None:
+    """The sandbox's first, and then a real one: its end would be taken for this one's."""
+    scene.images("1.jpg").run("default")
+    with pytest.raises(RunError, match="begun with CARTEXT_BUCKET=photos, not mine"):
+        scene.start(kind, bucket="mine")
+
+
 def test_an_empty_bucket_has_an_end_too(scene: Scene) -> None:
     scene.start(LabelWorker)
     assert [end["expected"] for end in scene.sent("-1")] == ["0"]

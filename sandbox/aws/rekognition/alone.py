@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
-from sandbox import PROFILE
+from sandbox import NOT_OURS, persons_environment
 from sandbox.aws.rekognition import eyes, service
 from sandbox.aws.rekognition.images import ReadObject
 from sandbox.aws.rekognition.refusals import Refusal
@@ -46,7 +46,10 @@ def application(read_object: ReadObject) -> WSGIApplication:
 def serve(options: argparse.Namespace) -> NoReturn:
     """Serves until a signal; raises SandboxError or OSError when it cannot begin."""
     # for S3 the person's own counts; what stumbles over it is imported
-    os.environ.update(PROFILE)
+    own = persons_environment()
+    for name in NOT_OURS:
+        os.environ.pop(name, None)
+    os.environ.update(own)
     objects = Objects(options.s3)
     objects.check()
     with Served(application(objects), "127.0.0.1", options.port) as served:

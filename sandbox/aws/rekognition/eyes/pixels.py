@@ -10,7 +10,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+
+from console.report.thumbnails import upright
 
 Point = tuple[float, float]
 
@@ -63,8 +65,8 @@ def decode(image: bytes, side: int) -> NDArray[np.uint8]:
             raise UnreadableImageError("more pixels than this machine would like to hold")
         picture.draft("RGB", (side, side))
         # Rekognition turns a JPEG by its EXIF orientation and leaves a PNG as it is
-        upright = picture if picture.format == "PNG" else ImageOps.exif_transpose(picture)
-        return np.asarray(_rgb(upright))
+        turned = picture if picture.format == "PNG" else upright(picture)
+        return np.asarray(_rgb(turned))
 
 
 @contextmanager
