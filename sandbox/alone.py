@@ -8,17 +8,16 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
-from urllib.request import getproxies
 
 from sandbox.aws.rekognition import eyes
 from sandbox.aws.rekognition.service import knobs
-from sandbox.aws.server import Sandbox, shell_exports
+from sandbox.aws.server import Sandbox
+from sandbox.exports import shell_lines
 from sandbox.pictures import pictures
 from workers.index_queue.messages import END_MARK
 from workers.output.escapes import harmless
 
 BUCKET, QUEUE = "images", "index"
-NO_PROXY = "127.0.0.1,localhost"
 
 
 def serve(options: argparse.Namespace) -> NoReturn:
@@ -32,11 +31,8 @@ def serve(options: argparse.Namespace) -> NoReturn:
         if options.overtaken:
             sandbox.overtaken[options.overtaken] = END_MARK
         exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}
-        if getproxies():
-            exports |= {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY}
         print("# AWS on this machine, until Ctrl-C. Paste this into other terminals:")
-        print("unset AWS_PROFILE AWS_SESSION_TOKEN")
-        print(shell_exports(sandbox.aws_environment | exports))
+        print(shell_lines(sandbox.aws_environment | exports))
         # where the command cartext is
         print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', flush=True)
         while True:

@@ -9,7 +9,11 @@ from urllib.parse import urlsplit
 
 def folder(text: str) -> Path:
     """A folder; `make demo IMAGES=~/photos` leaves the `~` to us in some shells."""
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        user = Path(text).parts[0]
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no home of {user!r}") from error
 
 
 def port(text: str) -> int:

@@ -14,7 +14,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def leave_on_signals() -> None:
-    """Makes the first signal raise SystemExit, with 128 and its number, in the main thread."""
+    """Makes the first signal raise SystemExit, with 128 and its number, in the main thread.
+
+    Under nohup the terminal's end is no such signal.
+    """
 
     def leave(number: int, _: FrameType | None) -> None:
         # the way out may take some seconds, and a second signal may not cut it short
@@ -23,7 +26,8 @@ def leave_on_signals() -> None:
         raise SystemExit(128 + number)
 
     for each in SIGNALS:
-        signal.signal(each, leave)
+        if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, leave)
 
 
 def until_signal(name: str, work: Callable[[], None]) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 
 from sandbox import CACHE, ROOT
 from sandbox.errors import SandboxError
+from sandbox.exports import shell_lines
 from sandbox.signals import leave_on_signals
 
 SOURCE = ROOT / "terraform"
@@ -208,7 +209,7 @@ def main() -> None:
         return
     leave_on_signals()
     # it takes seconds to import, in which a signal must end it as quietly as later
-    from sandbox.aws.server import Sandbox, shell_exports  # noqa: PLC0415
+    from sandbox.aws.server import Sandbox  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox(port=options.port) as aws:
         key, public_key = new_ssh_key(Path(name))
@@ -225,7 +226,7 @@ def main() -> None:
         print(f"""
 It stands. To look at it, in another shell:
 
-{shell_exports(aws.aws_environment)}
+{shell_lines(aws.aws_environment)}
 terraform -chdir={stack.folder} output
 aws ec2 describe-instances
 aws sqs get-queue-attributes --attribute-names All --queue-url {stack.outputs()["queue_url"]}

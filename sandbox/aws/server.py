@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3
@@ -22,7 +21,7 @@ from sandbox.aws.rekognition.traffic import reset_counts
 from sandbox.aws.serving import Served, anybody
 from sandbox.aws.tls import serve_as
 
-__all__ = ["REGION", "Fault", "Sandbox", "shell_exports"]
+__all__ = ["REGION", "Fault", "Sandbox"]
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -129,8 +128,3 @@ class Sandbox(Served):
         return sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive)})[
             "QueueUrl"
         ]
-
-
-def shell_exports(environment: Mapping[str, str]) -> str:
-    """The lines to paste into a shell."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -32,7 +33,7 @@ def anybody(_: str) -> bool:
 class Served:
     """Answers from entering the context until leaving it, with `tls` where it is given.
 
-    Whom, `answers` says by the address of who asks. Raises OSError when the port is taken.
+    Whom, `answers` says by the address of who asks. Raises OSError when it cannot listen there.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Served:
         answers: Callable[[str], bool] = anybody,
     ) -> None:
         try:
-            # werkzeug's way to say that the port is taken: two lines of its own, and an exit
+            # werkzeug's way to say that it cannot listen: lines of its own, and an exit
             with redirect_stderr(StringIO()):
                 self._server = make_server(
                     host,
@@ -55,9 +56,7 @@ class Served:
                     ssl_context=tls,
                 )
         except SystemExit as error:
-            raise OSError(
-                f"cannot listen on {host}:{port}, the port is taken: is another sandbox up?"
-            ) from error
+            raise OSError(f"cannot listen on {host}:{port}, {_reason(error)}") from error
         self.host = host
         self.port = self._server.server_port
 
@@ -70,6 +69,13 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _reason(error: SystemExit) -> str:
+    cause = error.__context__
+    if isinstance(cause, OSError) and cause.errno != errno.EADDRINUSE:
+        return f"{cause.strerror}: try another port"
+    return "the port is taken: is another sandbox up?"
 
 
 def _guarded(app: WSGIApplication, answers: Callable[[str], bool]) -> WSGIApplication:

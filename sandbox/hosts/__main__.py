@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sandbox import ROOT
 from sandbox.arguments import folder
-from sandbox.aws.server import shell_exports
 from sandbox.errors import SandboxError
+from sandbox.exports import shell_lines
 from sandbox.hosts import leftovers, mission
 from sandbox.hosts.hosts import HOME, Hosts, holder, only_one
 from sandbox.hosts.shell import HostsError, missing
@@ -172,7 +172,7 @@ def _write_environment(environment: dict[str, str]) -> None:
     own = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     path = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     with replacing(ENVIRONMENT) as file:
-        file.write(f"unset AWS_PROFILE AWS_SESSION_TOKEN\n{shell_exports(own)}\n{path}\n")
+        file.write(f"{shell_lines(own)}\n{path}\n")
 
 
 if __name__ == "__main__":

@@ -273,6 +273,21 @@ def test_it_asks_the_s3_of_the_environment(moto: Sandbox, start: Start) -> None:
     assert lines[2].startswith("export AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:")
 
 
+@pytest.mark.parametrize("by", ["flag", "environment"])
+def test_no_proxy_is_asked_on_the_way_to_this_machine(moto: Sandbox, start: Start, by: str) -> None:
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    proxy |= {"NO_PROXY": "example.com", "no_proxy": "example.com"}
+    if by == "flag":
+        process = start("--s3", moto.endpoint, **proxy)
+    else:
+        process = start(AWS_ENDPOINT_URL=moto.endpoint, **proxy)
+    assert process.stdout
+    lines = [process.stdout.readline().rstrip() for _ in range(5)]
+    process.terminate()
+    process.communicate(timeout=SECONDS)
+    assert lines[3:] == [f"export {name}=127.0.0.1,localhost" for name in ("NO_PROXY", "no_proxy")]
+
+
 def test_it_says_why_it_cannot_start(moto: Sandbox, one_line: Callable[..., str]) -> None:
     here = ("--s3", moto.endpoint)
     assert one_line(*here, "--port", moto.port).startswith(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +68,24 @@ def test_a_page_gets_nothing(port: int, headers: dict[str, str]) -> None:
 )
 def test_a_program_is_answered(port: int, headers: dict[str, str]) -> None:
     assert asked(port, headers) == (200, b"a picture")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EADDRINUSE, "the port is taken: is another sandbox up?"),
+        (errno.EACCES, "Permission denied: try another port"),
+    ],
+)
+def test_why_it_cannot_listen_is_said(
+    monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("socketserver.TCPServer.server_bind", refuse)
+    with pytest.raises(OSError, match=re.escape(f"cannot listen on 127.0.0.1:80, {said}")):
+        Served(answer, "127.0.0.1", 80)
 
 
 def test_whom_it_is_not_for_gets_nothing_either() -> None:

@@ -34,7 +34,7 @@ from sandbox.demo.folder import MARKER, demo_folder
 from sandbox.errors import SandboxError
 from sandbox.pictures import find_files, read_files
 from sandbox.scenes import sample_images
-from sandbox.signals import SIGNALS
+from sandbox.signals import SIGNALS, leave_on_signals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # what a person may have set for other purposes, and what must not matter here
@@ -564,6 +564,26 @@ def test_the_sandbox_says_why_it_cannot_start(run: Run) -> None:
         command = run("sandbox", "--port", taken.getsockname()[1], "--scenes", 0)
         assert command.end() == 78
     assert "is another sandbox up?" in command.printed
+
+
+@pytest.mark.usefixtures("signals")
+def test_nohup_keeps_it_up_when_its_terminal_goes() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    leave_on_signals()
+    signal.raise_signal(signal.SIGHUP)
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("module", [sandbox, demo])
+def test_a_folder_of_nobody_is_said_in_a_line(
+    module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        module.main(["--images", "~nobody-has-it/Pictures"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("'~nobody-has-it/Pictures': there is no home of '~nobody-has-it'")
 
 
 @pytest.mark.parametrize("module", [sandbox, demo])

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 # what the scripts themselves use
-TOOLS = ("sh", "dirname", "id", "sed")
+TOOLS = ("sh", "dirname", "id", "sed", "uname")
 NAMES = ("a b", "cash $5", "$HOME", "it's", '"q"', "`x`", "$(y)", "~/z")
 
 
@@ -38,13 +38,14 @@ def machine(folder: Path, programs: dict[str, str]) -> dict[str, str]:
         path = folder / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-    for tool in TOOLS:
+    for tool in {*TOOLS} - {*programs}:
         (folder / tool).symlink_to(str(shutil.which(tool)))
     return {"PATH": str(folder)}
 
 
 # a Python is asked for its version, whether that will do, and for the modules
 OLD = "case $2 in *print*) echo 3.9 ;; *exit*) exit 1 ;; esac"
+TOO_NEW = "case $2 in *print*) echo 3.15 ;; *exit*) exit 1 ;; esac"
 BARE = "case $2 in *print*) echo 3.11 ;; *venv*) exit 1 ;; esac"
 NEW = "case $2 in *print*) echo 3.12 ;; esac"
 
@@ -64,7 +65,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert done.returncode == 1
     first, python, program, ssh, last = done.stderr.splitlines()
     assert first == "This machine lacks:"
-    assert python.startswith("  Python 3.11 or newer, and python3 is 3.9 (")
+    assert python.startswith("  Python 3.11 to 3.14, and python3 is 3.9 (")
     assert program == "  no-such-program (Debian, Ubuntu: apt-get install no-such-program)"
     assert ssh.endswith("apt-get install openssh-client)")
     assert last == "Nothing has been made yet."
@@ -76,8 +77,43 @@ def test_a_python_without_venv_is_named(tmp_path: Path) -> None:
     assert "venv module of python3 (Debian, Ubuntu: apt-get install python3.11-venv)" in done.stderr
 
 
-def test_a_newer_python_beside_an_old_one_is_found(tmp_path: Path) -> None:
-    both = machine(tmp_path, {"python3": OLD, "python3.12": NEW})
+@pytest.mark.parametrize(
+    ("platform", "ldd", "said"),
+    [
+        ("Darwin x86_64", "exit 127", "for Darwin x86_64 there are no packages"),
+        ("Linux armv7l", "echo 'ldd (GNU libc) 2.41'", "for Linux armv7l there are no packages"),
+        ("Linux x86_64", "echo 'musl libc (x86_64)' >&2; exit 1", "for musl (Alpine) there are no"),
+        ("Linux aarch64", "echo 'ldd (GNU libc) 2.41'", ""),
+        ("Darwin arm64", "exit 127", ""),
+    ],
+)
+def test_a_machine_that_no_package_is_built_for_is_named(
+    tmp_path: Path, platform: str, ldd: str, said: str
+) -> None:
+    programs = {"python3": NEW, "uname": f"echo {platform}", "ldd": ldd}
+    done = needs(machine(tmp_path, programs))
+    assert (done.returncode == 1) is bool(said)
+    assert said in done.stderr
+    assert not said or len(done.stderr.splitlines()) == 3
+
+
+# a real one that takes itself for another version
+AS_VERSION = 'exec {python} -c "import sys; sys.version_info = ({version}, 1); $2"'
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [("3, 10", False), ("3, 11", True), ("3, 14", True), ("3, 15", False), ("4, 0", False)],
+)
+def test_the_pythons_that_the_locks_are_for(tmp_path: Path, version: str, fits: bool) -> None:
+    script = AS_VERSION.format(python=shlex.quote(sys.executable), version=version)
+    done = needs(machine(tmp_path, {"python3": script}))
+    assert ("Python 3.11 to 3.14, and python3 is " in done.stderr) is not fits
+
+
+@pytest.mark.parametrize("first", [OLD, TOO_NEW])
+def test_a_fitting_python_beside_another_one_is_found(tmp_path: Path, first: str) -> None:
+    both = machine(tmp_path, {"python3": first, "python3.12": NEW})
     assert needs(both).returncode == 0
     python = subprocess.run(
         [REQUIREMENTS / "python"], env=both, capture_output=True, text=True, check=True

@@ -16,6 +16,7 @@ from sandbox.aws.rekognition.images import ReadObject
 from sandbox.aws.rekognition.refusals import Refusal
 from sandbox.aws.rekognition.s3 import Objects
 from sandbox.aws.serving import Served
+from sandbox.exports import past_proxies, shell_exports
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -66,4 +67,4 @@ def _say(endpoint: str, s3: str, as_json: bool) -> None:
         return
     print(f"# Rekognition on this machine, with the objects of {s3}, until Ctrl-C.")
     print("# Paste this into other terminals:")
-    print(f"export AWS_ENDPOINT_URL_REKOGNITION={endpoint}", flush=True)
+    print(shell_exports({"AWS_ENDPOINT_URL_REKOGNITION": endpoint, **past_proxies()}), flush=True)

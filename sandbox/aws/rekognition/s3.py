@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -26,6 +29,7 @@ CONFIG = Config(
     read_timeout=30,
     max_pool_connections=64,
 )
+LOOPBACK = re.compile(r"127\.[0-9.]+|::1|(.+\.)?localhost")
 
 
 class Objects:
@@ -41,7 +45,11 @@ class Objects:
             session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
             if not session.region_name:
                 raise SandboxError("no region: set AWS_REGION to the bucket's, e.g. us-east-1")
-            self._s3: S3Client = session.client("s3", endpoint_url=endpoint, config=CONFIG)
+            client = partial(session.client, "s3", endpoint_url=endpoint)
+            self._s3: S3Client = client(config=CONFIG)
+            # no proxy reaches this machine; which one is meant, the environment may say
+            if LOOPBACK.fullmatch(urlsplit(self._s3.meta.endpoint_url).hostname or ""):
+                self._s3 = client(config=CONFIG.merge(Config(proxies={})))
         except (BotoCoreError, ValueError) as error:
             raise SandboxError(str(error)) from error
         self._s3.meta.events.register_first("needs-retry.s3", stay_in_the_region)

@@ -1,0 +1,31 @@
+"""What to paste into a shell, for the AWS clients that run there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from urllib.request import getproxies
+
+HERE = "127.0.0.1,localhost"
+# each of these would count beside what is exported, or before it
+UNSET = (
+    "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN "
+    "$(env | grep -o '^AWS_ENDPOINT_URL_[A-Z0-9_]*')"
+)
+HEEDED = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
+
+
+def shell_lines(environment: Mapping[str, str]) -> str:
+    """Makes an AWS on this machine the only one that a shell's AWS clients know of."""
+    return f"{UNSET}\n{shell_exports({**past_proxies(), **HEEDED, **environment})}"
+
+
+def shell_exports(environment: Mapping[str, str]) -> str:
+    """A line for each variable."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
+
+
+def past_proxies() -> dict[str, str]:
+    """What keeps a proxy out of the way to this machine, where there is one."""
+    # some clients heed the one spelling, some the other
+    return {"NO_PROXY": HERE, "no_proxy": HERE} if getproxies() else {}
