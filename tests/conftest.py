@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import botocore.session
 import hypothesis
 import pytest
 import structlog
+
+from sandbox.exports import past_proxies
 
 if TYPE_CHECKING:
     from sandbox.aws.server import Sandbox
@@ -41,6 +44,15 @@ def loggers_of_their_own() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         keep_none = {"cache_logger_on_first_use": False}
         patch.setattr(structlog, "configure", lambda **given: configure(**given | keep_none))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def past_the_proxy() -> Iterator[None]:
+    """What the tests ask is on this machine, which a proxy of the person's cannot reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, here in past_proxies().items():
+            patch.setenv(name, ",".join(filter(None, (here, os.environ.get(name)))))
         yield
 
 

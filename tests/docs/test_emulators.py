@@ -56,7 +56,7 @@ class Terminals:
         """The lines as they are to be typed here: nothing is installed."""
         for port, free in self.ports.items():
             block = block.replace(port, str(free))
-        block = re.sub(r"^(pip install) ", ": ", block, flags=re.MULTILINE)
+        block = re.sub(r"pipx run (--spec \S+ )?", "", block)
         return block.replace("state/", f"{self.folder}/state/")
 
     @contextmanager
@@ -134,6 +134,11 @@ def test_the_lines_of_the_page(tmp_path: Path, emulator: str) -> None:
     truths = {index: sample.truth for index, sample in SAMPLES.items()}
     rows = [f"{i}: {' | '.join(t.text)}" for i, t in truths.items() if t.car and t.text]
     assert done.stdout.splitlines()[-len(rows) :] == rows
+
+
+def test_no_system_forbids_what_the_page_installs() -> None:
+    """Debian, Ubuntu and Homebrew refuse pip outside of virtual environments (PEP 668)."""
+    assert not re.search(r"^ *pip3? install", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_flags_of_the_page_are_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

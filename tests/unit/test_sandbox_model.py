@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sandbox.aws.rekognition import model
 NAMES = b"???\n" + b"Something\n" * 17 + b"Car\n"
 ASSET = NAMES.ljust(184, b"\n") + b"TFL3"
 NPM = """#!/bin/sh
+test "$1" = --version && exit
 echo packed >> "{calls}"
 cp "{package}" ./objectron.tgz
 """
@@ -40,6 +42,15 @@ def _put_npm(folder: Path, script: str) -> None:
     npm.parent.mkdir(exist_ok=True)
     npm.write_text(script)
     npm.chmod(0o755)
+
+
+def _without_npm(folder: Path) -> str:
+    """A PATH with what the scripts here use, and no more."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name in ("sh", "cp", "mkdir", "rmdir"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    return str(tools)
 
 
 def test_it_is_fetched_once(tmp_path: Path, calls: Path) -> None:
@@ -78,15 +89,19 @@ cp "{bin}/npm" "$target/{node}"
 """
 
 
+@pytest.mark.parametrize("there", ["none", "one of no version"])
 def test_without_npm_one_is_installed_for_it(
-    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch, there: str
 ) -> None:
     pip = tmp_path / "pip"
-    names = {"node": model.NODE, "npm": model.NPM, "bin": tmp_path / "bin"}
+    fetched = (tmp_path / "bin").rename(tmp_path / "fetched")
+    if there != "none":
+        _put_npm(tmp_path, "#!/bin/sh\necho 'No version is set for command npm' >&2\nexit 126\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{_without_npm(tmp_path)}")
+    names = {"node": model.NODE, "npm": model.NPM, "bin": fetched}
     pip.write_text(PIP.format(calls=calls, **names))
     pip.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(pip))
-    monkeypatch.setattr("shutil.which", lambda _: None)
     assert model.load(tmp_path / "cache").tflite == b"TFL3"
     install, packed = calls.read_text().splitlines()
     assert "--require-hashes" in install
@@ -102,8 +117,8 @@ def test_without_npm_and_a_network_it_says_what_pip_said(
     pip.write_text(f"#!/bin/sh\n{said}\nexit 1\n")
     pip.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(pip))
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(model.SandboxError, match=r"npm is not .* \(ERROR: No matching distrib"):
+    monkeypatch.setenv("PATH", _without_npm(tmp_path))
+    with pytest.raises(model.SandboxError, match=r"no npm works .* \(ERROR: No matching distrib"):
         model.load(tmp_path)
 
 
@@ -114,7 +129,8 @@ def test_a_copy_that_cannot_be_kept_is_said(tmp_path: Path, calls: Path) -> None
 
 
 def test_without_a_network_it_says_what_npm_said(tmp_path: Path, calls: Path) -> None:
-    _put_npm(tmp_path, "#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\nexit 1\n")
+    offline = "echo 'npm error code ENOTFOUND' >&2\nexit 1\n"
+    _put_npm(tmp_path, f'#!/bin/sh\ntest "$1" = --version && exit\n{offline}')
     with pytest.raises(model.SandboxError, match=r"npm error code ENOTFOUND.*network") as caught:
         model.load(tmp_path)
     assert "\n" not in str(caught.value)

@@ -1,7 +1,7 @@
 """The label model of the sandbox: fetched once with npm, checked, and kept in the cache.
 
 It is the SSD MobileNet v2 for Open Images classes (Apache-2.0) that `@mediapipe/objectron` carries
-among its packed assets. Nothing of it is part of this repository. Where there is no npm, one is
+among its packed assets. Nothing of it is part of this repository. Where no npm works, one is
 installed from PyPI into a folder that goes again.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -67,7 +67,7 @@ def _kept(cache: Path) -> bytes:
 
 def _fetch() -> bytes:
     with tempfile.TemporaryDirectory(prefix="cartext-model-") as folder:
-        npm = ["npm"] if shutil.which("npm") else _npm_from_pypi(Path(folder))
+        npm = ["npm"] if _has_npm() else _npm_from_pypi(Path(folder))
         _npm_pack(npm, Path(folder))
         (packed,) = Path(folder).glob("*.tgz")
         with tarfile.open(packed) as package:
@@ -78,10 +78,18 @@ def _fetch() -> bytes:
     return asset
 
 
+def _has_npm() -> bool:
+    """Whether there is one that works: a version manager's may be there for no version at all."""
+    try:
+        return not subprocess.run(["npm", "--version"], capture_output=True, check=False).returncode
+    except OSError:
+        return False
+
+
 def _npm_from_pypi(folder: Path) -> list[str]:
     """Installs npm below `folder`; returns the command that is it."""
     pip = [sys.executable, "-m", "pip", *INSTALL, str(NPM_LOCK), "--target", str(folder / "npm")]
-    fetch(pip, "npm is not installed, and pip could not install it for the label model")
+    fetch(pip, "no npm works here, and pip could not install it for the label model")
     return [str(folder / "npm" / part) for part in (NODE, NPM)]
 
 
