@@ -273,7 +273,7 @@ def test_new_version_rolls_out_in_mid_run_and_nothing_is_paid_for_twice(
     old = pair.ssh("label-1", "readlink /opt/cartext/current")
     with under_way(pair, "rolled", latency_seconds=6):
         # the run is not to end before the new version is there, however slow this machine is
-        knobs.latency_seconds = 30
+        knobs.latency_seconds = 15
         pair.site(*FEW_IN_FLIGHT, checkout=edited_checkout)
     assert 0 < pair.events("label-1", "rolled", "start")[-1]["decided_before"] < IMAGES
     new, link = sorted(pair.ssh("label-1", "ls /opt/cartext").split())
