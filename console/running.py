@@ -68,8 +68,7 @@ def _do(work: Callable[[Any], None], settings: Settings) -> None:
     """Does the work, and has it printed; RunError where there is no room for that."""
     try:
         work(settings)
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

@@ -14,7 +14,7 @@ CACHE = (
 
 # moto asks boto3 about regions while it is imported, and that stumbles over a profile that is gone,
 # and over files that are none
-NOT_OURS = {
+_NOT_OURS = {
     "AWS_PROFILE": None,
     "AWS_DEFAULT_PROFILE": None,
     "AWS_CONFIG_FILE": os.devnull,
@@ -29,7 +29,7 @@ def _replaced(name: str, value: str | None) -> str | None:
     return before
 
 
-_PERSONS = {name: _replaced(name, value) for name, value in NOT_OURS.items()}
+_PERSONS = {name: _replaced(name, value) for name, value in _NOT_OURS.items()}
 
 
 def persons_environment() -> dict[str, str]:

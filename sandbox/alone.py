@@ -13,16 +13,15 @@ from sandbox.aws.rekognition import eyes
 from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox
 from sandbox.exports import shell_lines
-from sandbox.pictures import pictures
+from sandbox.pictures import pictures, told_by
 from workers.index_queue.messages import END_MARK
-from workers.output.escapes import harmless
 
 BUCKET, QUEUE = "images", "index"
 
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Serves until a signal; raises SandboxError or OSError when it cannot begin."""
-    images = pictures(options.images, options.scenes, _left_out)
+    images = pictures(options.images, options.scenes, told_by("sandbox"))
     with Sandbox(port=options.port, tls=options.tls) as sandbox:
         bucket = sandbox.create_bucket(BUCKET, images)
         queue_url = sandbox.create_queue(QUEUE)
@@ -37,7 +36,3 @@ def serve(options: argparse.Namespace) -> NoReturn:
         print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', flush=True)
         while True:
             time.sleep(3600)
-
-
-def _left_out(name: str, reason: str) -> None:
-    print(harmless(f"sandbox: left out {name}: {reason}"), file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from sandbox.errors import SandboxError
 from sandbox.scenes import sample_images
 from workers.model import natural_key
+from workers.output.escapes import harmless
 
 MOST_KEY_BYTES = 1024
 # a file that is an image by its name is taken as one: what is in it is for the workers to find out
@@ -38,6 +40,15 @@ def pictures(folder: Path | None, scenes: int, skipped: Skipped) -> Iterator[tup
     if folder is None:
         return ((sample.index, sample.data) for sample in sample_images(scenes))
     return read_files(find_files(folder, skipped), skipped)
+
+
+def told_by(program: str) -> Skipped:
+    """Has a program tell on standard error what is left out."""
+
+    def tell(names: str, reason: str) -> None:
+        print(harmless(f"{program}: left out {names}: {reason}"), file=sys.stderr)
+
+    return tell
 
 
 def find_files(folder: Path, skipped: Skipped) -> list[File]:

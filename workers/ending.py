@@ -33,7 +33,7 @@ def ending(progress: RunProgress) -> Ending:
     """How near to its end the run is."""
     if progress.expected is None:
         return Ending.UNCOUNTED if progress.foreign_end else Ending.NO_END
-    left = progress.expected - _counted(progress)
+    left = progress.expected + progress.by_hand - progress.done
     if left < 0:
         return Ending.CONTRADICTED
     return Ending.IMAGES_MISSING if left else Ending.FINISHED
@@ -58,7 +58,3 @@ def missing(progress: RunProgress) -> int | None:
     """How many images are not done; None while nobody can know."""
     of = expected(progress)
     return None if of is None else of - progress.done
-
-
-def _counted(progress: RunProgress) -> int:
-    return progress.done - progress.by_hand

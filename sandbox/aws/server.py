@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -32,11 +31,6 @@ ACCESS_KEY = "sandbox"
 # it keeps nothing but what it has learnt of moto's services, which takes it a while
 APPLICATION = DomainDispatcherApplication(create_backend_app)
 MAX_RECEIVES = 50
-# a botocore session's variable: its name in the file, its environment variable, its default, a cast
-NO_FILES_OF_THE_PERSON: dict[str, Any] = {
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-}
 
 
 class Sandbox(Served):
@@ -95,12 +89,7 @@ class Sandbox(Served):
 
     def client(self, service: str) -> Any:
         """A boto3 client of `service` that talks to this sandbox with the administrator's key."""
-        session = boto3.session.Session(
-            ACCESS_KEY,
-            ACCESS_KEY,
-            region_name=REGION,
-            botocore_session=botocore.session.Session(NO_FILES_OF_THE_PERSON),
-        )
+        session = boto3.session.Session(ACCESS_KEY, ACCESS_KEY, region_name=REGION)
         return session.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.endpoint,

@@ -21,9 +21,8 @@ from sandbox.exports import shell_lines
 from sandbox.hosts import leftovers, mission
 from sandbox.hosts.hosts import HOME, Hosts, holder, only_one
 from sandbox.hosts.shell import HostsError, missing
-from sandbox.pictures import pictures
+from sandbox.pictures import pictures, told_by
 from sandbox.signals import leave_on_signals
-from workers.output.escapes import harmless
 from workers.output.files import replacing
 
 LOG = HOME.with_suffix(".log")
@@ -161,11 +160,7 @@ COMMANDS = {"mission": _mission, "up": _up, "down": _down, "keep": _keep}
 
 
 def _images(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
-    return pictures(options.images, options.scenes, _left_out)
-
-
-def _left_out(name: str, reason: str) -> None:
-    print(harmless(f"hosts: left out {name}: {reason}"), file=sys.stderr)
+    return pictures(options.images, options.scenes, told_by("hosts"))
 
 
 def _write_environment(environment: dict[str, str]) -> None:

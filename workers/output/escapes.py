@@ -19,17 +19,21 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 def visible(text: str) -> str:
     """The text with such characters as escapes; a backslash is doubled."""
-    return UNSEEN_OR_BACKSLASH.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return UNSEEN_OR_BACKSLASH.sub(_escape_of_python, text)
 
 
 def harmless(text: str) -> str:
     """Lines for a person, which no terminal takes for anything else; not to be read back."""
-    return HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return HARMFUL.sub(_escape_of_python, text)
 
 
 def json_line(value: Any) -> str:
     """The value as JSON in one line, with such characters as JSON's own escapes."""
     return UNSEEN.sub(_escape, _encode(value))
+
+
+def _escape_of_python(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _escape(found: re.Match[str]) -> str:

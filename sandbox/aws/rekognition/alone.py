@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
-from sandbox import NOT_OURS, persons_environment
+from sandbox import persons_environment
 from sandbox.aws.rekognition import eyes, service
 from sandbox.aws.rekognition.images import ReadObject
 from sandbox.aws.rekognition.refusals import Refusal
@@ -48,8 +48,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
     """Serves until a signal; raises SandboxError or OSError when it cannot begin."""
     # for S3 the person's own counts; what stumbles over it is imported
     own = persons_environment()
-    for name in NOT_OURS:
-        os.environ.pop(name, None)
+    os.environ.clear()
     os.environ.update(own)
     objects = Objects(options.s3)
     objects.check()
