@@ -26,7 +26,9 @@ from sandbox.signals import leave_on_signals
 
 SOURCE = ROOT / "terraform"
 
+OLDEST = re.compile(r'required_version = "~> ([0-9.]+)"')
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+LOCKED = re.compile(rf'"{PROVIDER}" \{{\s+version\s+= "([^"]+)"')
 
 # where Terraform itself looks; then, some levels deep, where machines without a network keep things
 PLUGIN_FOLDERS = (
@@ -117,6 +119,39 @@ class Terraform:
         return {name: output["value"] for name, output in outputs.items()}
 
 
+def unusable() -> str:
+    """Why Terraform's code cannot be tried on this machine, as one sentence; empty where it can."""
+    program = shutil.which("terraform")
+    if not program:
+        return "terraform is not installed"
+    said = subprocess.run(
+        [program, "version", "-json"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("TF_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    oldest = _found(OLDEST, SOURCE / "terraform.tf")
+    try:
+        version = str(json.loads(said.stdout)["terraform_version"])
+    except (ValueError, KeyError):
+        return f"{program} does not say its version: {(said.stderr or said.stdout).strip()}"
+    if _numbers(version) < _numbers(oldest):
+        return f"{program} is {version}, and {oldest} or newer is needed"
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]
+
+
+def _found(pattern: re.Pattern[str], file: Path) -> str:
+    found = pattern.search(file.read_text())
+    if not found:
+        raise TerraformError(f"{file} does not say {pattern.pattern}")
+    return found[1]
+
+
 def provider_environment() -> dict[str, str]:
     """Where `terraform init` finds the provider: a mirror on this machine, else the registry."""
     mirror = find_mirror()
@@ -132,14 +167,10 @@ def provider_environment() -> dict[str, str]:
 
 def find_mirror() -> Path | None:
     """A folder that holds the locked provider for this machine, laid out as a Terraform mirror."""
-    lock = (SOURCE / ".terraform.lock.hcl").read_text()
-    locked = re.search(rf'"{PROVIDER}" \{{\s+version\s+= "([^"]+)"', lock)
-    if not locked:
-        raise TerraformError(f"{PROVIDER} is not in {SOURCE / '.terraform.lock.hcl'}")
+    version = _found(LOCKED, SOURCE / ".terraform.lock.hcl")
     machine = platform.machine().lower()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     target = f"{platform.system().lower()}_{machine}"
-    version = locked[1]
     for mirror in _mirrors():
         provider = mirror / PROVIDER
         unpacked = provider / version / target
@@ -195,17 +226,28 @@ def new_ssh_key(folder: Path) -> tuple[Path, str]:
     return private, private.with_suffix(".pub").read_text().strip()
 
 
+def _check() -> None:
+    """The code's layout and what it names, where this machine's Terraform can tell."""
+    reason = unusable()
+    if reason:
+        print(f"{reason}: Terraform's code is not checked")
+        return
+    with tempfile.TemporaryDirectory(prefix="cartext-") as name:
+        stack = Terraform(Path(name), os.environ, {})
+        stack.run("fmt", "-check", "-recursive", "-diff", str(SOURCE))
+        print(stack.run("validate").strip())
+
+
 def main() -> None:
     """Applies the stack to a fresh sandbox and keeps both until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="sandbox.terraform", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="on loopback (default: a free one)")
     parser.add_argument("--label-workers", type=int, default=1)
     parser.add_argument("--text-workers", type=int, default=1)
-    parser.add_argument("--validate", action="store_true", help="check the code and end")
+    parser.add_argument("--check", action="store_true", help="check the code and end")
     options = parser.parse_args()
-    if options.validate:
-        with tempfile.TemporaryDirectory(prefix="cartext-") as name:
-            print(Terraform(Path(name), os.environ, {}).run("validate").strip())
+    if options.check:
+        _check()
         return
     leave_on_signals()
     # it takes seconds to import, in which a signal must end it as quietly as later

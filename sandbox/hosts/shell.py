@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from sandbox.errors import SandboxError
+from sandbox.terraform import unusable
 
 TOOLS = {
     "debootstrap": "debootstrap",
@@ -17,7 +18,6 @@ TOOLS = {
     "ip": "iproute2",
     "losetup": "mount",
     "nsenter": "util-linux",
-    "terraform": "terraform",
 }
 # with the system's tools, which a plain user's shell leaves out
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -53,6 +53,9 @@ def missing() -> str:
     packages = sorted({p for tool, p in TOOLS.items() if shutil.which(tool, path=PATH) is None})
     if packages:
         needs.append(f"these packages: {' '.join(packages)}")
+    without = unusable()
+    if without:
+        needs.append(f"Terraform ({without})")
     if needs:
         return f"hosts need {' and '.join(needs)}"
     if not Path("/dev/loop-control").exists():

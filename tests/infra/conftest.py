@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,7 @@ from typing import Any, Self
 import pytest
 
 from sandbox.aws.server import Sandbox
-from sandbox.terraform import Terraform, find_mirror, new_ssh_key
+from sandbox.terraform import Terraform, find_mirror, new_ssh_key, unusable
 
 BUCKET, PREFIX = "photos", "cars/"
 SSH_CIDR = "203.0.113.7/32"
@@ -63,12 +62,10 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def terraform_binary() -> str:
-    """Terraform, or a skip with the reason."""
-    binary = shutil.which("terraform")
-    if not binary:
-        pytest.skip("terraform is not on the PATH")
-    return binary
+def needs_terraform() -> None:
+    """A skip with the reason, where this machine's Terraform does not do."""
+    if reason := unusable():
+        pytest.skip(reason)
 
 
 # moto keeps its state in the process: a second sandbox, of a single test, would empty this one
@@ -86,7 +83,7 @@ def applying(
     if not any("stack" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
-    request.getfixturevalue("terraform_binary")
+    request.getfixturevalue("needs_terraform")
     folder = tmp_path_factory.mktemp("stack")
     sandbox.create_bucket(BUCKET)
     before = inventory(sandbox)

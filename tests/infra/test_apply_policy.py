@@ -85,7 +85,7 @@ class Person:
 
 @pytest.fixture
 def person(
-    sandbox: Sandbox, applying: Future[Any] | None, terraform_binary: str, tmp_path: Path
+    sandbox: Sandbox, applying: Future[Any] | None, needs_terraform: None, tmp_path: Path
 ) -> Iterator[Person]:
     """A deployment with all that Terraform can make, and the role that applies it."""
     if applying:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 OUTPUTS = {"region": "eu-west-1", "project": "cartext", "instances": {}}
 
-pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="needs terraform")
+pytestmark = pytest.mark.usefixtures("needs_terraform")
 
 
 def last_line(state: Path, **more: str) -> str:
@@ -50,6 +49,12 @@ def applied(tmp_path: Path) -> Path:
 def test_what_was_not_applied(tmp_path: Path) -> None:
     said = last_line(tmp_path)
     assert said.startswith(f"{tmp_path} has no outputs: run `terraform init` and `terraform apply`")
+
+
+def test_what_it_names_moves_no_cursor(tmp_path: Path) -> None:
+    folder = tmp_path / "\x1b[2Jmine"
+    folder.mkdir()
+    assert last_line(folder).startswith(f"{tmp_path}/\\x1b[2Jmine has no outputs")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 def governed(
     sandbox: Sandbox,
     applying: Future[Any] | None,
-    terraform_binary: str,
+    needs_terraform: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Terraform]:
     """The stack in the default network of the account, as that of somebody else."""

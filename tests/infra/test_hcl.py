@@ -27,7 +27,7 @@ CHECKOV = ROOT / ".venv-policy/bin/checkov"
 
 @pytest.fixture(scope="module")
 def copy(
-    terraform_binary: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+    needs_terraform: None, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Terraform:
     """An initialised working copy, for commands that reach no account."""
     return Terraform(tmp_path_factory.mktemp("copy"), sandbox.environment(), {})
@@ -78,7 +78,7 @@ def test_what_moto_lacks_fails_in_seconds_and_by_name(copy: Terraform) -> None:
 
 
 def test_the_state_is_shared_and_locked_as_the_example_says(
-    terraform_binary: str, sandbox: Sandbox, tmp_path: Path
+    needs_terraform: None, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     state, key = sandbox.create_bucket("my-terraform-state"), "cartext/terraform.tfstate"
     person = Terraform(tmp_path, sandbox.environment(), ANY)

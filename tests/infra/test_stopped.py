@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ SHOW = """
         msg: "{{ inventory_hostname }} is at {{ ansible_host }}."
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="needs terraform")
+pytestmark = pytest.mark.usefixtures("needs_terraform")
 
 
 @pytest.fixture
