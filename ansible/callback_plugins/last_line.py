@@ -18,7 +18,9 @@ class CallbackModule(CallbackBase):
         """Keeps the message of a failure that ends the host's play."""
         if not ignore_errors:
             message = " ".join(str(result._result.get("msg", "")).split())
-            self._reasons.setdefault(result._host.get_name(), message or result._task.get_name())
+            # a key in it may be anybody's: it moves no cursor
+            harmless = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+            self._reasons.setdefault(result._host.get_name(), harmless or result._task.get_name())
 
     def v2_runner_on_unreachable(self, result):
         """Keeps why a host cannot be reached, where that ends its play."""

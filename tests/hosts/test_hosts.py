@@ -251,6 +251,8 @@ def test_replaced_instance_keeps_its_volume_and_goes_on(pair: Pair) -> None:
         after = pair.outputs["instances"]["text-1"]
         assert after["id"] != before["id"]
         assert after["data_volume_id"] == before["data_volume_id"]
+        # a newer image has another user more: the workers' number is taken
+        pair.ssh("text-1", "sudo useradd --system --user-group somebody")
         pair.site(*FEW_IN_FLIGHT)
     assert pair.output_on_volume("replaced") == pair.output("first")
     assert pair.output_on_volume("first") == pair.output("first")
