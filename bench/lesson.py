@@ -67,11 +67,18 @@ class Pair:
         self._running[role].kill()
         self._running[role].wait()
 
+    def ended(self) -> bool:
+        """Whether both are at their end. Raises SandboxError for one that failed."""
+        statuses = {role: process.poll() for role, process in self._running.items()}
+        for role, status in statuses.items():
+            if status:
+                raise SandboxError(f"the {role} worker ended with {status}: see {self._folder}")
+        return None not in statuses.values()
+
     def output(self) -> set[str]:
         """The indexes in `output.txt`, when both have ended."""
-        for role, process in self._running.items():
-            if status := process.wait():
-                raise SystemExit(f"the {role} worker ended with {status}: see {self._folder}")
+        while not self.ended():
+            time.sleep(0.05)
         (output,) = self._folder.glob("text/**/output.txt")
         return {line.partition(": ")[0] for line in output.read_text().splitlines()}
 
@@ -95,7 +102,7 @@ def overtaken(pair: Pair, sandbox: Sandbox) -> None:
 def killed(pair: Pair, _: Sandbox) -> None:
     """B dies with images done and others in hand, and is started again."""
     pair.start("text", "label")
-    while counts()["DetectText"]["good"] < READ_BEFORE_THE_KILL:
+    while counts()["DetectText"]["good"] < READ_BEFORE_THE_KILL and not pair.ended():
         time.sleep(0.02)
     pair.kill("text")
     pair.start("text")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.lesson import LATE, lessons
+from bench.lesson import LATE, Pair, lessons
 from sandbox import ROOT
+from sandbox.aws.server import Sandbox
+from sandbox.errors import SandboxError
 from workers.events import End, TextRead, read
 
 
@@ -47,3 +49,15 @@ def test_a_plain_pair_loses_what_a_killed_b_had_in_memory(
 ) -> None:
     assert "1.jpg" in lost["B is killed, started again", "plain"]
     assert lost["B is killed, started again", "cartext"] == []
+
+
+def test_a_pair_of_which_one_dies_is_not_waited_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.create_bucket("images")
+    pair = Pair("cartext", sandbox, tmp_path)
+    try:
+        pair.start("text", "label")
+        pair.kill("label")
+        with pytest.raises(SandboxError, match="the label worker ended with -9: see"):
+            pair.output()
+    finally:
+        pair.close()
