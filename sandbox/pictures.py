@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.words import bytes_text
 from sandbox.errors import SandboxError
 from sandbox.scenes import sample_images
 from workers.model import natural_key
@@ -19,6 +20,8 @@ IMAGE_NAMES = {".jpg", ".jpeg", ".png"}
 IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
 HEIC_NAMES = {".heic", ".heif"}
 MOST_NAMED = 3
+# the embedded S3 keeps them in memory, of which others want something as well
+SHARE_OF_MEMORY = 1 / 3
 
 Skipped = Callable[[str, str], None]
 
@@ -55,7 +58,8 @@ def find_files(folder: Path, skipped: Skipped) -> list[File]:
     """Lists every file below `folder` in natural order (2.jpg before 10.jpg).
 
     What is no JPEG or PNG, or cannot be uploaded, is left out, and `skipped(names, reason)` says
-    so, once for each reason. Raises SandboxError when the folder is missing or nothing is left.
+    so, once for each reason. Raises SandboxError when the folder is missing, nothing is left or it
+    is more than this machine has memory for.
     """
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "does not exist"
@@ -72,6 +76,7 @@ def find_files(folder: Path, skipped: Skipped) -> list[File]:
         skipped(_some(sorted(names, key=natural_key)), reason)
     if not files:
         raise SandboxError(f"the folder {folder} has no JPEG or PNG file: put photos into it")
+    _refuse_too_much(folder, files)
     return sorted(files, key=lambda file: (natural_key(file.key), file.key))
 
 
@@ -84,6 +89,17 @@ def read_files(files: list[File], skipped: Skipped) -> Iterator[tuple[str, bytes
             skipped(file.key, f"cannot be read ({error.strerror})")
         else:
             yield file.key, content
+
+
+def _refuse_too_much(folder: Path, files: list[File]) -> None:
+    size = sum(file.path.lstat().st_size for file in files)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = memory * SHARE_OF_MEMORY
+    if size > most:
+        raise SandboxError(
+            f"the folder {folder} holds {bytes_text(size)} of images, and the embedded S3 keeps "
+            f"{bytes_text(most)} at most, in this machine's memory: name one with fewer in it"
+        )
 
 
 def _below(folder: Path, skipped: Skipped) -> Iterator[Path]:

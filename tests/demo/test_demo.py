@@ -342,6 +342,13 @@ def test_a_folder_of_nothing_but_links_is_refused(tmp_path: Path) -> None:
         find_files(tmp_path, ignore)
 
 
+def test_a_folder_that_memory_has_no_room_for_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "1.jpg").open("wb") as sparse:
+        sparse.truncate(1 << 42)
+    with pytest.raises(SandboxError, match=r"holds 4\.4 TB of images, and the embedded S3 keeps"):
+        find_files(tmp_path, ignore)
+
+
 @pytest.mark.usefixtures("signals")
 def test_a_folder_with_other_things_is_not_cleared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
