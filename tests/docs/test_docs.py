@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from bench import publish
 from console import outside
@@ -18,6 +19,9 @@ from console.command import COMMANDS
 from console.outside import OUTSIDE
 from tests.docs import errors_table, settings_table
 from tests.house.doors import assert_leads_somewhere, doors_in
+from workers.aws.codes import translated
+from workers.aws.meaning import TABLE, Meaning
+from workers.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -201,6 +205,18 @@ def test_the_settings_table_is_as_the_settings_are() -> None:
 
 def test_the_table_of_errors_is_as_the_workers_read_them() -> None:
     assert errors_table.DOCUMENT.read_text() == errors_table.text(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [code for row in TABLE for code in row.codes if row.meaning in {Meaning.IMAGE, Meaning.ACCESS}],
+)
+def test_what_is_said_of_an_image_is_in_the_table_of_errors(code: str) -> None:
+    settings = Settings(bucket="photos", queue_url="http://queue.test/1/index")
+    error = ClientError({"Error": {"Code": code, "Message": "{text}"}}, "GetObject")
+    said = str(translated(error, "{what}", settings, about_image=True)).replace(code, "{code}")
+    (row,) = re.findall(rf"^\| [^|]*`{re.escape(code)}`.*", errors_table.text(), re.M)
+    assert f"`{said}`" in row
 
 
 def test_the_tables_of_numbers_are_as_the_bench_measured_them() -> None:

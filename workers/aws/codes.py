@@ -12,6 +12,7 @@ from workers.aws.meaning import (
     FAILING,
     LAB_ENDED,
     LATE_LOGIN,
+    NO_ACCESS,
     NO_SHAPE,
     TABLE,
     THROTTLED,
@@ -88,7 +89,7 @@ def translated(error: Exception, what: str, settings: Settings, about_image: boo
         case Meaning.IMAGE if about_image:
             return ImageError(row.says.format(what=what, **said, **names))
         case Meaning.ACCESS if about_image:
-            return AccessError(f"no access: {code_of(error)}: {text_of(error)}")
+            return AccessError(NO_ACCESS.format(**said))
         case Meaning.IMAGE:
             return RunError(WRONG.format(what=what, **said))
         case Meaning.PASSING:

@@ -38,6 +38,8 @@ class Row:
 NO_ANSWER = "{what}: no answer for {seconds:g} s ({code}: {text})"
 FAILED = "{what} failed for {seconds:g} s ({code}: {text})"
 WRONG = "{what}: {code}: {text}"
+# of an image
+NO_ACCESS = "no access: {code}: {text}"
 
 THROTTLED = Row(
     (
@@ -162,7 +164,7 @@ TABLE = (
             "InvalidRequest",
         ),
         Meaning.ACCESS,
-        "{code}: {text}",
+        NO_ACCESS,
         "enable the key that the object is encrypted with; with one of the customer's own (SSE-C, "
         "InvalidRequest) it cannot be read",
     ),
@@ -276,7 +278,7 @@ TABLE = (
         ("NotFound",),
         Meaning.EVERYBODY,
         "{what}: there is no such topic ({text}); check CARTEXT_TOPIC_ARN",
-        "correct the setting",
+        "correct the setting; a worker goes on, and tells nobody meanwhile",
     ),
     Row(
         ("ResourceNotFoundException",),
