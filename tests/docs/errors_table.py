@@ -39,8 +39,9 @@ is no error of AWS says by itself what to do
 ([some of it](operations.md#a-worker-that-does-not-start)).
 
 Rekognition's `InvalidS3ObjectException` hides several of these: S3 is asked for the image then, and
-what that says counts. If S3 gives it, the log says `not readable by Rekognition though it is there:
-…`: restore it from its storage class, or allow its key (`kms_key_arn`).
+what that says counts. If S3 gives it, the log says
+`not readable by Rekognition though it is there`: restore it from its storage class,
+or allow its key (`kms_key_arn`).
 
 An error has one of these meanings. What no row names is passing: an error that nobody has foreseen
 costs time, and never an image.
