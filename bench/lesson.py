@@ -43,7 +43,8 @@ class Pair:
         self._environment = sandbox.environment(
             **settings(
                 bucket="images",
-                queue_url=sandbox.create_queue(f"{folder.name}-{name}"),
+                # what one lesson leaves there is no other's
+                queue_url=sandbox.create_queue("-".join(folder.parts[-2:])),
                 run="lesson",
                 state_dir="state",
                 in_flight=2,

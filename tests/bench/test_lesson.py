@@ -51,6 +51,14 @@ def test_a_plain_pair_loses_what_a_killed_b_had_in_memory(
     assert lost["B is killed, started again", "cartext"] == []
 
 
+def test_what_one_lesson_leaves_on_its_queue_is_no_other_s(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    pairs = [Pair("plain", sandbox, tmp_path / lesson / "plain") for lesson in ("one", "two")]
+    one, two = (pair._environment["CARTEXT_QUEUE_URL"] for pair in pairs)
+    assert one != two
+
+
 def test_a_pair_of_which_one_dies_is_not_waited_for(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.create_bucket("images")
     pair = Pair("cartext", sandbox, tmp_path)
