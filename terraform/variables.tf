@@ -78,7 +78,7 @@ variable "region" {
 
   validation {
     condition     = contains(local.rekognition_regions, var.region)
-    error_message = "${var.region} has no Rekognition, which reads only buckets of its own region: copy the images into a bucket in one of ${join(", ", local.rekognition_regions)}, and set region to that."
+    error_message = "${var.region} has no Rekognition that finds labels and text, and it reads only buckets of its own region: copy the images into a bucket in one of ${join(", ", local.rekognition_regions)}, and set region to that."
   }
 }
 
