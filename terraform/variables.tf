@@ -94,12 +94,12 @@ variable "prefix" {
 }
 
 variable "quota" {
-  description = "The account's Rekognition quota in calls a second, for DetectLabels and for DetectText alike. AWS's default is 50 in us-east-1 and us-west-2 and 5 in most other regions; the console's Service Quotas page shows yours."
+  description = "The account's Rekognition quota in calls a second, for DetectLabels and for DetectText alike; the console's Service Quotas page shows it. Null: AWS's default in the region, 50 or 5."
   type        = number
-  default     = 50
+  default     = null
 
   validation {
-    condition     = var.quota > 0 && var.quota <= 10000
+    condition     = coalesce(var.quota, 1) > 0 && coalesce(var.quota, 1) <= 10000
     error_message = "quota is a number of calls a second, above 0: the smaller of the two that Service Quotas shows for DetectLabels and DetectText."
   }
 }

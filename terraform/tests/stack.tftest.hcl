@@ -52,6 +52,11 @@ run "pair" {
   }
 
   assert {
+    condition     = output.quota == 50
+    error_message = "AWS's default in us-east-1"
+  }
+
+  assert {
     condition     = output.label_sender == aws_iam_role.worker["label"].unique_id
     error_message = "the text workers know the label workers' role"
   }
@@ -304,6 +309,17 @@ run "arm_with_an_existing_key_and_alarms_by_mail" {
   assert {
     condition     = alltrue([for policy in data.aws_iam_policy_document.worker : contains(policy.statement[*].sid, "Tell")])
     error_message = "the workers may tell it how a run ended"
+  }
+}
+
+run "region_with_a_small_quota" {
+  variables {
+    region = "eu-central-1"
+  }
+
+  assert {
+    condition     = output.quota == 5
+    error_message = "AWS allows 5 calls a second there, and 50 in three regions"
   }
 }
 

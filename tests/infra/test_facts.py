@@ -23,6 +23,8 @@ from workers.threads.stop import Stop
 # an include in itself, more often than this: "maximum recursion depth exceeded"
 NESTED_BY_ANSIBLE = 245
 AMAZON_LINUX_PYTHON = (3, 9)  # /usr/bin/python3 of Amazon Linux 2023, which is Ansible's there
+# a region in each partition that a stranger can have an account in
+PARTITIONS_OF = ("us-east-1", "us-gov-west-1")
 AWS_PAGE = (ROOT / "docs/aws.md").read_text()
 
 
@@ -30,11 +32,8 @@ def test_the_regions_with_rekognition_are_the_workers() -> None:
     session = botocore.session.get_session()
     known = {
         region
-        for partition in (
-            "us-east-1",
-            "us-gov-west-1",
-        )  # those that a stranger can have an account in
-        for region in rekognition_regions(session, partition)
+        for partition_of in PARTITIONS_OF
+        for region in rekognition_regions(session, partition_of)
     }
     listed = re.search(
         r"rekognition_regions = \[(.*?)\]", (ROOT / "terraform/locals.tf").read_text(), re.DOTALL
