@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 
 import botocore.session
@@ -40,6 +41,28 @@ def test_the_regions_with_rekognition_are_the_workers() -> None:
     )
     assert listed
     assert re.findall(r'"([^"]+)"', listed[1]) == sorted(known)
+
+
+def test_alarms_may_be_looked_at_as_cloudwatch_judges_it() -> None:
+    """It asks for the permission on `alarm:*`, which a pattern of names does not allow.
+
+    https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/1
+    """
+    policy = json.loads((ROOT / "docs/apply-policy.json").read_text())
+    (statement,) = (s for s in policy["Statement"] if "cloudwatch:DescribeAlarms" in s["Action"])
+    assert statement["Resource"] == "*"
+
+
+def test_what_s3_says_of_a_bucket_elsewhere_is_named_where_terraform_shows_it() -> None:
+    """In us-east-1 the provider asks S3's global endpoint, which says it in another way."""
+    line = next(
+        line
+        for line in (ROOT / "terraform/storage.tf").read_text().splitlines()
+        if "aws_s3_objects" in line
+    )
+    for code in ("AuthorizationHeaderMalformed", "PermanentRedirect"):
+        assert code in line
+        assert f"`{code}`" in AWS_PAGE
 
 
 def rows(heading: str) -> list[list[str]]:
