@@ -52,6 +52,11 @@ run "pair" {
   }
 
   assert {
+    condition     = jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[2].properties.stat == "Sum"
+    error_message = "Rekognition's metrics have sums and averages, no counts of samples"
+  }
+
+  assert {
     condition     = output.quota == 50
     error_message = "AWS's default in us-east-1"
   }
