@@ -240,7 +240,7 @@ variable "permissions_boundary_arn" {
 }
 
 variable "extra_tags" {
-  description = "Tags that everything must carry, such as a cost centre."
+  description = "Tags that everything must carry, such as a cost centre. Changed later, they do not reach the system disks that are there."
   type        = map(string)
   default     = {}
   nullable    = false

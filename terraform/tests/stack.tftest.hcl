@@ -247,6 +247,11 @@ run "governed_account" {
   }
 
   assert {
+    condition     = aws_instance.worker["label-1"].volume_tags == tomap({ CostCentre = "4711" })
+    error_message = "a machine is launched with its system disk's tags: a rule of the organisation may ask for them"
+  }
+
+  assert {
     condition     = length(aws_vpc_security_group_ingress_rule.ssh) == 0
     error_message = "nothing comes in"
   }
