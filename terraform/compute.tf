@@ -59,12 +59,17 @@ resource "aws_instance" "worker" {
     Role = each.value.role
   }
 
+  # An organisation may refuse a disk without these; all other tags the provider gives the system disk after the
+  # launch: https://github.com/hashicorp/terraform-provider-aws/issues/35639
+  volume_tags = var.extra_tags
+
   lifecycle {
-    # Neither must replace a machine:
+    # - volume_tags: they are the launch's, and are read back with those of the data disk
+    # Neither of the others must replace a machine:
     # - ami: Amazon publishes a new image every other week, this one is at work. The new one comes with
     #   terraform apply -replace='aws_instance.worker["label-1"]'
     # - associate_public_ip_address: a stopped machine has no public address until it is started again
-    ignore_changes = [ami, associate_public_ip_address]
+    ignore_changes = [ami, associate_public_ip_address, volume_tags]
   }
 
   # on destroy the workers stop first, while they can still give their messages back

@@ -46,12 +46,15 @@ locals {
     ]))
   }
 
-  # Regions whose endpoint the AWS SDK knows; a test compares.
+  # Regions whose endpoint the AWS SDK knows, but ca-central-1, where it looks at faces only; a test compares.
   rekognition_regions = [
     "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-5",
-    "ap-southeast-7", "ca-central-1", "eu-central-1", "eu-south-2", "eu-west-1", "eu-west-2", "il-central-1",
+    "ap-southeast-7", "eu-central-1", "eu-south-2", "eu-west-1", "eu-west-2", "il-central-1",
     "sa-east-1", "us-east-1", "us-east-2", "us-gov-west-1", "us-west-1", "us-west-2",
   ]
+
+  # AWS's defaults: https://docs.aws.amazon.com/general/latest/gr/rekognition.html#limits_rekognition
+  quota = coalesce(var.quota, contains(["eu-west-1", "us-east-1", "us-west-2"], var.region) ? 50 : 5)
 }
 
 data "aws_partition" "current" {}

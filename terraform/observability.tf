@@ -183,7 +183,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           type = "metric", x = 0, y = 6, width = 12, height = 6
           properties = {
             title  = "Rekognition: calls a minute"
-            region = var.region, period = 60, stat = "SampleCount"
+            region = var.region, period = 60, stat = "Sum" # a sample is a request, throttled (1) or not (0)
             metrics = [
               for pair in setproduct(["SuccessfulRequestCount", "ThrottledCount"], ["DetectLabels", "DetectText"]) :
               ["AWS/Rekognition", pair[0], "Operation", pair[1]]

@@ -71,7 +71,7 @@ output "topic_arn" {
 
 output "quota" {
   description = "Rekognition calls a second that all workers of a kind share."
-  value       = var.quota
+  value       = local.quota
 }
 
 output "budget_dollars" {

@@ -1,5 +1,5 @@
 # Read only: destroying this stack leaves the bucket as it was. What S3 answers is shown with the next line.
-data "aws_s3_objects" "images" { # PermanentRedirect: the bucket lies in another region; set `region` to its own
+data "aws_s3_objects" "images" { # PermanentRedirect, AuthorizationHeaderMalformed: the bucket lies in another region; set `region` to its own
   bucket   = var.bucket
   prefix   = var.prefix
   max_keys = 1

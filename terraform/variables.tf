@@ -78,7 +78,7 @@ variable "region" {
 
   validation {
     condition     = contains(local.rekognition_regions, var.region)
-    error_message = "${var.region} has no Rekognition, which reads only buckets of its own region: copy the images into a bucket in one of ${join(", ", local.rekognition_regions)}, and set region to that."
+    error_message = "${var.region} has no Rekognition that finds labels and text, and it reads only buckets of its own region: copy the images into a bucket in one of ${join(", ", local.rekognition_regions)}, and set region to that."
   }
 }
 
@@ -94,12 +94,12 @@ variable "prefix" {
 }
 
 variable "quota" {
-  description = "The account's Rekognition quota in calls a second, for DetectLabels and for DetectText alike. AWS's default is 50 in us-east-1 and us-west-2 and 5 in most other regions; the console's Service Quotas page shows yours."
+  description = "The account's Rekognition quota in calls a second, for DetectLabels and for DetectText alike; the console's Service Quotas page shows it. Null: AWS's default in the region, 50 or 5."
   type        = number
-  default     = 50
+  default     = null
 
   validation {
-    condition     = var.quota > 0 && var.quota <= 10000
+    condition     = coalesce(var.quota, 1) > 0 && coalesce(var.quota, 1) <= 10000
     error_message = "quota is a number of calls a second, above 0: the smaller of the two that Service Quotas shows for DetectLabels and DetectText."
   }
 }
@@ -240,7 +240,7 @@ variable "permissions_boundary_arn" {
 }
 
 variable "extra_tags" {
-  description = "Tags that everything must carry, such as a cost centre."
+  description = "Tags that everything must carry, such as a cost centre. Changed later, they do not reach the system disks that are there."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -224,6 +224,18 @@ run "region_without_rekognition" {
   ]
 }
 
+run "region_whose_rekognition_looks_at_faces_only" {
+  command = plan
+
+  variables {
+    region = "ca-central-1"
+  }
+
+  expect_failures = [
+    var.region,
+  ]
+}
+
 run "ten_instances_in_a_class_account" {
   command = plan
 

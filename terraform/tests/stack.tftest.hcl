@@ -52,6 +52,16 @@ run "pair" {
   }
 
   assert {
+    condition     = jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[2].properties.stat == "Sum"
+    error_message = "Rekognition's metrics have sums and averages, no counts of samples"
+  }
+
+  assert {
+    condition     = output.quota == 50
+    error_message = "AWS's default in us-east-1"
+  }
+
+  assert {
     condition     = output.label_sender == aws_iam_role.worker["label"].unique_id
     error_message = "the text workers know the label workers' role"
   }
@@ -237,6 +247,11 @@ run "governed_account" {
   }
 
   assert {
+    condition     = aws_instance.worker["label-1"].volume_tags == tomap({ CostCentre = "4711" })
+    error_message = "a machine is launched with its system disk's tags: a rule of the organisation may ask for them"
+  }
+
+  assert {
     condition     = length(aws_vpc_security_group_ingress_rule.ssh) == 0
     error_message = "nothing comes in"
   }
@@ -304,6 +319,17 @@ run "arm_with_an_existing_key_and_alarms_by_mail" {
   assert {
     condition     = alltrue([for policy in data.aws_iam_policy_document.worker : contains(policy.statement[*].sid, "Tell")])
     error_message = "the workers may tell it how a run ended"
+  }
+}
+
+run "region_with_a_small_quota" {
+  variables {
+    region = "eu-central-1"
+  }
+
+  assert {
+    condition     = output.quota == 5
+    error_message = "AWS allows 5 calls a second there, and 50 in three regions"
   }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 
 import botocore.session
@@ -15,6 +16,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from sandbox import ROOT
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
+from workers.aws.regions import rekognition_regions
 from workers.index_queue.queue import IndexQueue
 from workers.settings import Settings
 from workers.threads.stop import Stop
@@ -22,23 +24,45 @@ from workers.threads.stop import Stop
 # an include in itself, more often than this: "maximum recursion depth exceeded"
 NESTED_BY_ANSIBLE = 245
 AMAZON_LINUX_PYTHON = (3, 9)  # /usr/bin/python3 of Amazon Linux 2023, which is Ansible's there
-# the partitions that a stranger can have an account in
-PARTITIONS = ("aws", "aws-us-gov")
+# a region in each partition that a stranger can have an account in
+PARTITIONS_OF = ("us-east-1", "us-gov-west-1")
 AWS_PAGE = (ROOT / "docs/aws.md").read_text()
 
 
-def test_the_regions_with_rekognition_are_the_sdks() -> None:
+def test_the_regions_with_rekognition_are_the_workers() -> None:
     session = botocore.session.get_session()
     known = {
         region
-        for partition in PARTITIONS
-        for region in session.get_available_regions("rekognition", partition)
+        for partition_of in PARTITIONS_OF
+        for region in rekognition_regions(session, partition_of)
     }
     listed = re.search(
         r"rekognition_regions = \[(.*?)\]", (ROOT / "terraform/locals.tf").read_text(), re.DOTALL
     )
     assert listed
     assert re.findall(r'"([^"]+)"', listed[1]) == sorted(known)
+
+
+def test_alarms_may_be_looked_at_as_cloudwatch_judges_it() -> None:
+    """It asks for the permission on `alarm:*`, which a pattern of names does not allow.
+
+    https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/1
+    """
+    policy = json.loads((ROOT / "docs/apply-policy.json").read_text())
+    (statement,) = (s for s in policy["Statement"] if "cloudwatch:DescribeAlarms" in s["Action"])
+    assert statement["Resource"] == "*"
+
+
+def test_what_s3_says_of_a_bucket_elsewhere_is_named_where_terraform_shows_it() -> None:
+    """In us-east-1 the provider asks S3's global endpoint, which says it in another way."""
+    line = next(
+        line
+        for line in (ROOT / "terraform/storage.tf").read_text().splitlines()
+        if "aws_s3_objects" in line
+    )
+    for code in ("AuthorizationHeaderMalformed", "PermanentRedirect"):
+        assert code in line
+        assert f"`{code}`" in AWS_PAGE
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -100,6 +100,7 @@ def test_everything_carries_the_tags_that_are_asked_for(
     assert len(volumes) == 4
     for tagged in [*instances(sandbox), *volumes]:
         assert {"Key": "CostCentre", "Value": "4711"} in tagged["Tags"]
+        assert {"Key": "Project", "Value": PROJECT} in tagged["Tags"]
 
 
 def test_the_roles_are_bounded_and_let_session_manager_in(

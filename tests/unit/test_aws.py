@@ -524,6 +524,16 @@ def test_a_region_without_rekognition_is_refused_with_those_that_have_it(
     assert make_clients(settings, "s3"), "where nobody asks it, it need not be there"
 
 
+def test_a_region_whose_rekognition_looks_at_faces_only_has_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "ca-central-1")
+    with pytest.raises(
+        RunError, match=r"no Rekognition in ca-central-1 that finds labels and text"
+    ):
+        make_clients(settings, "rekognition")
+
+
 def test_an_endpoint_of_somebodys_own_is_believed_in_any_region(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

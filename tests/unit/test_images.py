@@ -387,6 +387,8 @@ def test_what_rekognition_cannot_read_is_told_apart(bucket_of) -> None:
 
     assert str(why(client_error("NoSuchKey", 404))).startswith("gone: ")
     assert str(why(client_error("InvalidObjectState", 403))).startswith("archived: ")
-    there = {"Body": io.BytesIO(b"x")}
-    assert str(why(there)).startswith("not readable by Rekognition though it is there")
+    there = str(why({"Body": io.BytesIO(b"x")}))
+    assert there.startswith("not readable by Rekognition though it is there")
+    # a policy with aws:SourceVpce lets in the worker, not Rekognition, which asks from elsewhere
+    assert "CARTEXT_LABEL_SOURCE=bytes" in there
     assert str(why(client_error("AccessDenied", 403))).startswith("no access: AccessDenied")

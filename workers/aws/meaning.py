@@ -201,7 +201,8 @@ TABLE = (
         ),
         Meaning.EVERYBODY,
         "{what}: no valid AWS credentials ({text}); log in and start again",
-        "log in, or give the instance its role",
+        "log in, or give the instance its role; a region that the account has not enabled says the "
+        "same",
     ),
     NO_LOGIN,
     LATE_LOGIN,

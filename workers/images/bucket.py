@@ -209,8 +209,9 @@ class Bucket:
         except ImageError as error:
             return error
         return AccessError(
-            "not readable by Rekognition though it is there: archived, or encrypted with a key "
-            "that may not be used"
+            "not readable by Rekognition though it is there: encrypted with a key that may not be "
+            "used, or in a bucket whose policy lets in some networks only (for that send bytes: "
+            "CARTEXT_LABEL_SOURCE=bytes, CARTEXT_TEXT_SOURCE=bytes)"
         )
 
     def _look(self, index: str, read: Callable[[Any], T], **condition: Any) -> T:
