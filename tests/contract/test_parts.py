@@ -403,6 +403,25 @@ def test_the_message_of_a_part_stays_where_it_is_not_kept_that_it_is_done(
     assert taken[0].number in town.on_queue
 
 
+def test_a_part_whose_end_cannot_be_kept_ends_its_worker(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would hide the part from all others for as long as it lives, and none would end."""
+    town.lister("first").go_on()
+    stop, lost = Stop(), OutageError("no answer")
+    source = town.taker("second", stop)
+    found = source.taken()
+    taken = next(found)
+    assert taken
+    failed = Future[None]()
+    failed.set_exception(lost)
+    monkeypatch.setattr(source._ledger, "end_part", lambda *_: failed)
+    source.done(taken[0].number)
+    assert stop.error is lost
+    assert list(found) == []
+    source.close()
+
+
 def test_when_the_lister_dies_at_the_end_another_one_ends_the_run(town: Town) -> None:
     town.lister("lister").go_on()
     for part in list(town.ledger.open_parts(RUN)):
