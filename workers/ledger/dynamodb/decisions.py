@@ -10,11 +10,11 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 
 from workers.ledger.dynamodb import items
-from workers.ledger.dynamodb.items import Item, Values
+from workers.ledger.dynamodb.items import Item, Key, Values
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.writer import Writer
 from workers.model import Decision, LabelCounts
@@ -34,10 +34,16 @@ class Decisions:
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for index in indexes:
             by_partition[items.partition_of(index)].append(index)
-        undecided = set(indexes)
+        undecided, strewn = set(indexes), list[Key]()
         for partition, part in by_partition.items():
-            decided = self._table.query(f"{run}/decided/{partition}", min(part), max(part))
-            undecided.difference_update(index for index, _ in decided)
+            pk, most = f"{run}/decided/{partition}", len(part) + 1
+            stretch = self._table.query(pk, min(part), max(part), most)
+            decided = [index for index, _ in islice(stretch, most)]
+            undecided.difference_update(decided)
+            if len(decided) == most:
+                # of a list of keys in no order: all that is decided may lie in between
+                strewn += [(pk, index) for index in part]
+        undecided.difference_update(index for _, index in self._table.get_all(strewn, "pk"))
         return undecided
 
     def unsent(

@@ -115,8 +115,11 @@ class Table(Actions):
         self._call("BatchGetItem", request, read)
         return found
 
-    def query(self, pk: str, first: str = "", last: str = "") -> Iterator[Item]:
-        """Items of one `pk` in the order of `sk`, all of them or those from `first` to `last`."""
+    def query(self, pk: str, first: str = "", last: str = "", page: int = 0) -> Iterator[Item]:
+        """Items of one `pk` in the order of `sk`, all of them or those from `first` to `last`.
+
+        A request reads a megabyte of them, or a `page` of so many.
+        """
         request: dict[str, Any] = {
             "TableName": self.name,
             "ConsistentRead": True,
@@ -126,6 +129,8 @@ class Table(Actions):
         if first:
             request["KeyConditionExpression"] += " AND sk BETWEEN :first AND :last"
             request["ExpressionAttributeValues"] |= {":first": {"S": first}, ":last": {"S": last}}
+        if page:
+            request["Limit"] = page
 
         def read(reply: Any) -> tuple[list[Item], Any]:
             after = reply.get("LastEvaluatedKey")
