@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from sandbox.aws.server import Sandbox
-from tests.contract.conftest import RUN, client_of_table, open_table, settings
+from tests.contract.conftest import RUN, client_of_table, decision, open_table, settings
 from tests.unit.fakes import FakeS3
 from tests.unit.scene import soon
 from workers import suspicion
+from workers.answer import LabelAnswer
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import AccessError, OutageError, RunError
@@ -420,6 +421,23 @@ def test_a_part_whose_end_cannot_be_kept_ends_its_worker(
     assert stop.error is lost
     assert list(found) == []
     source.close()
+
+
+def test_what_a_dead_worker_had_not_sent_is_sent_though_it_is_deleted(town: Town) -> None:
+    town.s3.objects = dict.fromkeys(KEYS[:40], b"x")
+    town.lister("dead").go_on()
+    for number, key in ((1, KEYS[5]), (2, KEYS[25])):
+        assert town.ledger.fleet.take_part(RUN, number, "dead", "")
+        town.ledger.decide([decision(key, part=number)]).result()
+        town.s3.objects.pop(key, None)
+    town.living.discard("dead")
+    town.gone.add("dead")
+    services, stop, sent = town.services("alone"), Stop(), list[Any]()
+    queue: Any = SimpleNamespace(max_receives=lambda: None, send=sent.extend, calls_made=0)
+    none = LabelAnswer(55.0, "3.0", ())
+    seer: Any = SimpleNamespace(labels=lambda *_: none, paid_calls=0, throttled_calls=0)
+    LabelWorker(town.own, replace(services, recognizer=seer, index_queue=queue), stop).run()
+    assert [entry["MessageBody"] for entry in sent] == [KEYS[5], KEYS[25], "-1"]
 
 
 def test_when_the_lister_dies_at_the_end_another_one_ends_the_run(town: Town) -> None:

@@ -37,7 +37,7 @@ class Decisions:
         undecided, strewn = set(indexes), list[Key]()
         for partition, part in by_partition.items():
             pk, most = f"{run}/decided/{partition}", len(part) + 1
-            stretch = self._table.query(pk, min(part), max(part), most)
+            stretch = self._table.query(pk, min(part), max(part), page=most)
             decided = [index for index, _ in islice(stretch, most)]
             undecided.difference_update(decided)
             if len(decided) == most:
@@ -47,10 +47,14 @@ class Decisions:
         return undecided
 
     def unsent(
-        self, run: str, part: int, decided: Iterable[str] | None = None
+        self,
+        run: str,
+        part: int,
+        decided: Iterable[str] | None = None,
+        within: tuple[str, str] | None = None,
     ) -> Iterator[Decision]:
-        if decided is None:
-            found = self._all_decided(run)
+        if within or decided is None:
+            found = self._all_decided(run, *within or ())
         else:
             keys = [items.decided_key(run, index) for index in decided]
             found = ((key[1], values) for key, values in self._table.get_all(keys).items())
@@ -94,9 +98,10 @@ class Decisions:
             if not values.keys() <= items.OF_EVERY_DECISION:
                 yield items.decision_of(run, index, values)
 
-    def _all_decided(self, run: str) -> Iterator[Item]:
+    def _all_decided(self, run: str, *within: str) -> Iterator[Item]:
         pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
-        return heapq.merge(*map(self._table.query, pks), key=itemgetter(0))
+        found = (self._table.query(pk, *within) for pk in pks)
+        return heapq.merge(*found, key=itemgetter(0))
 
     def counts(self, run: str, recount: bool = False) -> LabelCounts:
         counts: Counter[str] = Counter()
