@@ -140,10 +140,11 @@ class DynamoDb:
             past = bisect_right(partition.order, values[":last"]["S"])
         if "ExclusiveStartKey" in request:
             first = bisect_right(partition.order, request["ExclusiveStartKey"]["sk"]["S"])
-        found = [partition.items[name] for name in partition.order[first:past][:PAGE]]
+        most = min(PAGE, request.get("Limit", PAGE))
+        found = [partition.items[name] for name in partition.order[first:past][:most]]
         self._read(found)
         reply: Json = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
-        if past - first > PAGE:
+        if past - first > most:
             reply["LastEvaluatedKey"] = {name: found[-1][name] for name in ("pk", "sk")}
         return reply
 

@@ -538,6 +538,22 @@ def test_every_read_sees_what_was_written_before_it(ledger: DynamoDbLedger, clie
     assert [request["ConsistentRead"] for request in requests] == [True] * 9
 
 
+def test_a_list_of_keys_in_no_order_does_not_read_all_that_is_decided(
+    ledger: DynamoDbLedger, client: Any
+) -> None:
+    wait(ledger.decide([decision(index, None) for index in indexes(200)]))
+    part = ["trip/1.jpg", "trip/100.jpg", "trip/99.jpg", "trip/new.jpg"]
+    read, real = [], client.query
+
+    def count(**request: Any) -> Any:
+        read.append(len((answer := real(**request))["Items"]))
+        return answer
+
+    client.query = count
+    assert ledger.undecided(RUN, part) == {"trip/new.jpg"}
+    assert sum(read) <= 2 * len(part)
+
+
 def test_who_knows_which_answers_are_new_reads_the_others_at_half_the_price(
     ledger: DynamoDbLedger, client: Any
 ) -> None:
@@ -577,7 +593,7 @@ def test_keys_that_were_not_read_are_asked_for_again(ledger: DynamoDbLedger, cli
 def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: Any) -> None:
     wait(*complete(ledger, indexes(9)), *(ledger.decide([decision(name)]) for name in indexes(9)))
     query = client.query
-    client.query = lambda **request: query(Limit=2, **request)
+    client.query = lambda **request: query(**{**request, "Limit": 2})
     assert indexes_in(ledger, RUN) == indexes(9)
     assert ledger.undecided(RUN, indexes(10)) == {indexes(10)[-1]}
     assert [one.index for one in ledger.unsent(RUN, 1)] == indexes(9)

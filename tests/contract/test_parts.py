@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from sandbox.aws.server import Sandbox
-from tests.contract.conftest import RUN, client_of_table, open_table, settings
+from tests.contract.conftest import RUN, client_of_table, decision, open_table, settings
 from tests.unit.fakes import FakeS3
 from tests.unit.scene import soon
 from workers import suspicion
+from workers.answer import LabelAnswer
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.errors import AccessError, OutageError, RunError
@@ -401,6 +402,42 @@ def test_the_message_of_a_part_stays_where_it_is_not_kept_that_it_is_done(
     source.done(taken[0].number)
     source.close()
     assert taken[0].number in town.on_queue
+
+
+def test_a_part_whose_end_cannot_be_kept_ends_its_worker(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would hide the part from all others for as long as it lives, and none would end."""
+    town.lister("first").go_on()
+    stop, lost = Stop(), OutageError("no answer")
+    source = town.taker("second", stop)
+    found = source.taken()
+    taken = next(found)
+    assert taken
+    failed = Future[None]()
+    failed.set_exception(lost)
+    monkeypatch.setattr(source._ledger, "end_part", lambda *_: failed)
+    source.done(taken[0].number)
+    assert stop.error is lost
+    assert list(found) == []
+    source.close()
+
+
+def test_what_a_dead_worker_had_not_sent_is_sent_though_it_is_deleted(town: Town) -> None:
+    town.s3.objects = dict.fromkeys(KEYS[:40], b"x")
+    town.lister("dead").go_on()
+    for number, key in ((1, KEYS[5]), (2, KEYS[25])):
+        assert town.ledger.fleet.take_part(RUN, number, "dead", "")
+        town.ledger.decide([decision(key, part=number)]).result()
+        town.s3.objects.pop(key, None)
+    town.living.discard("dead")
+    town.gone.add("dead")
+    services, stop, sent = town.services("alone"), Stop(), list[Any]()
+    queue: Any = SimpleNamespace(max_receives=lambda: None, send=sent.extend, calls_made=0)
+    none = LabelAnswer(55.0, "3.0", ())
+    seer: Any = SimpleNamespace(labels=lambda *_: none, paid_calls=0, throttled_calls=0)
+    LabelWorker(town.own, replace(services, recognizer=seer, index_queue=queue), stop).run()
+    assert [entry["MessageBody"] for entry in sent] == [KEYS[5], KEYS[25], "-1"]
 
 
 def test_when_the_lister_dies_at_the_end_another_one_ends_the_run(town: Town) -> None:

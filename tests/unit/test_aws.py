@@ -46,6 +46,7 @@ FAILING = [
     client_error("502", 502),
     client_error("ServiceUnavailable", 503),
     PartlyFailedError("1 of 3 entries failed"),
+    botocore_errors.FlexibleChecksumError(error_msg="Expected checksum x did not match y"),
 ]
 UNREACHABLE = [
     botocore_errors.EndpointConnectionError(endpoint_url=URL),
@@ -186,6 +187,7 @@ def test_a_service_that_fails_all_the_time_may_do_so_for_this_request_only(
             r"Some Call: permission denied.*not authorized to perform: x",
         ),
         (client_error("AccessDenied", 403), "permission denied"),
+        (client_error("KMS.AccessDeniedException"), "permission denied"),
         (client_error("RequestTimeTooSkewed", 403), "clock is wrong .* set it and start again"),
         (client_error("AccountProblem", 403), "the account may not use this service"),
         (client_error("AuthorizationHeaderMalformed"), "set AWS_REGION to the bucket's region"),

@@ -232,13 +232,15 @@ def all_taken(**request: Any) -> dict[str, Any]:
     return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
 
 
-def some_fail(*ids: str, sender_fault: bool = False) -> Callable[..., dict[str, Any]]:
+def some_fail(
+    *ids: str, sender_fault: bool = False, code: str = "Because"
+) -> Callable[..., dict[str, Any]]:
     def answer(**request: Any) -> dict[str, Any]:
         given = [entry["Id"] for entry in request["Entries"]]
         return {
             "Successful": [{"Id": number} for number in given if number not in ids],
             "Failed": [
-                {"Id": number, "SenderFault": sender_fault, "Code": "Because"}
+                {"Id": number, "SenderFault": sender_fault, "Code": code}
                 for number in given
                 if number in ids
             ],
@@ -258,6 +260,13 @@ def test_only_the_entries_that_failed_are_sent_again(queue_of) -> None:
 
 def test_entries_that_are_in_neither_list_are_sent_again(queue_of) -> None:
     send = Scripted({"Successful": [{"Id": "1"}]}, all_taken)
+    queue_of(send_message_batch=send).send([{"MessageBody": "a"}, {"MessageBody": "b"}])
+    assert [len(request["Entries"]) for request in send.requests] == [2, 1]
+
+
+@pytest.mark.parametrize("code", ["RequestThrottled", "KMS.ThrottlingException"])
+def test_entries_that_are_too_many_for_now_are_sent_again(queue_of, code: str) -> None:
+    send = Scripted(some_fail("1", sender_fault=True, code=code), all_taken)
     queue_of(send_message_batch=send).send([{"MessageBody": "a"}, {"MessageBody": "b"}])
     assert [len(request["Entries"]) for request in send.requests] == [2, 1]
 

@@ -284,6 +284,20 @@ def test_a_part_of_which_some_were_not_sent_is_open_until_the_others_are_decided
     assert list(scene.ledger.open_parts("default")) == []
 
 
+def test_what_is_deleted_before_its_index_is_sent_is_sent_all_the_same(scene: Scene) -> None:
+    """It is labelled: the end counts it, and B would wait for it for ever."""
+    part = Part(1, "", "2.jpg", 2)
+    scene.images("1.jpg", "2.jpg").ledger.list_parts(
+        "default", [part], Listed(whole=True).behind(part)
+    )
+    scene.ledger.decide([Decision("default", 1, "1.jpg", scene.picture("1.jpg"), CAR)]).result()
+    del scene.s3.objects["1.jpg"]
+    scene.start(LabelWorker)
+    assert sorted(scene.left) == ["-1", "1.jpg", "2.jpg"]
+    scene.start(TextWorker)
+    assert scene.results()["1.jpg"]["failure"].startswith("gone")
+
+
 def test_a_crash_before_the_end_mark_is_on_the_queue_does_not_lose_it(scene: Scene) -> None:
     """The end is on the queue before the ledger has it, else a restart takes it for sent."""
     send = scene.queue.send_message_batch

@@ -40,6 +40,7 @@ FROM_AWS = (ClientError, BotoCoreError, PartlyFailedError, MalformedError)
 METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 
 ROWS = {code: row for row in TABLE for code in row.codes}
+PASSING = {Meaning.PASSING, Meaning.OUTAGE}
 
 
 def row_of(error: BaseException) -> Row:
@@ -76,8 +77,12 @@ def is_denied(error: BaseException) -> bool:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same call may succeed a moment later."""
-    passing = {Meaning.PASSING, Meaning.OUTAGE}
-    return isinstance(error, FROM_AWS) and row_of(error).meaning in passing
+    return isinstance(error, FROM_AWS) and row_of(error).meaning in PASSING
+
+
+def is_known_to_pass(code: str) -> bool:
+    """Whether the table has a code that stands for no error of its own, and says it is passing."""
+    return code in ROWS and ROWS[code].meaning in PASSING
 
 
 def translated(error: Exception, what: str, settings: Settings, about_image: bool) -> Exception:

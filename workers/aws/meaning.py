@@ -43,6 +43,8 @@ NO_ACCESS = "no access: {code}: {text}"
 
 THROTTLED = Row(
     (
+        "KMS.ThrottlingException",
+        "KmsThrottled",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -113,7 +115,7 @@ TABLE = (
     THROTTLED,
     FAILING,
     Row(
-        ("MalformedError",),
+        ("MalformedError", "FlexibleChecksumError"),
         Meaning.PASSING,
         FAILED,
         "nothing, if it passes; else look for what answers in the service's place",
@@ -221,7 +223,7 @@ TABLE = (
     ),
     LAB_ENDED,
     Row(
-        ("AccessDenied", "Forbidden"),
+        ("AccessDenied", "Forbidden", "KMS.AccessDeniedException", "KmsAccessDenied"),
         Meaning.ACCESS,
         "{what}: permission denied; allow it and start again ({text})",
         "allow the call that is named (terraform/iam.tf), or the object's key (kms_key_arn)",

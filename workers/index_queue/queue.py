@@ -19,7 +19,7 @@ from workers.aws.answers import (
     reader,
 )
 from workers.aws.calls import Calls
-from workers.aws.codes import PartlyFailedError
+from workers.aws.codes import PartlyFailedError, is_known_to_pass
 from workers.errors import RunError
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import Received, parse
@@ -147,7 +147,9 @@ class Queue(Generic[M]):
             refused.extend(
                 entry
                 for entry in answer.get("Failed", [])
-                if entry["SenderFault"] and pending.pop(entry["Id"], None) is not None
+                # to be one too many is the sender's fault, too
+                if entry["SenderFault"] and not is_known_to_pass(entry["Code"])
+                if pending.pop(entry["Id"], None) is not None
             )
             if pending:
                 raise PartlyFailedError(f"{len(pending)} of {asked} entries failed")

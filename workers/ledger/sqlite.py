@@ -102,6 +102,7 @@ class SqliteLedger:
         run: str,
         part: int,
         decided: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of them
+        within: tuple[str, str] | None = None,  # noqa: ARG002
     ) -> Iterator[Decision]:
         return self._decisions("unsent", run, part=part)
 

@@ -22,6 +22,7 @@ class OwnParts:
         self._run = settings.run
         self._ledger = services.ledger
         self._bucket = services.bucket
+        self._kept: Future[None] | None = None
         self._listed = self._ledger.listed(self._run)
         if of is not None:
             self._listed = replace(self._listed, of=of)
@@ -50,4 +51,8 @@ class OwnParts:
         """Nobody else waits for them."""
 
     def _keep(self, *parts: Part) -> Future[None]:
-        return self._ledger.list_parts(self._run, [*parts], self._listed)
+        if self._kept:
+            # a listing that is kept behind a part that is not would have lost it
+            self._kept.result()
+        self._kept = self._ledger.list_parts(self._run, [*parts], self._listed)
+        return self._kept

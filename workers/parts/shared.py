@@ -74,7 +74,7 @@ class SharedParts:
 
     def done(self, number: int) -> None:
         kept = self._ledger.end_part(self._run, number)
-        kept.add_done_callback(lambda _: None if kept.exception() else self._delete(number))
+        kept.add_done_callback(lambda _: self._ended(number, kept.exception()))
 
     def close(self) -> None:
         """Gives back what is in hand."""
@@ -131,7 +131,11 @@ class SharedParts:
             receipts = [*self._receipts.values()]
         self._queue.hide(receipts, self._hidden_seconds)
 
-    def _delete(self, number: int) -> None:
+    def _ended(self, number: int, error: BaseException | None) -> None:
+        if error:
+            # a living worker keeps the part from all others, and nobody would end the run
+            self._stop.fail(error)
+            return
         with self._lock:
             receipt = self._receipts.pop(number, None)
         if receipt:

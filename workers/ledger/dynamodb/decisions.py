@@ -10,11 +10,11 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 
 from workers.ledger.dynamodb import items
-from workers.ledger.dynamodb.items import Item, Values
+from workers.ledger.dynamodb.items import Item, Key, Values
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.writer import Writer
 from workers.model import Decision, LabelCounts
@@ -34,17 +34,27 @@ class Decisions:
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for index in indexes:
             by_partition[items.partition_of(index)].append(index)
-        undecided = set(indexes)
+        undecided, strewn = set(indexes), list[Key]()
         for partition, part in by_partition.items():
-            decided = self._table.query(f"{run}/decided/{partition}", min(part), max(part))
-            undecided.difference_update(index for index, _ in decided)
+            pk, most = f"{run}/decided/{partition}", len(part) + 1
+            stretch = self._table.query(pk, min(part), max(part), page=most)
+            decided = [index for index, _ in islice(stretch, most)]
+            undecided.difference_update(decided)
+            if len(decided) == most:
+                # of a list of keys in no order: all that is decided may lie in between
+                strewn += [(pk, index) for index in part]
+        undecided.difference_update(index for _, index in self._table.get_all(strewn, "pk"))
         return undecided
 
     def unsent(
-        self, run: str, part: int, decided: Iterable[str] | None = None
+        self,
+        run: str,
+        part: int,
+        decided: Iterable[str] | None = None,
+        within: tuple[str, str] | None = None,
     ) -> Iterator[Decision]:
-        if decided is None:
-            found = self._all_decided(run)
+        if within or decided is None:
+            found = self._all_decided(run, *within or ())
         else:
             keys = [items.decided_key(run, index) for index in decided]
             found = ((key[1], values) for key, values in self._table.get_all(keys).items())
@@ -88,9 +98,10 @@ class Decisions:
             if not values.keys() <= items.OF_EVERY_DECISION:
                 yield items.decision_of(run, index, values)
 
-    def _all_decided(self, run: str) -> Iterator[Item]:
+    def _all_decided(self, run: str, *within: str) -> Iterator[Item]:
         pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
-        return heapq.merge(*map(self._table.query, pks), key=itemgetter(0))
+        found = (self._table.query(pk, *within) for pk in pks)
+        return heapq.merge(*found, key=itemgetter(0))
 
     def counts(self, run: str, recount: bool = False) -> LabelCounts:
         counts: Counter[str] = Counter()

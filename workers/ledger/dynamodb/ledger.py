@@ -165,9 +165,13 @@ class DynamoDbLedger:
         return items.sent_values([*indexes]) if indexes else None
 
     def unsent(
-        self, run: str, part: int, decided: Iterable[str] | None = None
+        self,
+        run: str,
+        part: int,
+        decided: Iterable[str] | None = None,
+        within: tuple[str, str] | None = None,
     ) -> Iterator[Decision]:
-        return self._decisions.unsent(run, part, decided)
+        return self._decisions.unsent(run, part, decided, within)
 
     def labelled(self, run: str) -> Iterator[Decision]:
         return self._decisions.labelled(run)

@@ -115,17 +115,24 @@ class Table(Actions):
         self._call("BatchGetItem", request, read)
         return found
 
-    def query(self, pk: str, first: str = "", last: str = "") -> Iterator[Item]:
-        """Items of one `pk` in the order of `sk`, all of them or those from `first` to `last`."""
+    def query(self, pk: str, first: str = "", last: str = "", *, page: int = 0) -> Iterator[Item]:
+        """Items of one `pk` in the order of `sk`, all of them or those from `first` to `last`.
+
+        A request reads a megabyte of them, or a `page` of so many.
+        """
         request: dict[str, Any] = {
             "TableName": self.name,
             "ConsistentRead": True,
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": pk}},
         }
-        if first:
+        if last:
             request["KeyConditionExpression"] += " AND sk BETWEEN :first AND :last"
-            request["ExpressionAttributeValues"] |= {":first": {"S": first}, ":last": {"S": last}}
+            # no key is empty, and none comes before this one
+            edges = {":first": {"S": first or "\0"}, ":last": {"S": last}}
+            request["ExpressionAttributeValues"] |= edges
+        if page:
+            request["Limit"] = page
 
         def read(reply: Any) -> tuple[list[Item], Any]:
             after = reply.get("LastEvaluatedKey")
