@@ -17,7 +17,7 @@ from tests.faults.run import run_all
 from tests.faults.schedules import crossed, matrix, schedule, stop
 from workers.output.files import sync_folder
 
-SCHEDULES = 16
+SCHEDULES = 8
 # they wait more than they work
 AT_ONCE = 16
 
