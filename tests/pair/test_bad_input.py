@@ -301,7 +301,8 @@ def test_a_full_disk(fleet: Fleet, car: Sample, tmp_path: Path, role: str) -> No
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
-        keys = [f"{'long name ' * 30}{n}.jpg" for n in range(300)]
+        # of names as long as they may be a few fill it
+        keys = [f"{'long name ' * 100}{n}.jpg" for n in range(100)]
         fleet.sandbox.create_bucket(
             fleet.bucket, [(key, told_apart(car, n)) for n, key in enumerate(keys)]
         )

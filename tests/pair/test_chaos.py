@@ -12,7 +12,7 @@ from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker, told_apart
 
-IMAGES = 300
+IMAGES = 150
 STOPS = 6
 IN_FLIGHT = 8
 
@@ -21,7 +21,7 @@ IN_FLIGHT = 8
 def many(
     fleet: Fleet, samples: list[Sample], truth: Callable[[Sample], str | None]
 ) -> tuple[Fleet, str, int]:
-    """300 images of ten scenes in the bucket; the right output, and how many have a car."""
+    """150 images of ten scenes in the bucket; the right output, and how many have a car."""
     chosen = [samples[number % len(samples)] for number in range(IMAGES)]
     keys = [f"{number + 1}.jpg" for number in range(IMAGES)]
     images = [
@@ -35,7 +35,7 @@ def many(
         if truth(sample)
     ]
     rekognition.reset_counts()
-    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.15, 0.5
+    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.3, 0.5
     yield fleet, "".join(lines), sum(sample.truth.car for sample in chosen)
     rekognition.knobs.latency_seconds = rekognition.knobs.latency_jitter = 0.0
 
