@@ -68,14 +68,3 @@ def test_sigterm_repeats_no_paid_call(many: tuple[Fleet, str, int]) -> None:
     assert set(statuses) <= {0, 75}
     assert fleet.output() == expected
     assert _paid() == (IMAGES, cars)
-
-
-def test_a_finished_run_started_again_changes_nothing(fleet: Fleet, samples: list[Sample]) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [(s.index, s.data) for s in samples])
-    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
-    first, paid = fleet.output("results.jsonl"), _paid()
-    again = fleet.run_pair()
-    assert [worker.wait() for worker in again] == [0, 0]
-    assert [worker.events[-1]["event"] for worker in again] == ["already finished"] * 2
-    assert fleet.output("results.jsonl") == first
-    assert _paid() == paid

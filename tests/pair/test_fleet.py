@@ -17,6 +17,7 @@ from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker, told_apart
 from tests.unit.scene import soon
 
+# five parts: one has as many images as the quota takes in a second
 IMAGES = 100
 KILLS = 8
 IN_FLIGHT = 4
@@ -46,7 +47,7 @@ class Instances:
             ledger=self.ledger,
             in_flight=IN_FLIGHT,
             visibility_timeout=3,
-            quota=40,
+            quota=20,
             **parts,
         )
         return self.workers[slot]
