@@ -17,8 +17,7 @@ from sandbox.scenes import Sample
 from tests.pair.conftest import Fleet, Worker, told_apart
 from tests.unit.scene import soon
 
-# five parts: one has as many images as the quota takes in a second
-IMAGES = 100
+IMAGES = 160
 KILLS = 8
 IN_FLIGHT = 4
 SLOTS = ("label-1", "label-2", "text-1", "text-2", "text-3")
@@ -47,7 +46,7 @@ class Instances:
             ledger=self.ledger,
             in_flight=IN_FLIGHT,
             visibility_timeout=3,
-            quota=20,
+            quota=40,
             **parts,
         )
         return self.workers[slot]
@@ -96,7 +95,7 @@ def test_workers_killed_and_replaced_at_random_lose_and_double_nothing(
     instances: Instances, truth_of_many: tuple[str, int]
 ) -> None:
     expected, cars = truth_of_many
-    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.6, 0.5
+    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.4, 0.5
     chance = random.Random(20261122)
     for slot in SLOTS:
         instances.start(slot)
@@ -147,7 +146,7 @@ def test_a_fleet_grows_and_shrinks_in_mid_run(
 ) -> None:
     """Whoever comes takes parts; who is asked to leave gives back what it has not begun."""
     expected, cars = truth_of_many
-    rekognition.knobs.latency_seconds = 0.6
+    rekognition.knobs.latency_seconds = 0.4
     for slot in ("label-1", "text-1"):
         instances.start(slot)
     soon(lambda: instances.is_at_work("label-1"))
