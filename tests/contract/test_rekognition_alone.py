@@ -258,18 +258,10 @@ def test_it_serves_until_a_signal(moto: Sandbox, start: Start, ending: signal.Si
     assert process.returncode == 0
 
 
-def test_it_asks_the_s3_of_the_environment(moto: Sandbox, start: Start) -> None:
-    process = start(AWS_ENDPOINT_URL=moto.endpoint)
-    assert process.stdout
-    lines = [process.stdout.readline().rstrip() for _ in range(3)]
-    process.terminate()
-    process.communicate(timeout=SECONDS)
-    assert f"with the objects of {moto.endpoint}, until Ctrl-C." in lines[0]
-    assert lines[2].startswith("export AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:")
-
-
 @pytest.mark.parametrize("by", ["flag", "environment"])
-def test_no_proxy_is_asked_on_the_way_to_this_machine(moto: Sandbox, start: Start, by: str) -> None:
+def test_it_asks_that_s3_and_no_proxy_on_the_way_to_it(
+    moto: Sandbox, start: Start, by: str
+) -> None:
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     proxy |= {"NO_PROXY": "example.com", "no_proxy": "example.com"}
     if by == "flag":
@@ -280,6 +272,8 @@ def test_no_proxy_is_asked_on_the_way_to_this_machine(moto: Sandbox, start: Star
     lines = [process.stdout.readline().rstrip() for _ in range(5)]
     process.terminate()
     process.communicate(timeout=SECONDS)
+    assert f"with the objects of {moto.endpoint}, until Ctrl-C." in lines[0]
+    assert lines[2].startswith("export AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:")
     assert lines[3:] == [f"export {name}=127.0.0.1,localhost" for name in ("NO_PROXY", "no_proxy")]
 
 
