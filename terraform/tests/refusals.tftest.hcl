@@ -165,124 +165,75 @@ run "two_keys_and_an_hour_of_tries" {
     key_name      = "mine"
     ssh_cidr      = "::/0"
     retry_seconds = 3601
+    # whose Rekognition looks at faces only
+    region = "ca-central-1"
   }
 
   expect_failures = [
     var.key_name,
     var.ssh_cidr,
+    var.region,
     var.retry_seconds,
   ]
 }
 
-run "no_key" {
+# none of these is judged by another one that is wrong
+run "each_wrong_in_its_own_way" {
   command = plan
 
   variables {
+    # no key
     public_key = null
+    # ssh from nowhere
+    ssh_cidr = null
+    # a region without Rekognition
+    region = "eu-north-1"
+    # tries that outlast the hiding
+    retry_seconds = 61
+    # ten instances in a class account, a fleet without a ledger between it
+    instance_profile = "LabInstanceProfile"
+    label_workers    = 5
+    text_workers     = 5
+    shared_ledger    = false
   }
 
   expect_failures = [
     var.key_name,
+    var.ssh_cidr,
+    var.region,
+    var.visibility_timeout_seconds,
+    var.instance_profile,
+    var.shared_ledger,
   ]
 }
 
-run "key_of_a_kind_that_ec2_refuses" {
+run "key_of_a_kind_that_ec2_refuses_and_public_addresses_in_a_subnet_of_somebody_else" {
   command = plan
 
   variables {
     public_key                 = "ecdsa-sha2-nistp256 AAAA me"
     visibility_timeout_seconds = 90
+    subnet_id                  = "subnet-0123456789abcdef0"
   }
 
   expect_failures = [
     var.public_key,
     var.visibility_timeout_seconds,
-  ]
-}
-
-run "tries_that_outlast_the_hiding" {
-  command = plan
-
-  variables {
-    retry_seconds = 61
-  }
-
-  expect_failures = [
-    var.visibility_timeout_seconds,
-  ]
-}
-
-run "region_without_rekognition" {
-  command = plan
-
-  variables {
-    region = "eu-north-1"
-  }
-
-  expect_failures = [
-    var.region,
-  ]
-}
-
-run "region_whose_rekognition_looks_at_faces_only" {
-  command = plan
-
-  variables {
-    region = "ca-central-1"
-  }
-
-  expect_failures = [
-    var.region,
-  ]
-}
-
-run "ten_instances_in_a_class_account" {
-  command = plan
-
-  variables {
-    instance_profile = "LabInstanceProfile"
-    label_workers    = 5
-    text_workers     = 5
-  }
-
-  expect_failures = [
-    var.instance_profile,
-  ]
-}
-
-run "ssh_from_nowhere" {
-  command = plan
-
-  variables {
-    ssh_cidr = null
-  }
-
-  expect_failures = [
-    var.ssh_cidr,
-  ]
-}
-
-run "open_port_that_nobody_needs" {
-  command = plan
-
-  variables {
-    ssh_address = "session"
-  }
-
-  expect_failures = [
-    var.ssh_cidr,
-  ]
-}
-
-run "public_addresses_in_a_subnet_of_somebody_else" {
-  command = plan
-
-  variables {
-    subnet_id = "subnet-0123456789abcdef0"
-  }
-
-  expect_failures = [
     var.subnet_id,
+  ]
+}
+
+run "open_port_that_nobody_needs_and_zone_of_another_region" {
+  command = plan
+
+  variables {
+    ssh_address       = "session"
+    availability_zone = "eu-west-1a"
+  }
+
+  expect_failures = [
+    var.ssh_cidr,
+    var.availability_zone,
   ]
 }
 
@@ -297,19 +248,6 @@ run "zone_in_a_subnet_of_somebody_else" {
 
   expect_failures = [
     var.availability_zone,
-  ]
-}
-
-run "fleet_without_a_ledger_between_it" {
-  command = plan
-
-  variables {
-    label_workers = 2
-    shared_ledger = false
-  }
-
-  expect_failures = [
-    var.shared_ledger,
   ]
 }
 
@@ -335,18 +273,6 @@ run "region_that_does_not_fit" {
   expect_failures = [
     data.aws_ec2_instance_type.worker,
     data.aws_ec2_instance_type_offerings.zones,
-  ]
-}
-
-run "zone_of_another_region" {
-  command = plan
-
-  variables {
-    availability_zone = "eu-west-1a"
-  }
-
-  expect_failures = [
-    var.availability_zone,
   ]
 }
 

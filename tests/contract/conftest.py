@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -70,6 +71,8 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
         return client
 
     monkeypatch.setattr(Session, "create_client", watched)
+    # the tests' own, of which each takes a while to make
+    monkeypatch.setattr(Sandbox, "client", functools.cache(Sandbox.client))
     yield watching
     assert not watching.problems, "\n".join(dict.fromkeys(watching.problems))
 

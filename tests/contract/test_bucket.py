@@ -97,12 +97,12 @@ NAMES = ("{:03d}.jpg", "2024/{:02d}/ü +%&.jpg", "あ/{}")
 
 @pytest.fixture
 def put_named(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Fills the bucket with 60 keys of each name; returns them in S3's order."""
+    """Fills the bucket with 30 keys of each name; returns them in S3's order."""
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
 
     def put(*names: str) -> list[str]:
-        keys = [name.format(number) for name in names for number in range(60)]
+        keys = [name.format(number) for name in names for number in range(30)]
         sandbox.create_bucket("photos", [(key, b"x") for key in keys])
         return sorted(keys, key=str.encode)
 
@@ -119,17 +119,17 @@ def test_parts_are_the_whole_listing_wherever_it_goes_on(
         sandbox.client("s3").put_object(Bucket="photos", Key=folder)
     (tmp_path / "keys").write_text("\n".join(keys))
     bucket = open_bucket(settings(keys=tmp_path / "keys" if by_keys else None))
-    parts = list(bucket.parts(Listed(), 33))
+    parts = list(bucket.parts(Listed(), 17))
     assert [image.index for _, images in parts for image in images] == keys
     assert [part.number for part, _ in parts] == [*range(1, len(parts) + 1)]
     assert all(image.part == part.number for part, images in parts for image in images)
     assert [part.after for part, _ in parts] == ["", *(part.upto for part, _ in parts[:-1])]
-    assert max(part.images for part, _ in parts) <= 33
+    assert max(part.images for part, _ in parts) <= 17
     for place, (part, images) in enumerate(parts):
         assert len(images) == part.images
         assert bucket.part(part) == images
         behind = Listed().behind(*(part for part, _ in parts[: place + 1]))
-        assert list(bucket.parts(behind, 33)) == parts[place + 1 :]
+        assert list(bucket.parts(behind, 17)) == parts[place + 1 :]
 
 
 def test_stretches_side_by_side_are_the_whole_listing(

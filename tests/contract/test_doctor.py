@@ -505,17 +505,16 @@ MISCONFIGURATIONS = [
             text,
             remedy.format(setting="CARTEXT_PARTS_QUEUE_URL"),
         )
+        # it is looked at as the other one is, with a setting of its own
         for name, spoil, text, remedy in OF_A_QUEUE
+        if "{setting}" in remedy
     ),
-    *(
-        _wrong(
-            f"no permission for SQS {operation} of parts",
-            _of_parts(lambda p, operation=operation: p.fault(f"SQS.{operation}(Batch)?$", DENIED)),
-            "parts queue",
-            f"SQS {operation}: permission denied",
-            "allow the call",
-        )
-        for operation in OPERATIONS
+    _wrong(
+        "no permission for SQS DeleteMessage of parts",
+        _of_parts(lambda p: p.fault("SQS.DeleteMessage(Batch)?$", DENIED)),
+        "parts queue",
+        "SQS DeleteMessage: permission denied",
+        "allow the call",
     ),
     _wrong(
         "label workers that share a table, but no parts",

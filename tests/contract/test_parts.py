@@ -321,7 +321,7 @@ def test_a_part_in_hand_comes_to_nobody_else_for_as_long_as_it_takes(town: Town)
     source = town.taker("second", Stop())
     taken = next(source.taken())
     assert taken
-    time.sleep(2 * town.own.visibility_timeout)
+    time.sleep(town.own.visibility_timeout + 1)
     assert taken[0].number not in town.on_queue
     source.close()
 

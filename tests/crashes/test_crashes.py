@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not IS_FOUND, reason="this Python hides its SQLi
 Patch = pytest.MonkeyPatch
 ONE_AT_A_TIME, *_, FLEET = PLANS
 # of each plan, here; the rest is `make crashes`
-TRIED, TRIED_AGAIN = 25, 8
+TRIED, TRIED_AGAIN = 16, 5
 # a fleet waits until it takes its dead for dead
 TRIED_OF_FLEET = 5
 

@@ -66,7 +66,7 @@ def _at(operation: str, number: int, moment: Moment, blow: Blow) -> Choose:
     return choose
 
 
-def _plan(broken: Callable[[], None], faults: Choose) -> Plan:
+def _plan(broken: Callable[[], None], faults: Choose, patience: float = Plan.patience) -> Plan:
     return Plan(
         broken.__name__,
         faults,
@@ -75,13 +75,18 @@ def _plan(broken: Callable[[], None], faults: Choose) -> Plan:
         text_in_flight=1,
         told=True,
         seed=ALL_IS_GONE,
-        patience=8,
+        patience=patience,
         broken=broken,
     )
 
 
 PLANS = (
-    _plan(deletes_before_the_commit, _at("DeleteMessageBatch", 1, Moment.ACTED, Blow.KILL)),
+    _plan(
+        deletes_before_the_commit,
+        _at("DeleteMessageBatch", 1, Moment.ACTED, Blow.KILL),
+        # it never ends
+        patience=8,
+    ),
     _plan(forgets_what_is_paid_for, _at("DetectLabels", 7, Moment.ACTED, Blow.KILL)),
     _plan(
         drops_what_is_in_flight_when_it_is_asked_to_stop,

@@ -444,21 +444,10 @@ def test_unreachable_host(pair: Pair) -> None:
     assert "does not let us in by ssh" in complaint
 
 
-def test_results_of_a_run_that_never_was(pair: Pair) -> None:
-    complaint = wrong(pair, "fetch.yml", "-e", "run=never")
-    assert "no text worker has a run never" in complaint
-    assert "first" in complaint
-
-
 def test_empty_inventory(pair: Pair) -> None:
     complaint = wrong(pair, "site.yml", CARTEXT_PROJECT="nothing-of-that-name")
     assert "cartext-label-1, cartext-text-1" in complaint
     assert "CARTEXT_PROJECT" in complaint
-
-
-def test_terraform_not_applied(pair: Pair, tmp_path: Path) -> None:
-    complaint = wrong(pair, "site.yml", CARTEXT_TERRAFORM_DIR=str(tmp_path))
-    assert "`terraform apply` there first" in complaint
 
 
 @pytest.mark.slow

@@ -7,22 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 PLAYBOOKS = sorted(path.name for path in (ROOT / "ansible").glob("*.yml"))
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_syntax(playbook: str) -> None:
+def test_syntax() -> None:
+    assert PLAYBOOKS
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible/ansible.cfg"),
         "ANSIBLE_INVENTORY": os.devnull,  # the real one asks AWS
     }
     done = subprocess.run(
-        [TOOLS / "ansible-playbook", "--syntax-check", playbook],
+        [TOOLS / "ansible-playbook", "--syntax-check", *PLAYBOOKS],
         cwd=ROOT / "ansible",
         env=environment,
         capture_output=True,

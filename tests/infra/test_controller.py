@@ -46,15 +46,11 @@ def applied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_was_not_applied(tmp_path: Path) -> None:
-    said = last_line(tmp_path)
-    assert said.startswith(f"{tmp_path} has no outputs: run `terraform init` and `terraform apply`")
-
-
-def test_what_it_names_moves_no_cursor(tmp_path: Path) -> None:
+def test_what_was_not_applied_and_what_it_names_moves_no_cursor(tmp_path: Path) -> None:
     folder = tmp_path / "\x1b[2Jmine"
     folder.mkdir()
-    assert last_line(folder).startswith(f"{tmp_path}/\\x1b[2Jmine has no outputs")
+    todo = "has no outputs: run `terraform init` and `terraform apply` there first"
+    assert last_line(folder).startswith(f"{tmp_path}/\\x1b[2Jmine {todo}")
 
 
 @pytest.mark.parametrize(

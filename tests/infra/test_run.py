@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -285,53 +285,55 @@ def test_what_is_not_there_yet_does_not_hide_why_it_ended(workers: Workers) -> N
     assert workers.home == {}
 
 
+Known = Callable[..., Workers]
+
+
 @pytest.fixture
-def fleet(tmp_path: Path, sandbox: Sandbox) -> Iterator[Workers]:
-    """Two workers of each kind, whose instances AWS knows."""
-    ec2 = sandbox.client("ec2")
-    made = ec2.run_instances(MinCount=4, MaxCount=4)["Instances"]
-    ids = tuple(instance["InstanceId"] for instance in made)
-    names = ("label-1", "label-2", "text-1", "text-2")
-    fleet = Workers(tmp_path, names, ids, sandbox.environment())
-    fleet.begin()
-    for name in names:
-        fleet.is_now(name, "active", 0, {"event": "progress", "done": 1})
-        fleet.will_be(name, "inactive", 0)
-    for name in ("text-1", "text-2"):
-        fleet.has(name, output="1.jpg: TAXI\n", results="{}\n")
-    yield fleet
-    ec2.terminate_instances(InstanceIds=[each for each in ids if each not in fleet.taken])
+def known(tmp_path: Path, sandbox: Sandbox) -> Iterator[Known]:
+    """Makes workers whose instances AWS knows: as few as it takes, each of them costs seconds."""
+    ec2, made = sandbox.client("ec2"), list[Workers]()
+
+    def make(*names: str) -> Workers:
+        instances = ec2.run_instances(MinCount=len(names), MaxCount=len(names))["Instances"]
+        ids = tuple(instance["InstanceId"] for instance in instances)
+        workers = Workers(tmp_path, names, ids, sandbox.environment())
+        made.append(workers)
+        workers.begin()
+        for name in names:
+            workers.is_now(name, "active", 0, {"event": "progress", "done": 1})
+            workers.will_be(name, "inactive", 0)
+            if role_of(name) == "text":
+                workers.has(name, output="1.jpg: TAXI\n", results="{}\n")
+        return workers
+
+    yield make
+    left = [each for workers in made for each in workers.ids if each not in workers.taken]
+    ec2.terminate_instances(InstanceIds=left)
 
 
-def test_those_that_are_taken_away_are_not_missed(fleet: Workers, sandbox: Sandbox) -> None:
-    fleet.taken = (fleet.ids[1], fleet.ids[3])
+def test_those_that_are_taken_away_or_answer_no_more_are_not_missed(
+    known: Known, sandbox: Sandbox
+) -> None:
+    """One in mid-run; without power the other is still running, to AWS."""
+    fleet = known("label-1", "label-2", "text-1", "text-2")
+    fleet.taken = (fleet.ids[3],)
     sandbox.client("ec2").terminate_instances(InstanceIds=fleet.taken)
-    fleet.is_not_reached("label-2")
     (fleet.folder / "text-2.next").unlink()
     fleet.answers_no_more("text-2")
+    fleet.is_not_reached("label-2")
     status, _ = fleet.follow()
     assert status == 0
-    for name in ("label-2", "text-2"):
-        assert f"cartext-{name} has been stopped or taken away" in fleet.said
+    assert "cartext-text-2 has been stopped or taken away" in fleet.said
+    assert "cartext-label-2 does not answer" in fleet.said
     assert fleet.home == {
         "cartext-text-1/output.txt": "1.jpg: TAXI\n",
         "cartext-text-1/results.jsonl": "{}\n",
     }
 
 
-def test_those_that_answer_no_more_are_not_missed(fleet: Workers) -> None:
-    """Without power they are still running, to AWS."""
-    for name in ("label-2", "text-2"):
-        fleet.is_not_reached(name)
-    status, _ = fleet.follow()
-    assert status == 0
-    for name in ("label-2", "text-2"):
-        assert f"cartext-{name} does not answer" in fleet.said
-    assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
-
-
-def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
+def test_one_that_boots_is_waited_for(known: Known) -> None:
     """As `update.yml` does, one after the other."""
+    fleet = known("label-1", "text-1", "text-2")
     for name in ("text-1", "text-2"):
         fleet.is_now(name, "active", 0)
     fleet.answers_no_more("text-2")
@@ -341,53 +343,55 @@ def test_one_that_boots_is_waited_for(fleet: Workers) -> None:
     assert "cartext-text-2/output.txt" in fleet.home
 
 
-def test_a_break_of_the_controllers_own_network_ends_nothing(fleet: Workers) -> None:
-    for name, times in zip(fleet.names, (1, 2, 1, 2), strict=True):
-        fleet.is_silent_for(name, times)
-    status, _ = fleet.follow()
+def test_a_break_of_the_controllers_own_network_ends_nothing(known: Known) -> None:
+    pair = known("label-1", "text-1")
+    pair.is_silent_for("label-1", 1)
+    pair.is_silent_for("text-1", 2)
+    status, _ = pair.follow()
     assert status == 0
-    assert "still at work" not in fleet.said
-    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+    assert "still at work" not in pair.said
+    assert set(pair.home) == {"output.txt", "results.jsonl"}
 
 
-def test_nor_does_one_when_the_label_workers_are_done(fleet: Workers) -> None:
-    for name in ("label-1", "label-2"):
-        fleet.is_now(name, "inactive", 0, summary(finished=True))
-    for name in ("text-1", "text-2"):
-        fleet.is_silent_for(name, 1)
-    status, _ = fleet.follow()
+def test_nor_does_one_when_the_label_workers_are_done(known: Known) -> None:
+    pair = known("label-1", "text-1")
+    pair.is_now("label-1", "inactive", 0, summary(finished=True))
+    pair.is_silent_for("text-1", 1)
+    status, _ = pair.follow()
     assert status == 0
-    assert "still at work" not in fleet.said
-    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+    assert "still at work" not in pair.said
+    assert set(pair.home) == {"output.txt", "results.jsonl"}
 
 
-def test_what_is_wrong_with_one_is_said_when_the_others_are_done(fleet: Workers) -> None:
+def test_what_is_wrong_with_one_is_said_when_the_others_are_done(known: Known) -> None:
+    fleet = known("label-1", "label-2", "text-1")
     fleet.is_now("label-2", "failed", 78, stopped(DENIED))
     (fleet.folder / "label-2.next").unlink()
     status, said = fleet.follow()
     assert status != 0
     assert said.startswith(f"cartext-label-2: stopped: reason {DENIED}")
-    assert len(fleet.home) == 4, "those of both text workers, which are finished"
+    assert set(fleet.home) == {"output.txt", "results.jsonl"}
 
 
-def test_without_a_text_worker_no_run_is_finished(fleet: Workers, sandbox: Sandbox) -> None:
-    sandbox.client("ec2").stop_instances(InstanceIds=fleet.ids[2:])
-    for name in ("text-1", "text-2"):
-        fleet.is_not_reached(name)
-    status, said = fleet.follow()
+def test_without_a_text_worker_no_run_is_finished(known: Known, sandbox: Sandbox) -> None:
+    pair = known("label-1", "text-1")
+    sandbox.client("ec2").stop_instances(InstanceIds=pair.ids[1:])
+    pair.is_not_reached("text-1")
+    status, said = pair.follow()
     assert status != 0
     assert said.startswith(f"run {RUN} has no text worker any more")
 
 
-def test_what_a_machine_that_came_later_does_not_have_is_not_asked_of_it(fleet: Workers) -> None:
+def test_what_a_machine_that_came_later_does_not_have_is_not_asked_of_it(known: Known) -> None:
+    fleet = known("label-1", "text-1", "text-2")
     shutil.rmtree(fleet.folder / "text-2" / RUN)
     status, _ = fleet.fetch()
     assert status == 0
     assert set(fleet.home) == {"cartext-text-1/output.txt", "cartext-text-1/results.jsonl"}
 
 
-def test_a_run_that_nobody_has_is_said(fleet: Workers) -> None:
-    status, said = fleet.fetch("tuesday")
+def test_a_run_that_nobody_has_is_said(known: Known) -> None:
+    status, said = known("label-1", "text-1").fetch("tuesday")
     assert status != 0
     assert f"no text worker has a run tuesday; there are {RUN}" in said
 

@@ -166,7 +166,9 @@ class Run:
         at = self._tasks.index(self.current)
         left = [t for t in self._tasks[at:] + self._tasks[:at] if not t.is_done]
         able = [t for t in left if t.interrupts or t.due <= self.now or t.until()]
-        later = sorted((t for t in left if t not in able and t.due < inf), key=lambda t: t.due)
+        later: list[Task] = []
+        if self._slow or not able:
+            later = sorted((t for t in left if t not in able and t.due < inf), key=lambda t: t.due)
         candidates = able + later if self._slow else able or later[:1]
         if not candidates or self.step == MOST_STEPS:
             self.problem = "nobody can go on" if not candidates else "it never ends"

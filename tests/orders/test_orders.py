@@ -7,17 +7,33 @@ import time
 
 import pytest
 
+from tests.orders import hands
 from tests.orders.every import AT_ANY_PACE, IN_TIME
 from tests.orders.explorer import OrderError, Scenario, again, explore
 from tests.orders.museum import FAULTS, Fault
 
 # of each scenario: with slow threads there are more orders than it takes
 MOST, OF_SLOW = 1800, 300
+# the text worker's hands have so many, each of a thousand steps, that some by chance must do here:
+# with any of four seeds the first 200 found the fault of the museum that takes longest
+OF_HANDS = 300
 
 
-@pytest.mark.parametrize("scenario", AT_ANY_PACE + IN_TIME)
+EVERY = AT_ANY_PACE + IN_TIME
+
+
+def is_of_hands(scenario: Scenario) -> bool:
+    return scenario.__module__ == hands.__name__
+
+
+@pytest.mark.parametrize("scenario", [each for each in EVERY if not is_of_hands(each)])
 def test_it_holds_in_every_order(scenario: Scenario) -> None:
     assert explore(scenario, MOST).whole >= 1
+
+
+@pytest.mark.parametrize("scenario", [each for each in EVERY if is_of_hands(each)])
+def test_it_holds_in_orders_by_chance(scenario: Scenario) -> None:
+    explore(scenario, 1, OF_HANDS)
 
 
 @pytest.mark.parametrize("scenario", AT_ANY_PACE)
@@ -31,8 +47,9 @@ def test_it_holds_however_slow_a_thread_is(scenario: Scenario) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_found(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     fault.put_in(monkeypatch)
+    as_above = (1, OF_HANDS) if is_of_hands(fault.scenario) else (MOST,)
     with pytest.raises(OrderError) as found:
-        explore(fault.scenario)
+        explore(fault.scenario, *as_above)
     assert fault.says in str(found.value)
 
 

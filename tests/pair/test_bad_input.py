@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -144,27 +144,21 @@ def test_odd_keys_break_nothing(fleet: Fleet, car: Sample) -> None:
     assert "end mark" in fleet.failures()["-1"]
 
 
-@pytest.fixture
-def between(fleet: Fleet, car: Sample) -> Iterator[Fleet]:
-    """A is done with two images, B has not begun."""
-    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data), ("2.jpg", car.data)])
+def test_objects_that_are_deleted_or_replaced_between_a_and_b(
+    fleet: Fleet, car: Sample, samples: list[Sample]
+) -> None:
+    keys = ("1.jpg", "2.jpg", "3.jpg")
+    fleet.sandbox.create_bucket(fleet.bucket, [(key, car.data) for key in keys])
     assert fleet.start("label").wait() == 0
-    yield fleet
-
-
-def test_an_object_deleted_between_a_and_b(between: Fleet) -> None:
-    between.sandbox.client("s3").delete_object(Bucket=between.bucket, Key="1.jpg")
-    assert between.start("text").wait() == 0
-    assert between.results()["1.jpg"]["failure"].startswith("gone")
-    assert between.output().startswith("2.jpg: ")
-
-
-def test_an_object_replaced_between_a_and_b(between: Fleet, samples: list[Sample]) -> None:
     sign = next(s for s in samples if s.truth.text and not s.truth.car)
-    between.sandbox.client("s3").put_object(Bucket=between.bucket, Key="1.jpg", Body=sign.data)
-    assert between.start("text").wait() == 0
-    assert between.results()["1.jpg"]["failure"].startswith("replaced")
-    assert between.output().startswith("2.jpg: ")
+    s3 = fleet.sandbox.client("s3")
+    s3.delete_object(Bucket=fleet.bucket, Key="1.jpg")
+    s3.put_object(Bucket=fleet.bucket, Key="2.jpg", Body=sign.data)
+    assert fleet.start("text").wait() == 0
+    results = fleet.results()
+    assert results["1.jpg"]["failure"].startswith("gone")
+    assert results["2.jpg"]["failure"].startswith("replaced")
+    assert fleet.output() == f"3.jpg: {car.truth.text[0]}\n"
 
 
 def test_a_bucket_of_other_files_is_no_success(fleet: Fleet) -> None:
@@ -198,31 +192,9 @@ def test_no_such_bucket(fleet: Fleet) -> None:
     _stopped(fleet.start("label"), 78, "no bucket 'photos'", "CARTEXT_BUCKET")
 
 
-def test_a_bucket_of_another_region(fleet: Fleet, car: Sample) -> None:
-    fleet.sandbox.create_bucket("far-away", [("1.jpg", car.data)], region="eu-west-1")
-    _stopped(fleet.start("label", bucket="far-away"), 78, "is in eu-west-1", "AWS_REGION=eu-west-1")
-
-
-def test_no_such_queue(fleet: Fleet) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket)
-    wrong = fleet.queue.replace("index", "elsewhere")
-    for role in ("label", "text"):
-        _stopped(fleet.start(role, queue_url=wrong), 78, "no queue", wrong, "CARTEXT_QUEUE_URL")
-
-
 @pytest.mark.parametrize(
     ("role", "operation"),
-    [
-        ("label", "S3.GET /photos"),
-        ("label", "SQS.GetQueueAttributes"),
-        ("label", "SQS.SendMessageBatch"),
-        ("label", "Rekognition.DetectLabels"),
-        ("text", "SQS.GetQueueAttributes"),
-        ("text", "SQS.ReceiveMessage"),
-        ("text", "SQS.DeleteMessageBatch"),
-        ("text", "S3.GET /photos/"),
-        ("text", "Rekognition.DetectText"),
-    ],
+    [("label", "SQS.SendMessageBatch"), ("text", "Rekognition.DetectText")],
 )
 def test_no_permission(fleet: Fleet, car: Sample, role: str, operation: str) -> None:
     fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
@@ -265,8 +237,6 @@ def test_an_outage_stops_the_worker_to_be_started_again(fleet: Fleet, car: Sampl
 
 
 def test_no_network_says_so(fleet: Fleet) -> None:
-    worker = fleet.start("label", retry_seconds=1)
-    assert worker.wait() == 78  # no bucket
     environment = fleet.sandbox.environment(
         AWS_ENDPOINT_URL="http://127.0.0.1:9",
         **settings(
@@ -301,17 +271,6 @@ def test_a_reader_of_the_log_that_leaves_ends_nothing(fleet: Fleet, car: Sample)
     assert len(fleet.results()) == 20
 
 
-def test_a_service_that_fails_on_every_image_costs_none(fleet: Fleet, car: Sample) -> None:
-    fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data), ("2.jpg", car.data)])
-    fleet.sandbox.faults.append(
-        Fault("Rekognition.DetectLabels", "InternalServerError", status=500)
-    )
-    _stopped(fleet.start("label", retry_seconds=0.5, tries=2), 75, "no image could be looked at")
-    fleet.sandbox.faults.clear()
-    assert [worker.wait() for worker in fleet.run_pair()] == [0, 0]
-    assert len(fleet.results()) == 2
-
-
 def test_a_second_worker_in_the_same_folder_is_refused(fleet: Fleet, car: Sample) -> None:
     fleet.sandbox.create_bucket(fleet.bucket, [("1.jpg", car.data)])
     first = fleet.start("text")
@@ -342,7 +301,8 @@ def test_a_full_disk(fleet: Fleet, car: Sample, tmp_path: Path, role: str) -> No
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
-        keys = [f"{'long name ' * 30}{n}.jpg" for n in range(300)]
+        # of names as long as they may be a few fill it
+        keys = [f"{'long name ' * 100}{n}.jpg" for n in range(100)]
         fleet.sandbox.create_bucket(
             fleet.bucket, [(key, told_apart(car, n)) for n, key in enumerate(keys)]
         )

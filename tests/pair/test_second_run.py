@@ -23,7 +23,7 @@ from tests.unit.fakes import etag
 from workers.ledger import SqliteLedger
 from workers.model import natural_key
 
-KILLS = 12
+IMAGES, KILLS = 150, 12
 IN_FLIGHT = 8
 
 
@@ -145,7 +145,7 @@ def check_second_run(paid: Paid, before: Paid, new: set[int]) -> None:
 LARGE = pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 
 
-@pytest.mark.parametrize("size", [400, LARGE])
+@pytest.mark.parametrize("size", [200, LARGE])
 def test_a_second_run_pays_for_what_is_new_or_replaced(fleet: Fleet, paid: Paid, size: int) -> None:
     # moto's queue gets slow with many messages
     paid.cars = 3 if size < 1000 else 31
@@ -175,7 +175,7 @@ def test_a_fleet_on_one_table_too(fleet: Fleet, paid: Paid) -> None:
     """Whatever another worker has paid for is known to all; the bucket keeps what was replaced."""
     ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
     parts = fleet.sandbox.create_queue("parts")
-    bucket = Bucket(fleet, paid, 200, versioned=True)
+    bucket = Bucket(fleet, paid, 100, versioned=True)
 
     def run(name: str) -> None:
         shared: dict[str, object] = {"ledger": ledger, "run": name, "quota": 1000, "in_flight": 8}
@@ -202,9 +202,9 @@ def test_a_fleet_on_one_table_too(fleet: Fleet, paid: Paid) -> None:
 
 
 def test_what_is_kept_is_never_paid_for_again_whatever_is_killed(fleet: Fleet, paid: Paid) -> None:
-    bucket = Bucket(fleet, paid, 300)
+    bucket = Bucket(fleet, paid, IMAGES)
     chance = random.Random(20261126)
-    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.2, 0.5
+    rekognition.knobs.latency_seconds, rekognition.knobs.latency_jitter = 0.4, 0.5
     kept: list[tuple[str, dict[int, int]]] = []
     kills: Counter[str] = Counter()
     workers: dict[str, Worker] = {}
@@ -242,7 +242,7 @@ def test_what_is_kept_is_never_paid_for_again_whatever_is_killed(fleet: Fleet, p
     for role, calls in kept:
         now = paid.labels if role == "label" else paid.texts
         assert {number: now[number] for number in calls} == calls
-    once = set(range(300)) | new
+    once = set(range(IMAGES)) | new
     assert set(paid.labels) == once
     assert paid.labels.total() - len(once) <= kills["label"] * IN_FLIGHT
     cars = set(filter(paid.has_car, paid.labels))

@@ -40,7 +40,7 @@ def heard(fleet: Fleet) -> dict[str, str]:
     return texts
 
 
-def test_a_run_that_finishes_is_told_once_with_its_numbers(
+def test_a_run_that_finishes_is_told_with_its_numbers_and_started_again_changes_nothing(
     fleet: Fleet, topic: str, samples: list[Sample]
 ) -> None:
     pair = fleet.run_pair(topic_arn=topic, worker="here")
@@ -56,9 +56,12 @@ def test_a_run_that_finishes_is_told_once_with_its_numbers(
     assert any(f"done  {with_text} with text, 0 failed" in line for line in finished)
     assert f"{len(cars)} answers paid for" in texts[RUN.format("finished")]
 
+    results, paid = fleet.output("results.jsonl"), rekognition.counts()
     again = fleet.run_pair(topic_arn=topic)
     assert [worker.wait() for worker in again] == [0, 0]
+    assert [worker.events[-1]["event"] for worker in again] == ["already finished"] * 2
     assert heard(fleet) == {}
+    assert (fleet.output("results.jsonl"), rekognition.counts()) == (results, paid)
 
 
 def test_a_run_that_is_stopped_is_told_and_then_its_end(fleet: Fleet, topic: str) -> None:

@@ -324,6 +324,26 @@ def test_a_asks_for_the_bucket_before_anything_is_paid_for(scene: Scene) -> None
     assert (scene.asked, scene.left) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "service", "operation"),
+    [
+        (LabelWorker, "s3", "list_objects_v2"),
+        (LabelWorker, "queue", "get_queue_attributes"),
+        (LabelWorker, "queue", "send_message_batch"),
+        (TextWorker, "queue", "get_queue_attributes"),
+        (TextWorker, "queue", "receive_message"),
+        (TextWorker, "queue", "delete_message_batch"),
+    ],
+)
+def test_a_call_that_is_not_permitted_ends_the_worker(
+    scene: Scene, kind: type[LabelWorker | TextWorker], service: str, operation: str
+) -> None:
+    scene.found("1.jpg").end(1)
+    setattr(getattr(scene, service), operation, Scripted(client_error("AccessDenied", 403)))
+    with pytest.raises(RunError, match="permission denied"):
+        scene.start(kind)
+
+
 def test_when_very_many_images_fail_it_is_not_the_images(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
