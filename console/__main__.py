@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from console.outside import OUTSIDE, run
+from console.sandbox_commands import OUTSIDE, run
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from console.outside import OUTSIDE
+from console.sandbox_commands import OUTSIDE
 from workers.errors import DO_NOT_START_AGAIN, DONE, START_AGAIN, RunError
 from workers.output.escapes import harmless
 

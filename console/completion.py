@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
-from console import outside
+from console import sandbox_commands
 from console.running import fields_of
 from workers.errors import RunError
 from workers.settings import Settings
@@ -45,8 +45,8 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
                 action.choices = _values(field)
                 if Path in (field.annotation, *get_args(field.annotation)):
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
-    for name in outside.OUTSIDE if outside.there() else ():
-        line = outside.module(name).command_line()
+    for name in sandbox_commands.OUTSIDE if sandbox_commands.there() else ():
+        line = sandbox_commands.module(name).command_line()
         each.add_parser(name, help=line.description, parents=[line], add_help=False)
         for action in line._actions:
             if action.metavar == "FOLDER":

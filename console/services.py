@@ -14,10 +14,10 @@ from workers.images.bucket import Bucket
 from workers.index_queue.queue import IndexQueue
 from workers.ledger import Ledger, open_ledger
 from workers.parts.queue import PartQueue
+from workers.paths import is_there
 from workers.recognition.rekognition import Rekognition
 from workers.services import Fleet, Services
 from workers.settings import Settings
-from workers.there import is_there
 from workers.threads.stop import Stop
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Protocol
 
-from console.alone import alone
 from console.open_files import allow_files
 from console.services import make_services
+from console.state_lock import alone
 from console.tell import telling
 from workers.alive import Alive
 from workers.ledger import Ledger, open_ledger

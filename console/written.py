@@ -12,7 +12,7 @@ from typing import TextIO, cast
 
 from workers.errors import RunError
 from workers.output.files import replacing
-from workers.there import is_there
+from workers.paths import is_there
 
 # standard input or output
 STREAM = Path("-")

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         provide()
         # it takes seconds to import, in which a signal must end it as quietly as later
-        from sandbox.alone import serve  # noqa: PLC0415
+        from sandbox.serve import serve  # noqa: PLC0415
 
         serve(options)
 

@@ -12,7 +12,7 @@ from typing import TextIO
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from console.answers.carry import count, export_to, import_from, name
+from console.answers.transfer import count, export_to, import_from, name
 from console.services import ledger_if_any
 from console.words import bytes_text, table
 from console.written import STREAM

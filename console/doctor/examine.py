@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from botocore.exceptions import InvalidRegionError, NoRegionError, UnknownRegionError
 
-from console.doctor import account, images, keeping
+from console.doctor import account, images, storage
 from console.doctor.finding import Finding, Point, Verdict, unknown
 from console.doctor.tools import Clock, DoctorSettings, Tools
 from console.doctor.topic import topic
@@ -59,12 +59,12 @@ def _points(tools: Tools) -> list[Point]:
         **({"text detection": images.text_detection} if settings.reads else {}),
         "answers": images.answers,
         "quota": account.quotas,
-        "queue": keeping.queue,
-        "messages": keeping.messages,
-        **({"parts queue": keeping.parts_queue} if shares_parts else {}),
-        "ledger": keeping.ledger,
-        "disk": keeping.disk,
-        "open files": keeping.open_files,
+        "queue": storage.queue,
+        "messages": storage.messages,
+        **({"parts queue": storage.parts_queue} if shares_parts else {}),
+        "ledger": storage.ledger,
+        "disk": storage.disk,
+        "open files": storage.open_files,
         **({"budget": images.budget} if settings.labels else {}),
         **({"topic": topic} if settings.topic_arn else {}),
     }

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from console.report.rows import OF_LABEL, run_files
 from workers.errors import RunError
+from workers.paths import is_there
 from workers.settings import Folders, Settings
-from workers.there import is_there
 
 
 class RunFilesSettings(Settings):

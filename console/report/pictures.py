@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workers.aws.calls import Calls
 from workers.errors import AccessError, ImageError, PassingError, RunError
 from workers.images.bucket import where
+from workers.paths import is_there
 from workers.settings import Settings
-from workers.there import is_there
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

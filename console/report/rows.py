@@ -16,7 +16,7 @@ from console.json_object import first_problem, json_object
 from workers.aws.answers import STRICT, reader
 from workers.errors import RunError
 from workers.output.rows import SCHEMA_VERSION
-from workers.there import is_there
+from workers.paths import is_there
 
 Row = dict[str, Any]
 

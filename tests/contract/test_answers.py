@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from console.answers.carry import count, export_to, import_from
+from console.answers.transfer import count, export_to, import_from
 from tests.contract.conftest import CAR, LINES, open_table, wait
 from workers.answer import Handed, LabelAnswer, TextAnswer
 from workers.ledger import Ledger, SqliteLedger

@@ -12,8 +12,8 @@ from botocore.session import get_session
 
 from console.services import make_services
 from sandbox.aws.moto.dynamodb import create_ledger_table
-from sandbox.aws.rekognition.alone import application
 from sandbox.aws.rekognition.s3 import Objects
+from sandbox.aws.rekognition.standalone import application
 from sandbox.aws.server import Sandbox
 from sandbox.aws.serving import Served
 from sandbox.scenes import sample_images

@@ -14,9 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bench import publish
-from console import outside
+from console import sandbox_commands
 from console.command import COMMANDS
-from console.outside import OUTSIDE
+from console.sandbox_commands import OUTSIDE
 from tests.docs import errors_table, settings_table
 from tests.house.doors import assert_leads_somewhere, doors_in
 from workers.aws.codes import translated
@@ -95,7 +95,7 @@ def test_commands_and_flags_are_understood(
 
 def _flags(command: str) -> set[str]:
     if command in OUTSIDE:
-        return {*outside.module(command).command_line()._option_string_actions}
+        return {*sandbox_commands.module(command).command_line()._option_string_actions}
     known = COMMANDS[command].settings.model_fields.items()
     flags = {f"--{str(field.validation_alias or name).replace('_', '-')}" for name, field in known}
     return flags | {"--help"}

@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from console.answers.carry import BATCH, export_to, import_from
 from console.answers.lines import MOST_BYTES, MOST_IN_NAMES, line_of, read_line
+from console.answers.transfer import BATCH, export_to, import_from
 from console.command import main
 from tests.unit.schemas import read_json
 from workers.answer import Answer, Handed, LabelAnswer, TextAnswer

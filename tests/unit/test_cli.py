@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from console import resend, running, text, work
-from console.alone import alone
 from console.command import main
 from console.plan import command as plan
+from console.state_lock import alone
 from sandbox import processes
 from tests.unit.schemas import read_json
 from workers.errors import OutageError, PassingError, RunError, StoppedError

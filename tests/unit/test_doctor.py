@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from console.doctor import account, images, keeping
+from console.doctor import account, images, storage
 from console.doctor.finding import Finding, Point, Verdict
 from console.doctor.tools import Clock, DoctorSettings, Tools
 from tests.unit.conftest import MakeCalls
@@ -120,7 +120,7 @@ def test_dead_letters_that_may_not_be_looked_at_are_no_fault(tools: Callable[...
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 50})
     own = {"Attributes": {"RedrivePolicy": policy, "MessageRetentionPeriod": "1209600"}}
     asked = Scripted(own, client_error("AccessDenied", 403))
-    found = finding(keeping.queue, tools({"sqs": client(get_queue_attributes=asked)}))
+    found = finding(storage.queue, tools({"sqs": client(get_queue_attributes=asked)}))
     assert found.verdict is Verdict.RIGHT
     assert "dead letters go to index-dead" in found.text
     assert asked.requests[1]["QueueUrl"] == "http://queue.test/1/index-dead"
@@ -183,7 +183,7 @@ def test_a_ledger_of_the_version_before_is_right_and_what_it_saves_not_known(
     with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite3")) as old:
         old.execute("PRAGMA user_version = 2")
     asked = tools({"s3": FakeS3({"1.jpg": b"x"})}, budget_dollars=1)
-    assert finding(keeping.ledger, asked).verdict is Verdict.RIGHT
+    assert finding(storage.ledger, asked).verdict is Verdict.RIGHT
     found = finding(images.budget, asked)
     assert found.verdict is Verdict.UNKNOWN
     assert "of the version before" in found.text
@@ -195,8 +195,8 @@ def test_a_ledger_of_the_version_before_is_right_and_what_it_saves_not_known(
 def test_a_disk_without_room_is_wrong(
     tools: Callable[..., Tools], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
-    found = finding(keeping.disk, tools())
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
+    found = finding(storage.disk, tools())
     assert found.verdict is Verdict.WRONG
     assert "5.0 MB left" in found.text
 
@@ -207,8 +207,8 @@ def test_a_ledger_of_somebody_elses_is_wrong(
     asked = tools()
     asked.settings.state_dir.mkdir()
     (asked.settings.state_dir / "ledger.sqlite3").touch()
-    monkeypatch.setattr(keeping.os, "access", lambda *_: False)
-    found = finding(keeping.ledger, asked)
+    monkeypatch.setattr(storage.os, "access", lambda *_: False)
+    found = finding(storage.ledger, asked)
     assert found.verdict is Verdict.WRONG
     assert "the workers' user" in found.remedy
 
@@ -216,8 +216,8 @@ def test_a_ledger_of_somebody_elses_is_wrong(
 def test_nothing_is_left_in_the_state_folder(tools: Callable[..., Tools]) -> None:
     asked = tools()
     asked.settings.state_dir.mkdir()
-    assert finding(keeping.disk, asked).verdict is Verdict.RIGHT
-    assert finding(keeping.ledger, asked).verdict is Verdict.RIGHT
+    assert finding(storage.disk, asked).verdict is Verdict.RIGHT
+    assert finding(storage.ledger, asked).verdict is Verdict.RIGHT
     assert list(asked.settings.state_dir.iterdir()) == []
 
 

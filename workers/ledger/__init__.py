@@ -10,8 +10,8 @@ from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
 from workers.ledger.sqlite import SqliteLedger
+from workers.paths import is_there
 from workers.settings import Settings
-from workers.there import is_there
 from workers.threads.stop import Stop
 
 log = structlog.get_logger()

@@ -18,8 +18,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.aws.rekognition.alone import application
 from sandbox.aws.rekognition.s3 import Objects
+from sandbox.aws.rekognition.standalone import application
 from sandbox.aws.server import Fault, Sandbox
 from sandbox.aws.serving import Served
 from tests.contract.drawn import SAMPLES, assert_seen_as_drawn

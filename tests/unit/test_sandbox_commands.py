@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.outside import OUTSIDE
+from console.sandbox_commands import OUTSIDE
 
 ROOT = Path(__file__).parents[2]
 # with the names of modules that are not there

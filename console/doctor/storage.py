@@ -24,7 +24,7 @@ from workers.ledger.dynamodb.table import Table
 from workers.ledger.sqlite import SqliteLedger
 from workers.ledger.sqlite_file import VersionBeforeError
 from workers.output.files import advice
-from workers.there import is_there
+from workers.paths import is_there
 
 FIFO = ".fifo"
 LEAST_RETENTION = 86_400
