@@ -16,6 +16,7 @@ from typing import IO, cast
 from urllib.parse import unquote_plus
 
 from workers.errors import RunError
+from workers.index_queue.messages import MOST_INDEX_BYTES
 from workers.model import Image
 
 # as many as a page of a listing has
@@ -95,7 +96,11 @@ def _images(path: Path, bucket: str) -> Iterator[Image]:
         if INVENTORY.match(first):
             yield from _inventoried(path, rows, bucket)
         else:
-            yield from (Image(key, 0, "") for key in rows if key)
+            for key in filter(None, rows):
+                try:
+                    yield Image(_fit(key), 0, "")
+                except ValueError as error:
+                    raise RunError(f"the list of keys {path} has {error}; correct it") from error
 
 
 def _inventoried(path: Path, lines: Iterator[str], bucket: str) -> Iterator[Image]:
@@ -108,6 +113,13 @@ def _inventoried(path: Path, lines: Iterator[str], bucket: str) -> Iterator[Imag
         raise RunError(
             f"the inventory {path} is not understood in line {rows.line_num}: {error}"
         ) from error
+
+
+def _fit(key: str) -> str:
+    """The key, if S3 may have it; ValueError else, which no ledger need then stand."""
+    if len(key.encode()) > MOST_INDEX_BYTES:
+        raise ValueError(f"a key of over {MOST_INDEX_BYTES:,} bytes, {key[:60]!r}…")
+    return key
 
 
 def _image(row: list[str], bucket: str) -> Image | None:
@@ -132,7 +144,7 @@ def _image(row: list[str], bucket: str) -> Image | None:
     if int(fields[0]) > LARGEST:
         raise ValueError(f"the size {fields[0]} is no object's")
     # a listing has the ETag in quotes
-    return Image(unquote_plus(key, errors="strict"), int(fields[0]), f'"{etags[0]}"')
+    return Image(_fit(unquote_plus(key, errors="strict")), int(fields[0]), f'"{etags[0]}"')
 
 
 def _decoded(path: Path, lines: IO[bytes]) -> Iterator[str]:
