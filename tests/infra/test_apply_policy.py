@@ -76,6 +76,7 @@ class Person:
             ssh_cidr="198.51.100.7/32",
             text_instance_type="t3.medium",
             root_volume_size_gib=20,
+            extra_tags={},
         )
         yield self.terraform.destroy
 
@@ -106,6 +107,7 @@ def person(
         "public_key": new_ssh_key(tmp_path)[1],
         "alarm_email": "me@example.org",
         "label_workers": 2,
+        "extra_tags": {"Team": "of the photos"},
         "ledger_protection": False,  # a table that is half made must be deleted
     }
     for bucket in BUCKETS:
