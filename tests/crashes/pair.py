@@ -42,7 +42,7 @@ PAGE = 8
 # a worker that takes so long hangs
 PATIENCE_SECONDS = 20.0
 # so many looks at a queue without any message: nothing will come any more
-LOOKS = 400
+LOOKS = 800
 # no time passes in a run: what it writes is the same, byte by byte
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MEMORY = Path("/dev/shm")  # noqa: S108 - what a run writes is told, and need not last
@@ -231,8 +231,8 @@ class Site:
         how = "as sent" if order is None else "random"
         self._queues: dict[str, Queue] = {}
         for url, messages in world.messages.items():
-            # whoever had received one is gone
-            messages[:] = [Message(each.body, each.attributes) for each in messages]
+            # whoever had received one is gone; that it comes once more is known of it
+            messages[:] = [Message(each.body, each.attributes, receives=1) for each in messages]
             self._queues[url] = queue = Queue(random.Random(order), how, chance=0, second=10)
             queue.messages = Messages(self.record, url, messages)
         self._labelling = sum(kind is LabelWorker for kind in plan.workers.values())
