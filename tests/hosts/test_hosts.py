@@ -16,6 +16,7 @@ import pytest
 from sandbox.aws.rekognition.service import knobs, reset_counts
 from sandbox.aws.server import Fault
 from sandbox.hosts.mission import BUCKET
+from sandbox.hosts.shell import run
 from sandbox.terraform import new_ssh_key
 from tests.hosts.conftest import IMAGES, Pair, copy_sources, paid, read_output, repeated_calls, unit
 
@@ -245,15 +246,17 @@ def test_power_cut_in_mid_run_loses_nothing(pair: Pair) -> None:
 
 @pytest.mark.slow
 def test_replaced_instance_keeps_its_volume_and_goes_on(pair: Pair) -> None:
-    before = pair.outputs["instances"]["text-1"]
+    before, number = pair.outputs["instances"]["text-1"], pair.ssh("text-1", "id -u cartext")
     with under_way(pair, "replaced", latency_seconds=2):
         pair.apply('-replace=aws_instance.worker["text-1"]')
         after = pair.outputs["instances"]["text-1"]
         assert after["id"] != before["id"]
         assert after["data_volume_id"] == before["data_volume_id"]
         # a newer image has another user more: the workers' number is taken
-        pair.ssh("text-1", "sudo useradd --system --user-group somebody")
+        root = pair.hosts.guest("cartext-text-1").root
+        run("useradd", "--root", root, "--system", "--user-group", "somebody")
         pair.site(*FEW_IN_FLIGHT)
+        assert pair.ssh("text-1", "id -u cartext") != number
     assert pair.output_on_volume("replaced") == pair.output("first")
     assert pair.output_on_volume("first") == pair.output("first")
     assert repeated_calls() == 0
