@@ -41,7 +41,8 @@ is no error of AWS says by itself what to do
 Rekognition's `InvalidS3ObjectException` hides several of these: S3 is asked for the image then, and
 what that says counts. If S3 gives it, the log says
 `not readable by Rekognition though it is there`: allow its key (`kms_key_arn`), or, where
-the bucket's policy lets in some networks only, [have the workers send it](aws.md#a-governed-account).
+the bucket's policy lets in some networks only, have the workers
+[send it](aws.md#a-governed-account).
 
 An error has one of these meanings. What no row names is passing: an error that nobody has foreseen
 costs time, and never an image.
