@@ -11,10 +11,10 @@ from pathlib import Path
 from console.words import bytes_text
 from sandbox.errors import SandboxError
 from sandbox.scenes import sample_images
+from workers.index_queue.messages import MOST_INDEX_BYTES
 from workers.model import natural_key
 from workers.output.escapes import harmless
 
-MOST_KEY_BYTES = 1024
 # a file that is an image by its name is taken as one: what is in it is for the workers to find out
 IMAGE_NAMES = {".jpg", ".jpeg", ".png"}
 IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
@@ -119,8 +119,8 @@ def _unfit(path: Path, key: str) -> str | None:
         return "not a regular file"
     if _readable(key) != key:
         return "its name is not UTF-8"
-    if len(key.encode()) > MOST_KEY_BYTES:
-        return f"its path is longer than an S3 key may be ({MOST_KEY_BYTES} bytes)"
+    if len(key.encode()) > MOST_INDEX_BYTES:
+        return f"its path is longer than an S3 key may be ({MOST_INDEX_BYTES} bytes)"
     if path.suffix.lower() in HEIC_NAMES:
         return "HEIC, which Rekognition does not read; convert it to JPEG"
     if path.suffix.lower() not in IMAGE_NAMES and not _begins_as_image(path):

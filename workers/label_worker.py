@@ -147,8 +147,7 @@ class LabelWorker:
         # also what is no longer in the bucket: it is labelled, and so the end counts it
         within = None if self._settings.keys else (part.after, part.upto)
         is_begun = bool(decided or part.by or not self._services.fleet)
-        found = self._ledger.unsent(run, part.number, decided, within) if is_begun else ()
-        unsent = [*found]
+        unsent = [*self._ledger.unsent(run, part.number, decided, within)] if is_begun else []
         self._in_hand.take(part.number, len(undecided) + len(unsent))
         for decision in unsent:
             self._sender.send(decision)
