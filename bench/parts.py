@@ -96,7 +96,7 @@ class Bench:
         read = [TextRead(d.index, "AB 123", 250) for d in self.decisions]
         return {
             "A listing": (lambda _: next(self.pages), 1000),
-            "A DetectLabels": (self.look, 1),
+            "A DetectLabels, first byte": (self.look, 1),
             "A ledger": (self.decide, 1),
             "A send": (lambda _: self.queue.send(entries), BATCH),
             "A log": (lambda n: say(labelled[n]), 1),
@@ -129,7 +129,7 @@ def main() -> None:
                 function(number)
             found[name] = (time.process_time() - before) / rounds / images * 1000
         calls = {
-            "DetectLabels": bench.look,
+            "DetectLabels, first byte": bench.look,
             "GetObject, DetectText": bench.read,
         }
         shares = {name: _shares(function, times) for name, function in calls.items()}
