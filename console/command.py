@@ -29,6 +29,7 @@ commands:
   report  afterwards: one HTML page with every picture, its boxes and its text
   export  and one table for a spreadsheet: a row a picture, or a line of text
   answers what is paid for: how many answers are kept, and carrying them elsewhere
+  runs    which runs a ledger has; letting go of an old one, for room
 
 without an AWS account:
   demo         both workers at work on an AWS of this machine: drawn scenes, or your own photos
@@ -126,4 +127,5 @@ COMMANDS = {
     "report": Command("console.report.command"),
     "export": Command("console.export.command"),
     "answers": Command("console.answers.command"),
+    "runs": Command("console.runs"),
 }

@@ -10,6 +10,7 @@ from workers.alive import Alive
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.aws.quota import Quota, whole
+from workers.errors import RunError
 from workers.images.bucket import Bucket
 from workers.index_queue.queue import IndexQueue
 from workers.ledger import Ledger, open_ledger
@@ -25,6 +26,14 @@ def open_bucket(settings: Settings) -> Bucket:
     """The bucket that the settings name; RunError without a region or a login."""
     (s3,) = make_clients(settings, "s3")
     return Bucket(s3, Calls(settings, Stop()), settings)
+
+
+def no_ledger(settings: Settings) -> RunError:
+    """What a person hears who looks where none is."""
+    return RunError(
+        f"there is no ledger {settings.ledger_url}; give a worker's --state-dir (on an instance it "
+        "is /var/lib/cartext), or --ledger"
+    )
 
 
 @contextmanager

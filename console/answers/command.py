@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from console.answers.transfer import count, export_to, import_from, name
-from console.services import ledger_if_any
+from console.services import ledger_if_any, no_ledger
 from console.words import bytes_text, table
 from console.written import STREAM
 from workers.errors import RunError
@@ -62,10 +62,7 @@ def run(settings: AnswersSettings) -> None:
         return
     with ledger_if_any(settings) as ledger:
         if ledger is None:
-            raise RunError(
-                f"there is no ledger {settings.ledger_url}; give a worker's --state-dir (on an "
-                "instance it is /var/lib/cartext), or --ledger"
-            )
+            raise no_ledger(settings)
         if settings.export:
             _export(settings, settings.export, ledger)
         else:

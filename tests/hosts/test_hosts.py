@@ -27,6 +27,10 @@ KEYS = ("label-1", "text-1")
 # so that a run can be caught in its middle
 IN_FLIGHT = 1
 MORE = {"CARTEXT_IN_FLIGHT": IN_FLIGHT, "CARTEXT_PROGRESS_SECONDS": 1}
+AS_WORKER = (
+    "sudo systemd-run --quiet --pipe --wait --collect --uid=cartext "
+    "--property=EnvironmentFile=/etc/cartext/worker.env /opt/cartext/current/bin/cartext"
+)
 FEW_IN_FLIGHT = ("-e", json.dumps({"more_settings": MORE}))
 
 
@@ -297,6 +301,21 @@ def test_stop_drains_and_the_run_goes_on_later(pair: Pair) -> None:
     pair.run("stopped")
     assert pair.output("stopped") == pair.output("first")
     assert repeated_calls() == 0
+
+
+@pytest.mark.slow
+def test_an_old_run_is_forgotten_and_what_was_brought_home_stays(pair: Pair) -> None:
+    pair.run("newest")
+    refused = pair.play("forget.yml", "-e", "run=newest")
+    assert "newest is the run of these machines" in refused.output
+    assert pair.play("forget.yml", "-e", "run=first").changed == 2 * len(KEYS) - 1
+    for key in KEYS:
+        kept = pair.ssh(key, f"sudo ls /var/lib/cartext; {AS_WORKER} runs").split()
+        assert "newest" in kept
+        assert "first" not in kept
+    assert pair.output("first") == pair.output("newest")
+    again = pair.play("forget.yml", "-e", "run=first")
+    assert (again.status, again.changed) == (0, 0)
 
 
 @pytest.mark.slow

@@ -119,3 +119,13 @@ LEFT JOIN received_end USING (run);
 SELECT row, line FROM result AS r WHERE run = :run AND NOT (unicode(idx) = 1 AND EXISTS
   (SELECT 1 FROM result WHERE run = :run AND idx = substr(r.idx, 2)))
 ORDER BY sort_key, idx;
+
+-- runs --
+-- The runs that anything is kept of
+SELECT run FROM settled UNION SELECT run FROM label_tally UNION SELECT run FROM text_tally ORDER BY run;
+
+-- tables_of_runs --
+-- Where anything of a run stands; a tally last, for what is deleted elsewhere may be counted there
+SELECT name FROM sqlite_master WHERE type = 'table'
+AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_master.name) AS field WHERE field.name = 'run')
+ORDER BY name LIKE '%tally', name;

@@ -69,6 +69,14 @@ class SqliteLedger:
     def settled(self, run: str) -> dict[str, str]:
         return dict(self._file.read("settled", run=run))
 
+    def runs(self) -> list[str]:
+        """The runs that anything is kept of."""
+        return [run for (run,) in self._file.read("runs")]
+
+    def forget(self, run: str) -> None:
+        """Lets go of all that is kept of a run; answers are no run's, and stay."""
+        self._file.forget(run)
+
     # --- the label worker's side ---------------------------------------------------------------
 
     def listed(self, run: str) -> Listed:

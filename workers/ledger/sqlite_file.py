@@ -118,6 +118,16 @@ class SqliteFile:
         self._queue.put(({QUERIES[name]: some for name, some in rows.items()}, future, gives))
         return future
 
+    def forget(self, run: str) -> None:
+        """Deletes whatever is kept of a run, all or nothing."""
+        try:
+            with closing(self._connect()) as connection, connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for (table,) in connection.execute(QUERIES["tables_of_runs"]).fetchall():
+                    connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))  # noqa: S608 - the schema's own
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
     def _commit_all(self) -> None:
         while (first := self._queue.get()) is not None:
             writes = [first]
