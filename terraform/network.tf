@@ -180,6 +180,12 @@ resource "aws_vpc_endpoint" "gateway" {
   tags = { Name = "${var.project}-${each.key}" }
 }
 
+# a route table takes one endpoint of a service: a new one beside the old would be refused
+moved {
+  from = aws_vpc_endpoint.s3
+  to   = aws_vpc_endpoint.gateway["s3"]
+}
+
 resource "aws_security_group" "workers" {
   name        = "${var.project}-workers"
   description = "ssh from one network in, https out"

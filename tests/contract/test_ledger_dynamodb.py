@@ -21,6 +21,7 @@ from tests.contract.conftest import (
     LISTER,
     RUN,
     decision,
+    dies_untold,
     indexes_in,
     list_parts,
     open_table,
@@ -206,12 +207,6 @@ def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> N
     assert list(second.unsent(RUN, 1)) == [twice[0]]
     wait(first.sent([twice[0]]))
     assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
-
-
-def dies_untold(ledger: DynamoDbLedger) -> DynamoDbLedger:
-    """As if it were killed before it tells what it has done."""
-    ledger._writer._tell_all = lambda: None  # type: ignore[method-assign]
-    return ledger
 
 
 def test_what_a_killed_worker_had_no_time_to_tell_is_counted(open_again: Open) -> None:

@@ -18,6 +18,7 @@ from tests.contract.conftest import (
     CAR,
     RUN,
     decision,
+    dies_untold,
     list_parts,
     open_table,
     result,
@@ -395,6 +396,27 @@ def test_a_table_of_version_3_goes_on_in_the_middle_of_a_part(client: Any) -> No
         assert list(ledger.unsent(RUN, 1, decided)) == []
         for recount in (False, True):
             assert ledger.label_counts(RUN, recount) == LabelCounts(6, 3, 2)
+
+
+@pytest.mark.parametrize("before", [1, 3])
+def test_what_a_version_before_has_counted_is_counted_with_what_nobody_has_told(
+    client: Any, before: int
+) -> None:
+    """Version 1 did not keep which images are labelled, versions 1 to 3 kept failures elsewhere."""
+    car = {"etag": '"c"', "size": 7, "labels": dump((CAR,), Labels), "part": 1}
+    for index, whole in (("sent.jpg", car), ("none.jpg", {}), ("bad.gif", {})):
+        values = whole if before == 3 else {}
+        put(client, f"{RUN}/decided/{partition_of(index)}", index, **values)
+    where, failed = (f"{RUN}/label", 2) if before == 3 else (f"{RUN}/label/0", 0)
+    put(client, f"{RUN}/failed/{failed}", "bad.gif", etag="", failure="wrong format")
+    put(client, where, "tally/0123456789ab", decided=3, labelled=1, failed=1)
+    put(client, f"{RUN}/run", "shards", shards=1)
+    killed = dies_untold(open_table(client))
+    mine = [decision("new.jpg"), decision("no.jpg", None), decision("new.gif", None, failure="odd")]
+    wait(killed.decide(mine))
+    with closing(open_table(client)) as ledger:
+        wait(ledger.decide([decision("last.jpg")]))
+        assert ledger.label_counts(RUN, recount=True) == LabelCounts(7, 3, 2)
 
 
 def version_in(client: Any) -> dict[str, str] | None:

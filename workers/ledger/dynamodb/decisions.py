@@ -104,28 +104,42 @@ class Decisions:
         return heapq.merge(*found, key=itemgetter(0))
 
     def counts(self, run: str, recount: bool = False) -> LabelCounts:
+        told = [*self._told(run)]
         counts: Counter[str] = Counter()
-        shards = [f"{run}/label/{shard}" for shard in range(self.shards(run))]
-        for pk in (f"{run}/label", *shards):
-            for name, values in self._table.query(pk):
-                if name == "end" and "decided" in values:
-                    self._recounted.setdefault(run, items.counts_of(values))
-                elif name.startswith(("tally/", "parts/")) and name != self._writer.tally:
-                    counts.update(values)
+        for name, values in told:
+            if name == "end" and "decided" in values:
+                self._recounted.setdefault(run, items.counts_of(values))
+            elif name.startswith(("tally/", "parts/")) and name != self._writer.tally:
+                counts.update(values)
         counts.update(self._writer.counted((f"{run}/label", self._writer.tally)))
         if recount:
-            self._recounted[run] = self._recount(run)
+            self._recounted[run] = self._recount(run, told)
         counts |= self._recounted.get(run, Counter())
         return LabelCounts(*(counts[each.name] for each in fields(LabelCounts)))
 
-    def _recount(self, run: str) -> Counter[str]:
-        """The counts from the decisions themselves: killed workers have not told of their last."""
-        found = (items.decision_of(run, *item) for item in self._all_decided(run))
-        counts: Counter[str] = Counter(near=0)
-        for decision in found:
-            counts.update(items.decision_counts(decision))
-        # with the versions before a failure did not stand there
-        counts["failed"] = max(counts["failed"], sum(1 for _ in self._listed_failures(run)))
+    def _told(self, run: str) -> Iterator[Item]:
+        """What label workers say of the run beside their decisions."""
+        shards = (f"{run}/label/{shard}" for shard in range(self.shards(run)))
+        return chain.from_iterable(map(self._table.query, (f"{run}/label", *shards)))
+
+    def _recount(self, run: str, told: list[Item]) -> Counter[str]:
+        """The counts from the decisions themselves: killed workers have not told of their last.
+
+        Versions before told in the same write, and did not keep here what failed, nor the first
+        one what is labelled: of theirs, what they have told counts.
+        """
+        counts: Counter[str] = Counter(near=0, failed=0)
+        tallies = set()
+        for index, values in self._all_decided(run):
+            found = items.decision_counts(items.decision_of(run, index, values))
+            if "by" in values:
+                counts.update(found)
+                tallies.add(f"tally/{values['by'].partition('/')[0]}")
+            else:
+                counts["near"] += found["near"]
+        for name, values in told:
+            if name.startswith("tally/") and name not in tallies:
+                counts.update(values)
         return counts
 
     def at_end(self, run: str) -> Values:
