@@ -21,11 +21,13 @@ from workers.model import Decision, LabelCounts
 
 
 class Decisions:
-    """Reads them; what `writer` has counted and not yet told is in the counts."""
+    """The side of `DynamoDbLedger` that reads them; what this process has counted and not yet told
+    is in the counts.
+    """
 
-    def __init__(self, table: Table, writer: Writer) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._writer = writer
+        self._writer = Writer(table)
         self._recounted: dict[str, Counter[str]] = {}
         self._known_shards: dict[str, int] = {}
 
@@ -78,7 +80,7 @@ class Decisions:
 
     def _listed_failures(self, run: str) -> Iterator[Decision]:
         """Those of the versions before, which had a list of them."""
-        pks = [f"{run}/failed/{n}" for n in range(max(items.PARTITIONS, self.shards(run)))]
+        pks = [f"{run}/failed/{n}" for n in range(max(items.PARTITIONS, self._shards(run)))]
         for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
             yield items.decision_of(run, index, values)
 
@@ -103,9 +105,9 @@ class Decisions:
         found = (self._table.query(pk, *within) for pk in pks)
         return heapq.merge(*found, key=itemgetter(0))
 
-    def counts(self, run: str, recount: bool = False) -> LabelCounts:
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
         counts: Counter[str] = Counter()
-        shards = [f"{run}/label/{shard}" for shard in range(self.shards(run))]
+        shards = [f"{run}/label/{shard}" for shard in range(self._shards(run))]
         for pk in (f"{run}/label", *shards):
             for name, values in self._table.query(pk):
                 if name == "end" and "decided" in values:
@@ -128,11 +130,11 @@ class Decisions:
         counts["failed"] = max(counts["failed"], sum(1 for _ in self._listed_failures(run)))
         return counts
 
-    def at_end(self, run: str) -> Values:
+    def _at_end(self, run: str) -> Values:
         """What the item of the run's end says of them, so that nobody has to count again."""
         return dict(self._recounted.get(run, {}))
 
-    def shards(self, run: str) -> int:
+    def _shards(self, run: str) -> int:
         """How many shards a run has that the version before began; 0 for one of today."""
         if run not in self._known_shards:
             self._known_shards[run] = int(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
@@ -26,11 +26,9 @@ from workers.ledger.dynamodb.writer import (
     LABELLED_LINGER_SECONDS,
     LINGER_SECONDS,
     Insert,
-    Writer,
 )
 from workers.model import (
     Decision,
-    LabelCounts,
     Listed,
     Part,
     Picture,
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoDbLedger:
+class DynamoDbLedger(Decisions):
     """The ledger in a table that many workers, on many instances, write at once.
 
     Writes become durable in the order in which they were asked for. What other workers have counted
@@ -62,10 +60,8 @@ class DynamoDbLedger:
         clock: Callable[[], float] = time.monotonic,
         read_only: bool = False,
     ) -> None:
-        self._table = Table(table, client, calls)
-        self._writer = Writer(self._table)
+        super().__init__(Table(table, client, calls))
         self.fleet = FleetTable(self._table)
-        self._decisions = Decisions(self._table, self._writer)
         # who only looks writes nothing, not even what it has counted
         count = None if read_only else self._counted
         self._progress = Progress(self._table, self._writer, count, clock)
@@ -124,9 +120,6 @@ class DynamoDbLedger:
         ]
         return self._writer.do(lambda: self._table.transact(end))
 
-    def undecided(self, run: str, indexes: list[str]) -> set[str]:
-        return self._decisions.undecided(run, indexes)
-
     def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
         inserts = [*map(self._decided, decisions)]
         futures = [*map(self._writer.insert, inserts)]
@@ -164,33 +157,12 @@ class DynamoDbLedger:
         indexes = self._sent.get((run, part))
         return items.sent_values([*indexes]) if indexes else None
 
-    def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
-    ) -> Iterator[Decision]:
-        return self._decisions.unsent(run, part, decided, within)
-
-    def labelled(self, run: str) -> Iterator[Decision]:
-        return self._decisions.labelled(run)
-
-    def failures(self, run: str) -> Iterator[Decision]:
-        return self._decisions.failures(run)
-
-    def near(self, run: str) -> Iterator[Decision]:
-        return self._decisions.near(run)
-
-    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
-        return self._decisions.counts(run, recount)
-
     def end_run(self, end: RunEnd) -> Future[None]:
-        said = {"expected": end.expected, **self._decisions.at_end(end.run)}
+        said = {"expected": end.expected, **self._at_end(end.run)}
         return self._put((f"{end.run}/label", "end"), said)
 
     def run_end(self, run: str) -> RunEnd | None:
-        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._decisions.shards(run))]
+        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._shards(run))]
         for keys in filter(None, ([(f"{run}/label", "end")], shards)):
             ends = [*map(self._table.get, keys)]
             if all(ends):
