@@ -129,7 +129,7 @@ class LabelWorker:
 
     def _work_on_parts(self) -> None:
         # what a version without parts had decided and may not have sent
-        self._sender.send_all(self._ledger.unsent(self._settings.run, 0, ()))
+        self._sender.send_all(self._ledger.unsent(self._settings.run, Part(0, "", "", 0), ()))
         for taken in self._parts.taken():
             if taken:
                 self._work_on(*taken)
@@ -144,10 +144,10 @@ class LabelWorker:
         indexes = [image.index for image in images]
         undecided = self._ledger.undecided(run, indexes)
         decided = [index for index in indexes if index not in undecided]
-        # also what is no longer in the bucket: it is labelled, and so the end counts it
-        within = None if self._settings.keys else (part.after, part.upto)
+        # else also what is no longer in the bucket: it is labelled, and so the end counts it
+        named = decided if self._settings.keys else None
         is_begun = bool(decided or part.by or not self._services.fleet)
-        unsent = [*self._ledger.unsent(run, part.number, decided, within)] if is_begun else []
+        unsent = [*self._ledger.unsent(run, part, named)] if is_begun else []
         self._in_hand.take(part.number, len(undecided) + len(unsent))
         for decision in unsent:
             self._sender.send(decision)

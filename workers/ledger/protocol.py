@@ -83,16 +83,12 @@ class LabelLedger(AnswerLedger, Protocol):
         """Keeps that SQS has these; in a fleet within two seconds, and not before other writes."""
 
     def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
         """A part's decisions with a label of which it is not known that SQS has them.
 
-        Of the `decided` indexes at least, or of all `within` a stretch of keys, from one up to
-        another; without both, which takes longer, of all.
+        Of all in its stretch of keys; where `indexes` are named, of these at least: a part of a
+        list of keys has no stretch.
         """
 
     def labelled(self, run: str) -> Iterator[Decision]:

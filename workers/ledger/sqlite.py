@@ -100,11 +100,10 @@ class SqliteLedger:
     def unsent(
         self,
         run: str,
-        part: int,
-        decided: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of them
-        within: tuple[str, str] | None = None,  # noqa: ARG002
+        part: Part,
+        indexes: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of a part's
     ) -> Iterator[Decision]:
-        return self._decisions("unsent", run, part=part)
+        return self._decisions("unsent", run, part=part.number)
 
     def labelled(self, run: str) -> Iterator[Decision]:
         return self._decisions("labelled", run)

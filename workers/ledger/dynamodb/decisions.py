@@ -17,7 +17,7 @@ from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.items import Item, Key, Values
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.writer import Writer
-from workers.model import Decision, LabelCounts
+from workers.model import Decision, LabelCounts, Part
 
 
 class Decisions:
@@ -49,25 +49,22 @@ class Decisions:
         return undecided
 
     def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
-        if within or decided is None:
-            found = self._all_decided(run, *within or ())
+        if indexes is None:
+            found = self._all_decided(run, part.after, part.upto)
         else:
-            keys = [items.decided_key(run, index) for index in decided]
+            keys = [items.decided_key(run, index) for index in indexes]
             found = ((key[1], values) for key, values in self._table.get_all(keys).items())
+        number = part.number
         # the version before had a list of them
-        listed = self._table.query(f"{run}/unsent/{part}")
-        ours = (item for item in found if items.is_to_be_sent(part, item[1]))
-        said = (values for _, values in self._table.query(f"{run}/sent/{part}"))
+        listed = self._table.query(f"{run}/unsent/{number}")
+        ours = (item for item in found if items.is_to_be_sent(number, item[1]))
+        said = (values for _, values in self._table.query(f"{run}/sent/{number}"))
         sent = {index for values in said for index in items.sent_of(values)}
         for index, values in chain(listed, ours):
             if index not in sent:
-                yield items.decision_of(run, index, values, part)
+                yield items.decision_of(run, index, values, number)
 
     def labelled(self, run: str) -> Iterator[Decision]:
         return (decision for decision in self._seen_ones(run) if decision.labels)
@@ -100,9 +97,9 @@ class Decisions:
             if not values.keys() <= items.OF_EVERY_DECISION:
                 yield items.decision_of(run, index, values)
 
-    def _all_decided(self, run: str, *within: str) -> Iterator[Item]:
+    def _all_decided(self, run: str, first: str = "", last: str = "") -> Iterator[Item]:
         pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
-        found = (self._table.query(pk, *within) for pk in pks)
+        found = (self._table.query(pk, first, last) for pk in pks)
         return heapq.merge(*found, key=itemgetter(0))
 
     def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
