@@ -8,7 +8,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
+from workers.ledger.protocol import Ledger
 from workers.ledger.sqlite import SqliteLedger
 from workers.paths import is_there
 from workers.settings import Settings
@@ -16,7 +16,7 @@ from workers.threads.stop import Stop
 
 log = structlog.get_logger()
 
-__all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
+__all__ = ["Ledger", "SqliteLedger", "open_ledger"]
 
 
 def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = False) -> Ledger:

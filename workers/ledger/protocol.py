@@ -26,8 +26,13 @@ from workers.model import (
 from workers.output.rows import ResultRow
 
 
-class AnswerLedger(Protocol):
-    """What both keep: answers, for good and for all runs, and what a run was begun with."""
+class Ledger(Protocol):
+    """Both workers' sides, in one file or table."""
+
+    def close(self) -> None:
+        """Writes what is under way and lets go of everything."""
+
+    # --- what both keep: answers, for good and for all runs, and what a run was begun with -----
 
     @property
     def fleet(self) -> FleetTable | None:
@@ -54,9 +59,7 @@ class AnswerLedger(Protocol):
     def settled(self, run: str) -> dict[str, str]:
         """What the run was begun with; empty before its first worker."""
 
-
-class LabelLedger(AnswerLedger, Protocol):
-    """What the label workers keep."""
+    # --- the label workers' side ---------------------------------------------------------------
 
     def listed(self, run: str) -> Listed:
         """How far the run's listing has come."""
@@ -111,9 +114,7 @@ class LabelLedger(AnswerLedger, Protocol):
     def run_end(self, run: str) -> RunEnd | None:
         """The end of the run, if it was sent."""
 
-
-class TextLedger(AnswerLedger, Protocol):
-    """What the text workers keep."""
+    # --- the text workers' side ----------------------------------------------------------------
 
     refresh_seconds: float
     """How often all results may be read again without that being what a worker does."""
@@ -143,10 +144,3 @@ class TextLedger(AnswerLedger, Protocol):
 
     def results(self, run: str) -> Iterator[ResultRow]:
         """Every result, in natural order."""
-
-
-class Ledger(LabelLedger, TextLedger, Protocol):
-    """Both sides, in one file or table."""
-
-    def close(self) -> None:
-        """Writes what is under way and lets go of everything."""
