@@ -88,21 +88,28 @@ def is_known_to_pass(code: str) -> bool:
 def translated(error: Exception, what: str, settings: Settings, about_image: bool) -> Exception:
     """What the error of a call is to the worker: one of `workers.errors`."""
     row = row_of(error)
-    names = {"bucket": settings.bucket, "queue_url": settings.queue_url}
-    said = {"code": code_of(error), "text": text_of(error), "seconds": settings.retry_seconds}
+    said = {
+        "what": what,
+        "code": code_of(error),
+        "text": text_of(error),
+        "seconds": settings.retry_seconds,
+        "bucket": settings.bucket,
+        "queue_url": settings.queue_url,
+    }
+    says = row.says.format(**said)
     match row.meaning:
         case Meaning.IMAGE if about_image:
-            return ImageError(row.says.format(what=what, **said, **names))
+            return ImageError(says)
         case Meaning.ACCESS if about_image:
             return AccessError(NO_ACCESS.format(**said))
         case Meaning.IMAGE:
-            return RunError(WRONG.format(what=what, **said))
+            return RunError(WRONG.format(**said))
         case Meaning.PASSING:
-            return PassingError(row.says.format(what=what, **said, **names))
+            return PassingError(says)
         case Meaning.OUTAGE:
-            return OutageError(row.says.format(what=what, **said, **names))
+            return OutageError(says)
         case _:
-            return RunError(row.says.format(what=what, **said, **names))
+            return RunError(says)
 
 
 def text_of(error: BaseException) -> str:
