@@ -29,7 +29,7 @@ from workers.parts.in_hand import InHand
 from workers.parts.own import OwnParts
 from workers.parts.shared import SharedParts
 from workers.parts.source import PartSource
-from workers.price import dollars, has_budget, refusal
+from workers.price import budget_of, dollars, refusal
 from workers.services import Services
 from workers.settings import Settings
 from workers.settled import OF_LABELS, check, refuse_shards, settle
@@ -111,13 +111,14 @@ class LabelWorker:
 
         Raises OverBudgetError when they may cost more than the budget.
         """
-        if not has_budget(self._settings) or self._ledger.listed(self._settings.run).parts:
+        settings = self._settings
+        if budget_of(settings) is None or self._ledger.listed(settings.run).parts:
             return None
-        estimate, images = Estimate(self._settings, self._ledger), 0
+        estimate, images = Estimate(settings, self._ledger), 0
         for page in self._bucket.pages():
             estimate.add(self._bucket.identified(page))
             images += len(page)
-        if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
+        if reason := refusal(estimate.label_calls, estimate.text_calls, settings):
             raise OverBudgetError(reason)
         return images
 
