@@ -169,8 +169,7 @@ class Decider:
     def _failed(
         self, image: Image, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[Decision]:
-        decided = self._decision(image, failure=failure)
-        return self._suspicion.failure(decided, everybodys) if everybodys else [decided]
+        return self._suspicion.failure(self._decision(image, failure=failure), everybodys)
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
         log.warning("set aside", error=str(error), next_try=attempt)
