@@ -26,6 +26,7 @@ from workers.ledger.dynamodb.writer import (
     LABELLED_LINGER_SECONDS,
     LINGER_SECONDS,
     Insert,
+    fulfil,
 )
 from workers.model import (
     Decision,
@@ -104,7 +105,9 @@ class DynamoDbLedger(Decisions):
         return items.listed_of(values) if values else Listed()
 
     def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
-        return self.fleet.list_parts(run, parts, listed)
+        kept = Future[None]()
+        fulfil([kept], lambda: self.fleet.list_parts(run, parts, listed))
+        return kept
 
     def open_parts(self, run: str) -> Iterator[Part]:
         return map(items.part_of, self._table.query(f"{run}/part"))
@@ -245,14 +248,11 @@ def _all_of(futures: list[Future[None]], gives: Callable[[], Any] = lambda: None
     """Done when all of them are, in this order, and what it gives; the first error is its error."""
     whole: Future[Any] = Future()
 
-    def settle(_: Future[None]) -> None:
-        try:
-            for future in futures:
-                future.result()
-            whole.set_result(gives())
-        except Exception as error:
-            whole.set_exception(error)
+    def given() -> Any:
+        for future in futures:
+            future.result()
+        return gives()
 
     # they are done one after the other
-    futures[-1].add_done_callback(settle)
+    futures[-1].add_done_callback(lambda _: fulfil([whole], given))
     return whole
