@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from workers.ledger.dynamodb.items import Key, Values, attributes
@@ -61,14 +60,14 @@ class Actions:
             }
         }
 
-    def add(self, key: Key, counts: Counter[str]) -> Any:
-        """The action that adds to an item's numbers, and makes it if it is not there."""
-        names = sorted(name for name, count in counts.items() if count)
-        update = {
-            "TableName": self.name,
-            "Key": attributes(key),
-            "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in names),
-            "ExpressionAttributeNames": {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": {f":{n}": {"N": str(counts[n])} for n in names},
+    def add_one(self, key: Key, name: str) -> Any:
+        """The action that adds 1 to a number of an item, and makes that if it is not there."""
+        return {
+            "Update": {
+                "TableName": self.name,
+                "Key": attributes(key),
+                "UpdateExpression": "ADD #name :name",
+                "ExpressionAttributeNames": {"#name": name},
+                "ExpressionAttributeValues": {":name": {"N": "1"}},
+            }
         }
-        return {"Update": update}

@@ -119,7 +119,7 @@ class DynamoDbLedger(Decisions):
         end = [
             self._table.delete(items.part_key(run, number), only_there=True),
             self._table.delete(items.sent_key(run, number, self._writer.process)),
-            self._table.add(parts, Counter(parts=1)),
+            self._table.add_one(parts, "parts"),
         ]
         return self._writer.do(lambda: self._table.transact(end))
 
