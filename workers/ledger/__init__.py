@@ -30,8 +30,9 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
         (client,) = make_clients(settings, "dynamodb")
         # one that stops is true
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
-        Table(name, client, calls).check_version()
-        return DynamoDbLedger(name, client, calls, read_only=read_only)
+        table = Table(name, client, calls)
+        table.check_version()
+        return DynamoDbLedger(table, read_only=read_only)
     if not read_only and not is_there(path):
         note = "a run that is under way elsewhere goes on with its own"
         log.info("new ledger", path=str(path), note=note)

@@ -11,10 +11,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
-from workers.aws.calls import Calls
 from workers.errors import OutageError
 from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.decisions import Decisions
@@ -39,9 +38,6 @@ from workers.model import (
 )
 from workers.output.rows import ResultRow
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 
 class DynamoDbLedger(Decisions):
     """The ledger in a table that many workers, on many instances, write at once.
@@ -55,13 +51,11 @@ class DynamoDbLedger(Decisions):
 
     def __init__(
         self,
-        table: str,
-        client: DynamoDBClient,
-        calls: Calls,
+        table: Table,
         clock: Callable[[], float] = time.monotonic,
         read_only: bool = False,
     ) -> None:
-        super().__init__(Table(table, client, calls))
+        super().__init__(table)
         self.fleet = FleetTable(self._table)
         # who only looks writes nothing, not even what it has counted
         count = None if read_only else self._counted
