@@ -98,11 +98,9 @@ class SqliteLedger:
         return self._file.write("sent", *({"run": d.run, "index": d.index} for d in decisions))
 
     def unsent(
-        self,
-        run: str,
-        part: Part,
-        indexes: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of a part's
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
+        del indexes  # a part's are found by an index of the file
         return self._decisions("unsent", run, part=part.number)
 
     def labelled(self, run: str) -> Iterator[Decision]:
@@ -114,11 +112,8 @@ class SqliteLedger:
     def near(self, run: str) -> Iterator[Decision]:
         return self._decisions("near", run)
 
-    def label_counts(
-        self,
-        run: str,
-        recount: bool = False,  # noqa: ARG002 - each is counted in the transaction that writes it
-    ) -> LabelCounts:
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
+        del recount  # each is counted in the transaction that writes it
         rows = self._file.read("label_counts", run=run)
         return LabelCounts(*rows[0]) if rows else LabelCounts()
 
@@ -147,11 +142,9 @@ class SqliteLedger:
     # --- the text worker's side ----------------------------------------------------------------
 
     def not_done(
-        self,
-        run: str,
-        indexes: list[str],
-        again: Collection[str] | None = None,  # noqa: ARG002 - a file shows all it has
+        self, run: str, indexes: list[str], again: Collection[str] | None = None
     ) -> set[str]:
+        del again  # a file shows whatever is in it
         return set(indexes) - self._known("done", run, indexes)
 
     def complete(self, results: list[Result]) -> Future[None]:
