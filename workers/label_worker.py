@@ -77,16 +77,10 @@ class LabelWorker:
         settle(self._ledger, self._settings, OF_LABELS)
         before = self._ledger.label_counts(run)
         self._pace = Pace(before.decided)
-        log.info(START, bucket=self._bucket.name, decided_before=before.decided)
+        log.info(START, bucket=self._settings.bucket, decided_before=before.decided)
         self._parts = self._part_source(seen)
         self._in_hand = InHand(self._parts.done)
-        self._decider = Decider(
-            self._settings,
-            self._services,
-            self._hand_on,
-            self._stop,
-            suspects=before.decided == before.failed,
-        )
+        self._decider = Decider(self._settings, self._services, self._hand_on, self._stop, before)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
         )
@@ -189,9 +183,8 @@ class LabelWorker:
         say(End(END_MARK, end.expected))
 
     def _refuse_all_failed(self) -> None:
-        counts = self._ledger.label_counts(self._settings.run)
-        if counts.decided == counts.failed:
-            refuse_decisions(self._ledger.failures(self._settings.run))
+        run = self._settings.run
+        refuse_decisions(self._ledger.label_counts(run), self._ledger.failures(run))
 
     def _count(self) -> None:
         """Counts the images ahead of the work, so that the time left can be told."""
