@@ -57,7 +57,7 @@ class Lister:
         if listed.lister != worker:
             if not self._alive.is_free(listed.lister):
                 return
-            if not self._alive.fleet.take_listing(self._run, worker, listed.lister):
+            if not self._alive.table.take_listing(self._run, worker, listed.lister):
                 return
             log.info("lists from here", parts=listed.parts, whole=listed.whole)
             # read again: the one before may have gone on until now
