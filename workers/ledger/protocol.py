@@ -27,7 +27,11 @@ from workers.output.rows import ResultRow
 
 
 class Ledger(Protocol):
-    """Both workers' sides, in one file or table."""
+    """Both workers' sides, in one file or table.
+
+    Who asks about many, and says which of them are to be seen `surely`, gets those; of the others a
+    fleet's table, for half the price, may not show what another worker kept a second ago.
+    """
 
     def close(self) -> None:
         """Writes what is under way and lets go of everything."""
@@ -39,13 +43,9 @@ class Ledger(Protocol):
         """What the workers of a fleet tell each other; None where there is none."""
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
-        """The answers of a kind that are kept about these, packed.
-
-        Whoever says of which an answer may have been `just_kept` gets those surely; of the others
-        a fleet's table, for half the price, may not show what another worker kept a second ago.
-        """
+        """The answers of a kind that are kept about these, packed."""
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
         """Keeps an answer; of labels, the one that was asked for with the lowest floor."""
@@ -122,13 +122,9 @@ class Ledger(Protocol):
     """By how much of its time so far a worker then waits, where each result costs its reader."""
 
     def not_done(
-        self, run: str, indexes: list[str], again: Collection[str] | None = None
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
-        """Those of the indexes, as `model.filed` has them, that have no result.
-
-        Whoever says which of them come `again` gets those surely; of the others a fleet's table,
-        for half the price, may not show a result of the last second.
-        """
+        """Those of the indexes, as `model.filed` has them, that have no result."""
 
     def complete(self, results: list[Result]) -> Future[None]:
         """Keeps results; the first one of an index stays."""

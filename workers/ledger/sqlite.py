@@ -43,9 +43,9 @@ class SqliteLedger:
     # --- what both keep ------------------------------------------------------------------------
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
-        del just_kept  # a file shows whatever is in it
+        del surely  # a file shows whatever is in it
         rows = self._file.read("answers", kind=kind, pictures=json.dumps(pictures))
         return {Picture(etag, size): packed for etag, size, packed in rows}
 
@@ -142,9 +142,9 @@ class SqliteLedger:
     # --- the text worker's side ----------------------------------------------------------------
 
     def not_done(
-        self, run: str, indexes: list[str], again: Collection[str] | None = None
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
-        del again  # a file shows whatever is in it
+        del surely  # a file shows whatever is in it
         return set(indexes) - self._known("done", run, indexes)
 
     def complete(self, results: list[Result]) -> Future[None]:

@@ -65,12 +65,12 @@ class DynamoDbLedger(Decisions):
     # --- what both keep ------------------------------------------------------------------------
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
         key_of = partial(items.answer_key, kind)
         keys = [key_of(picture) for picture in pictures if picture.is_known]
-        surely = None if just_kept is None else {*map(key_of, just_kept)}
-        found = self._table.get_all(keys, "packed", surely=surely)
+        sure = None if surely is None else {*map(key_of, surely)}
+        found = self._table.get_all(keys, "packed", surely=sure)
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
@@ -169,12 +169,12 @@ class DynamoDbLedger(Decisions):
     # --- the text workers' side ----------------------------------------------------------------
 
     def not_done(
-        self, run: str, indexes: list[str], again: Collection[str] | None = None
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
         key_of = partial(items.result_key, run)
-        surely = None if again is None else {*map(key_of, again)}
+        sure = None if surely is None else {*map(key_of, surely)}
         by_key = {key_of(index): index for index in indexes}
-        done = self._table.get_all([*by_key], "pk", surely=surely)
+        done = self._table.get_all([*by_key], "pk", surely=sure)
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:
