@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers import price
-from workers.price import HOUR
+from workers.price import dollars
 
 MILLION = 1_000_000
+# list prices of us-east-1 in dollars, without the free tiers
+HOUR = 3600.0
+SQS_CALL = 0.40e-6
+S3_GET, S3_LIST = 0.40e-6, 5e-6
+DYNAMODB_READ, DYNAMODB_WRITE = 0.125e-6, 0.625e-6
+# t3.small, its public address, and 20 GiB of gp3
+INSTANCE_HOUR = 0.0208 + 0.005 + 20 * 0.08 / 730
 
 
 def table_for_a_million(units: dict[str, float], images: int) -> dict[str, float]:
@@ -17,7 +23,7 @@ def table_for_a_million(units: dict[str, float], images: int) -> dict[str, float
 
 def _table_dollars(units: dict[str, float]) -> float:
     """On demand, by the units that it was read and written."""
-    return units["read"] * price.DYNAMODB_READ + units["write"] * price.DYNAMODB_WRITE
+    return units["read"] * DYNAMODB_READ + units["write"] * DYNAMODB_WRITE
 
 
 def dollars_by_service(
@@ -30,9 +36,9 @@ def dollars_by_service(
     gets = calls["S3 GetObject"] + calls["Rekognition DetectLabels"]
     paid = calls["Rekognition DetectLabels"] + calls["Rekognition DetectText"]
     return {
-        "Rekognition": price.dollars(round(paid * share)),
-        "EC2": seconds / HOUR * instances * price.INSTANCE_HOUR,
-        "SQS": sqs * share * price.SQS_CALL,
-        "S3": (gets * price.S3_GET + calls["S3 ListObjectsV2"] * price.S3_LIST) * share,
+        "Rekognition": dollars(round(paid * share)),
+        "EC2": seconds / HOUR * instances * INSTANCE_HOUR,
+        "SQS": sqs * share * SQS_CALL,
+        "S3": (gets * S3_GET + calls["S3 ListObjectsV2"] * S3_LIST) * share,
         "DynamoDB": _table_dollars(measured["units"]) * share,
     }

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench.child import Child
-from bench.cost import MILLION, dollars_by_service, table_for_a_million
+from bench.cost import HOUR, MILLION, dollars_by_service, table_for_a_million
 from bench.fleet import (
     END_SECONDS,
     RAMP_SECONDS,
@@ -34,7 +34,6 @@ from bench.stub import Scenario, Stub
 from bench.stub.scenario import key_of
 from workers.ledger import SqliteLedger
 from workers.model import Decision, Listed
-from workers.price import HOUR
 
 Rows = Iterator[Row]
 

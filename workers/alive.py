@@ -34,13 +34,13 @@ class Alive:
 
     def __init__(
         self,
-        fleet: FleetTable,
+        table: FleetTable,
         kind: str,
         stop: Stop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.worker = uuid.uuid4().hex[:12]
-        self.fleet = fleet
+        self.table = table
         self._kind = kind
         self._stop = stop
         self._clock = clock
@@ -61,16 +61,16 @@ class Alive:
         self._ticker.close()
         # where something is wrong the others find out by themselves
         if not self._stop.error:
-            self.fleet.leave(self._kind, self.worker)
+            self.table.leave(self._kind, self.worker)
 
     def look(self) -> None:
         """Looks at the others, and then says that this one is alive."""
         began = self._clock()
-        beats = self.fleet.beats(self._kind)
+        beats = self.table.beats(self._kind)
         beats.pop(self.worker, None)
-        self.fleet.leave(self._kind, *self._see(beats, began))
+        self.table.leave(self._kind, *self._see(beats, began))
         self._number += 1
-        self.fleet.beat(self._kind, self.worker, self._number)
+        self.table.beat(self._kind, self.worker, self._number)
         self._was_seen(began)
 
     def _see(self, beats: dict[str, int], now: float) -> set[str]:
@@ -114,7 +114,7 @@ class Alive:
 
     def has_left(self, worker: str) -> bool:
         """Whether it has no heartbeat any more: it has ended, or somebody has found it dead."""
-        return worker not in self.fleet.beats(self._kind)
+        return worker not in self.table.beats(self._kind)
 
     def is_free(self, holder: str) -> bool:
         """Whether what somebody holds may be taken: nobody does, or a dead one."""

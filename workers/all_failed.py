@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from workers.errors import RunError
-from workers.model import Decision, RunProgress
+from workers.model import Decision, LabelCounts, RunProgress
 from workers.output.rows import ResultRow
 
 
-def refuse_decisions(decisions: Iterable[Decision]) -> None:
-    """Raises RunError where there are any of these, which are all that a label worker has made."""
-    _refuse(decision.failure or "" for decision in decisions)
+def refuse_decisions(counts: LabelCounts, failures: Iterable[Decision]) -> None:
+    """Raises RunError where all decisions of a run that is listed are failures."""
+    if counts.failed == counts.decided:
+        _refuse(decision.failure or "" for decision in failures)
 
 
 def refuse_results(progress: RunProgress, results: Iterable[ResultRow]) -> None:

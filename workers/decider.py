@@ -21,7 +21,7 @@ from workers.errors import (
 )
 from workers.events import Failed, Known, Labelled, NotLabelled, say
 from workers.images.limits import unfit
-from workers.model import Decision, Image, Picture
+from workers.model import Decision, Image, LabelCounts, Picture
 from workers.question import LabelQuestion, Seen
 from workers.services import Services
 from workers.settings import Settings
@@ -42,7 +42,7 @@ MOST_SET_ASIDE = 10_000
 class Decider:
     """Takes the images that a run has not decided, part by part; hands on what it has decided.
 
-    `suspects` says that no image has succeeded yet, in this start or an earlier one.
+    `before` is how far earlier starts have come.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Decider:
         services: Services,
         hand_on: Callable[[list[Decision]], object],
         stop: Stop,
-        suspects: bool,
+        before: LabelCounts,
     ) -> None:
         self._settings = settings
         self._ledger = services.ledger
@@ -59,7 +59,7 @@ class Decider:
         self._hand_on = hand_on
         self._stop = stop
         self._question = LabelQuestion.of(settings)
-        self._suspicion: Suspicion[Decision] = Suspicion(not suspects)
+        self._suspicion: Suspicion[Decision] = Suspicion(before.decided > before.failed)
         self._flight: SingleFlight[Image] = SingleFlight()
         self._pool = BoundedPool(settings.slots, stop, 0 if services.fleet else BACKLOG)
         # with the number of the try that it waits for
@@ -169,8 +169,7 @@ class Decider:
     def _failed(
         self, image: Image, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[Decision]:
-        decided = self._decision(image, failure=failure)
-        return self._suspicion.failure(decided, everybodys) if everybodys else [decided]
+        return self._suspicion.failure(self._decision(image, failure=failure), everybodys)
 
     def _put_aside(self, image: Image, attempt: int, error: PassingError) -> None:
         log.warning("set aside", error=str(error), next_try=attempt)

@@ -29,7 +29,7 @@ from workers.parts.in_hand import InHand
 from workers.parts.own import OwnParts
 from workers.parts.shared import SharedParts
 from workers.parts.source import PartSource
-from workers.price import dollars, has_budget, refusal
+from workers.price import budget_of, dollars, refusal
 from workers.services import Services
 from workers.settings import Settings
 from workers.settled import OF_LABELS, check, refuse_shards, settle
@@ -77,16 +77,10 @@ class LabelWorker:
         settle(self._ledger, self._settings, OF_LABELS)
         before = self._ledger.label_counts(run)
         self._pace = Pace(before.decided)
-        log.info(START, bucket=self._bucket.name, decided_before=before.decided)
+        log.info(START, bucket=self._settings.bucket, decided_before=before.decided)
         self._parts = self._part_source(seen)
         self._in_hand = InHand(self._parts.done)
-        self._decider = Decider(
-            self._settings,
-            self._services,
-            self._hand_on,
-            self._stop,
-            suspects=before.decided == before.failed,
-        )
+        self._decider = Decider(self._settings, self._services, self._hand_on, self._stop, before)
         progress = Ticker(
             "progress", self._settings.progress_seconds, self._log_progress, self._stop
         )
@@ -111,13 +105,14 @@ class LabelWorker:
 
         Raises OverBudgetError when they may cost more than the budget.
         """
-        if not has_budget(self._settings) or self._ledger.listed(self._settings.run).parts:
+        settings = self._settings
+        if budget_of(settings) is None or self._ledger.listed(settings.run).parts:
             return None
-        estimate, images = Estimate(self._settings, self._ledger), 0
+        estimate, images = Estimate(settings, self._ledger), 0
         for page in self._bucket.pages():
             estimate.add(self._bucket.identified(page))
             images += len(page)
-        if reason := refusal(estimate.label_calls, estimate.text_calls, self._settings):
+        if reason := refusal(estimate.label_calls, estimate.text_calls, settings):
             raise OverBudgetError(reason)
         return images
 
@@ -129,7 +124,7 @@ class LabelWorker:
 
     def _work_on_parts(self) -> None:
         # what a version without parts had decided and may not have sent
-        self._sender.send_all(self._ledger.unsent(self._settings.run, 0, ()))
+        self._sender.send_all(self._ledger.unsent(self._settings.run, Part(0, "", "", 0), ()))
         for taken in self._parts.taken():
             if taken:
                 self._work_on(*taken)
@@ -144,10 +139,10 @@ class LabelWorker:
         indexes = [image.index for image in images]
         undecided = self._ledger.undecided(run, indexes)
         decided = [index for index in indexes if index not in undecided]
-        # also what is no longer in the bucket: it is labelled, and so the end counts it
-        within = None if self._settings.keys else (part.after, part.upto)
+        # else also what is no longer in the bucket: it is labelled, and so the end counts it
+        named = decided if self._settings.keys else None
         is_begun = bool(decided or part.by or not self._services.fleet)
-        unsent = [*self._ledger.unsent(run, part.number, decided, within)] if is_begun else []
+        unsent = [*self._ledger.unsent(run, part, named)] if is_begun else []
         self._in_hand.take(part.number, len(undecided) + len(unsent))
         for decision in unsent:
             self._sender.send(decision)
@@ -188,9 +183,8 @@ class LabelWorker:
         say(End(END_MARK, end.expected))
 
     def _refuse_all_failed(self) -> None:
-        counts = self._ledger.label_counts(self._settings.run)
-        if counts.decided == counts.failed:
-            refuse_decisions(self._ledger.failures(self._settings.run))
+        run = self._settings.run
+        refuse_decisions(self._ledger.label_counts(run), self._ledger.failures(run))
 
     def _count(self) -> None:
         """Counts the images ahead of the work, so that the time left can be told."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -248,24 +250,17 @@ def natural_key(index: str) -> str:
 # --- JSON ---------------------------------------------------------------------------------------
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class _Adapters(dict[Any, TypeAdapter[Any]]):
-    def __missing__(self, kind: Any) -> TypeAdapter[Any]:
-        return self.setdefault(kind, TypeAdapter(kind))
-
-
-_adapters = _Adapters()
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def as_plain(record: Any) -> Any:
     """The record as JSON's own kinds: dicts, lists, texts and numbers."""
-    return _adapters[type(record)].dump_python(record)
+    return _adapter(type(record)).dump_python(record)
 
 
 def dump(record: Any, kind: Any = None) -> str:
     """The record as compact JSON, in ASCII; of what has no class of its own, say the `kind`."""
-    adapter = _adapters[kind or type(record)]
+    adapter = _adapter(kind or type(record))
     try:
         return adapter.dump_json(record, ensure_ascii=True).decode()
     except PydanticSerializationError:
@@ -275,7 +270,7 @@ def dump(record: Any, kind: Any = None) -> str:
 
 def load(kind: type[R], text: str) -> R:
     """The record that `dump` made into JSON; raises ValueError when it is none."""
-    adapter = _adapters[kind]
+    adapter = _adapter(kind)
     try:
         record: R = adapter.validate_json(text)
     except ValueError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -220,12 +220,10 @@ class Reader:
     def _failed(
         self, held: Held, failure: str, everybodys: RunError | OutageError | None = None
     ) -> list[tuple[Held, Result]]:
-        failed = held, replace(self._result(held), failure=failure)
-        if not everybodys:
-            return [failed]
+        failed = held, self._result(held, failure=failure)
         return self._suspicion.failure(failed, everybodys, held.message.by_hand)
 
-    def _result(self, held: Held, answer: TextAnswer | None = None, known: bool = False) -> Result:
+    def _result(self, held: Held, answer: TextAnswer | None = None, **found: Any) -> Result:
         message = held.message
         return Result(
             message.run,
@@ -234,7 +232,7 @@ class Reader:
             self._question.chosen(answer.lines, message.labels) if answer else (),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             by_hand=message.by_hand,
-            known=known,
+            **found,
         )
 
     def _delete(self, held: Held) -> None:

@@ -41,15 +41,15 @@ class Suspicion(Generic[T]):
             return free
 
     def failure(
-        self, item: T, everybodys: RunError | OutageError, by_hand: bool = False
+        self, item: T, everybodys: RunError | OutageError | None, by_hand: bool = False
     ) -> list[T]:
         """What may be kept now: this one, or nothing yet; raises when there are very many.
 
-        `everybodys` is what it is when it is not about the image. One that somebody asked for
-        `by_hand` may be anything, and says nothing of the others.
+        `everybodys` is what it is when it is not about the image; None where it surely is. One that
+        somebody asked for `by_hand` may be anything, and says nothing of the others.
         """
         with self._lock:
-            if self._cleared or by_hand:
+            if self._cleared or by_hand or everybodys is None:
                 return [item]
             self._kept.append(item)
             self._last = everybodys

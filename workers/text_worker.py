@@ -39,7 +39,6 @@ class TextWorker:
     def __init__(self, settings: Settings, services: Services, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._bucket = services.bucket
         self._services = services
         self._recognizer = services.recognizer
         self._queue = services.index_queue
@@ -62,7 +61,7 @@ class TextWorker:
             log.info(ALREADY_FINISHED, done=before.done, with_text=before.with_text, note=AGAIN)
             refuse_results(before, self._ledger.results(self._settings.run))
             return
-        log.info(START, bucket=self._bucket.name, done_before=before.done)
+        log.info(START, bucket=self._settings.bucket, done_before=before.done)
         self._pace = Pace(before.done)
         self._reader = Reader(self._settings, self._services, self._output, self._stop, before)
         tickers = [

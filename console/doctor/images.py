@@ -166,9 +166,10 @@ def budget(tools: Tools) -> str:
     if not all_listed:
         raise unknown(f"more than {images} {cost} at most so far", "cartext plan lists all")
     told = f"{images} may cost {cost}"
-    if not price.has_budget(settings):
+    budget = price.budget_of(settings)
+    if budget is None:
         raise unknown(f"{told}, and no budget holds it", "set CARTEXT_BUDGET_DOLLARS")
-    return f"{told}, the budget is {price.dollars_text(settings.budget_dollars or 0)}"
+    return f"{told}, the budget is {price.dollars_text(budget)}"
 
 
 def _list_soon(tools: Tools, estimate: Estimate) -> bool:

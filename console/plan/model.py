@@ -18,6 +18,15 @@ from workers.settings import ImageSource, Settings
 CALL_SECONDS = 0.5
 EXAMPLES = 3
 IMAGE_NAMES = (".jpg", ".jpeg", ".png")
+# what a type moves for long in Gbit/s, each way, not its burst of some minutes:
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html#gp_network and co.html#co_network
+BASELINES = (
+    ("t3.small", 0.128),
+    ("t3.medium", 0.256),
+    ("t3.large", 0.512),
+    ("t3.xlarge", 1.024),
+    ("c7gn.medium", 3.125),
+)
 
 
 @dataclass
@@ -89,6 +98,12 @@ def text_traffic(size: int, source: ImageSource) -> float:
         # sent in base 64
         return size * 4 / 3
     return 0 if source == "s3" else HEAD_BYTES
+
+
+def machine_for(bytes_per_second: float) -> tuple[str, float] | None:
+    """The smallest type that moves so much for long, and what it moves; None where none does."""
+    moves = ((name, gigabits * 1e9 / 8) for name, gigabits in BASELINES)
+    return next((each for each in moves if each[1] >= bytes_per_second), None)
 
 
 def make_plan(settings: Settings, bucket: Bucket, ledger: Ledger | None) -> Plan:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from console.plan.model import Plan, full_rate
+from console.plan.model import BASELINES, Plan, full_rate, machine_for
 from console.words import bytes_text, duration_text, table
-from workers import price
 from workers.estimate import Estimate
 from workers.price import dollars_text
 from workers.settings import Settings
@@ -103,10 +102,10 @@ def _rate(plan: Plan) -> str:
 def _machine(plan: Plan) -> str:
     """What machine a text worker needs."""
     told = f"of the text worker, if every image has a {_names(plan.estimate.settings)}"
-    if machine := price.machine_for(plan.bytes_per_second):
+    if machine := machine_for(plan.bytes_per_second):
         name, moves = machine
         return f"{told}: {name} moves {bytes_text(moves)}/s for long"
-    name, _ = price.BASELINES[-1]
+    name, _ = BASELINES[-1]
     return f"{told}: more than {name} moves for long; take more text workers, or text-source s3"
 
 

@@ -22,6 +22,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger import Ledger, SqliteLedger
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
+from workers.ledger.dynamodb.table import Table
 from workers.model import Box, Decision, Label, Listed, Part, Result, TextLine
 from workers.settings import Settings
 from workers.threads.stop import Stop
@@ -101,7 +102,7 @@ def open_table(
 ) -> DynamoDbLedger:
     """Opens the ledger in a table as one more process does; its time flies where none is given."""
     calls = Calls(settings(retry_seconds=retry_seconds), Stop())
-    return DynamoDbLedger(table, client, calls, clock or count().__next__, read_only)
+    return DynamoDbLedger(Table(table, client, calls), clock or count().__next__, read_only)
 
 
 def dies_untold(ledger: DynamoDbLedger) -> DynamoDbLedger:
@@ -131,6 +132,11 @@ def wait(*futures: Future[Any]) -> None:
     """Returns when everything is durable; raises what went wrong."""
     for future in futures:
         future.result(30)
+
+
+def all_of(number: int) -> Part:
+    """A part that has every key."""
+    return Part(number, "", "", 0)
 
 
 def list_parts(ledger: Ledger, *parts: Part, run: str = RUN, **more: Any) -> Listed:

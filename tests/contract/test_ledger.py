@@ -14,6 +14,7 @@ from tests.contract.conftest import (
     LINES,
     RUN,
     Open,
+    all_of,
     decision,
     indexes_in,
     list_parts,
@@ -58,7 +59,7 @@ def test_an_empty_ledger_knows_nothing(ledger: Ledger) -> None:
     assert ledger.listed(RUN) == Listed()
     assert list(ledger.open_parts(RUN)) == []
     assert ledger.progress(RUN) == RunProgress(0, 0, 0)
-    assert [*ledger.results(RUN), *ledger.unsent(RUN, 1), *ledger.failures(RUN)] == []
+    assert [*ledger.results(RUN), *ledger.unsent(RUN, all_of(1)), *ledger.failures(RUN)] == []
     assert [*ledger.labelled(RUN), *ledger.near(RUN)] == []
 
 
@@ -70,16 +71,16 @@ def test_what_is_decided_is_still_there_after_a_kill(open_again: Open) -> None:
     wait(before.decide([found]), before.decide([failed]), before.decide([decision("3.jpg", None)]))
     after = open_again()
     assert after.undecided(RUN, ["1.jpg", "2.gif", "3.jpg", "4.jpg"]) == {"4.jpg"}
-    assert list(after.unsent(RUN, 2)) == [found]
+    assert list(after.unsent(RUN, all_of(2))) == [found]
     assert [(f.index, f.failure) for f in after.failures(RUN)] == [("2.gif", "wrong format")]
-    assert list(after.unsent(RUN, 1)) == []
+    assert list(after.unsent(RUN, all_of(1))) == []
     assert after.label_counts(RUN, recount=True) == LabelCounts(3, 1, 1)
 
 
 def test_the_first_decision_stays(ledger: Ledger) -> None:
     wait(ledger.decide([decision("1.jpg")]))
     wait(ledger.decide([decision("1.jpg", None, failure="gone")]))
-    assert [d.labels for d in ledger.unsent(RUN, 1)] == [(CAR,)]
+    assert [d.labels for d in ledger.unsent(RUN, all_of(1))] == [(CAR,)]
     assert list(ledger.failures(RUN)) == []
     assert ledger.label_counts(RUN) == LabelCounts(1, 1, 0)
 
@@ -112,7 +113,7 @@ def test_near_is_what_has_the_label_but_not_surely_enough(open_again: Open) -> N
     assert list(ledger.near(RUN)) == near
     assert list(ledger.near("another")) == []
     assert [d.index for d in ledger.labelled(RUN)] == ["car.jpg"]
-    assert [d.index for d in ledger.unsent(RUN, 1)] == ["car.jpg"]
+    assert [d.index for d in ledger.unsent(RUN, all_of(1))] == ["car.jpg"]
 
 
 def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
@@ -120,14 +121,16 @@ def test_unsent_is_what_is_decided_and_not_sent(ledger: Ledger) -> None:
     wait(ledger.decide(decisions))
     wait(ledger.decide([decision("none.jpg", None)]), ledger.decide([decision("p.jpg", part=2)]))
     wait(ledger.sent(decisions[:10]), ledger.sent(decisions[10:20]), ledger.sent(decisions[5:15]))
-    assert sorted(d.index for d in ledger.unsent(RUN, 1)) == sorted(d.index for d in decisions[20:])
-    assert [d.index for d in ledger.unsent(RUN, 2)] == ["p.jpg"]
+    assert sorted(d.index for d in ledger.unsent(RUN, all_of(1))) == sorted(
+        d.index for d in decisions[20:]
+    )
+    assert [d.index for d in ledger.unsent(RUN, all_of(2))] == ["p.jpg"]
     asked = [*(d.index for d in decisions[15:25]), "none.jpg", "p.jpg", "undecided.jpg"]
-    found = list(ledger.unsent(RUN, 1, asked))
+    found = list(ledger.unsent(RUN, all_of(1), asked))
     # a file may give more
     assert {*decisions[20:25]} <= {*found} <= {*decisions[20:]}
     wait(ledger.sent(decisions))
-    assert list(ledger.unsent(RUN, 1)) == []
+    assert list(ledger.unsent(RUN, all_of(1))) == []
 
 
 def test_a_decision_made_and_sent_in_one_breath_is_sent(open_again: Open) -> None:
@@ -135,7 +138,7 @@ def test_a_decision_made_and_sent_in_one_breath_is_sent(open_again: Open) -> Non
     decisions = [decision(f"{number}.jpg") for number in range(50)]
     futures = [f for d in decisions for f in (ledger.decide([d]), ledger.sent([d]))]
     wait(*futures)
-    assert list(open_again().unsent(RUN, 1)) == []
+    assert list(open_again().unsent(RUN, all_of(1))) == []
     assert open_again().label_counts(RUN) == LabelCounts(50, 50, 0)
 
 
@@ -148,7 +151,7 @@ def test_a_future_that_is_done_covers_all_writes_before_it(open_again: Open) -> 
     wait(ledger.sent([]))
     after = open_again()
     assert after.undecided(RUN, [one.index for one in decisions]) == set()
-    assert list(after.unsent(RUN, 1)) == []
+    assert list(after.unsent(RUN, all_of(1))) == []
 
 
 def test_failures_come_in_the_order_of_their_names(ledger: Ledger) -> None:
@@ -160,7 +163,9 @@ def test_parts_share_all_but_what_is_unsent(ledger: Ledger) -> None:
     labelled = [decision(f"car-{part}", part=part) for part in range(3)]
     failed = [decision(f"gone-{part}", None, failure="gone", part=part) for part in range(3)]
     wait(ledger.decide(labelled + failed))
-    assert [list(ledger.unsent(RUN, part)) for part in range(3)] == [[one] for one in labelled]
+    assert [list(ledger.unsent(RUN, all_of(part))) for part in range(3)] == [
+        [one] for one in labelled
+    ]
     assert [d.index for d in ledger.failures(RUN)] == [d.index for d in failed]
     assert ledger.label_counts(RUN) == LabelCounts(6, 3, 3)
 
@@ -377,7 +382,7 @@ def test_two_runs_over_the_same_images_each_keep_their_own(ledger: Ledger) -> No
             ledger.record_end(end),
         )
     wait(ledger.sent([decision("1.jpg", run=runs[1])]))
-    assert [[d.index for d in ledger.unsent(run, 1)] for run in runs] == [["1.jpg"], []]
+    assert [[d.index for d in ledger.unsent(run, all_of(1))] for run in runs] == [["1.jpg"], []]
     for run, end in zip(runs, ends, strict=True):
         assert ledger.settled(run) == {"label": f"Car {end.expected}"}
         assert [d.failure for d in ledger.failures(run)] == [run]
@@ -413,9 +418,9 @@ def test_any_key_is_found_again(ledger: Ledger, index: str) -> None:
     others = [index + " ", index.upper() + "!", "other"]
     assert ledger.undecided(RUN, [index, *others]) == set(others)
     assert ledger.not_done(RUN, [index, *others]) == set(others)
-    assert [d.index for d in ledger.unsent(RUN, 1)] == [index]
+    assert [d.index for d in ledger.unsent(RUN, all_of(1))] == [index]
     wait(ledger.sent([decision(index)]))
-    assert list(ledger.unsent(RUN, 1)) == []
+    assert list(ledger.unsent(RUN, all_of(1))) == []
     assert indexes_in(ledger, RUN) == [index]
 
 

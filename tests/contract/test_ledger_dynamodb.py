@@ -20,6 +20,7 @@ from tests.contract.conftest import (
     LINES,
     LISTER,
     RUN,
+    all_of,
     decision,
     dies_untold,
     indexes_in,
@@ -170,7 +171,7 @@ def test_a_decision_whose_answer_is_lost_is_ones_own_and_stands(
     plain = decision("none.jpg", None, part=2)
     lose_answers(client)
     assert ledger.decide([*labels, near, plain]).result(30) == [*labels, near, plain]
-    assert list(ledger.unsent(RUN, 4)) == labels
+    assert list(ledger.unsent(RUN, all_of(4))) == labels
 
 
 def test_what_another_worker_has_decided_stands(open_again: Open) -> None:
@@ -190,7 +191,7 @@ def test_what_another_worker_has_decided_stands(open_again: Open) -> None:
     # of an image without the label the table does not say more
     assert (stands[1].index, stands[1].part, stands[1].labels) == ("2.jpg", 2, ())
     assert stands[2] == mine[2]
-    assert sorted(second.unsent(RUN, 2), key=str) == [theirs[0], mine[2]]
+    assert sorted(second.unsent(RUN, all_of(2)), key=str) == [theirs[0], mine[2]]
     tell(first)
     assert second.label_counts(RUN) == LabelCounts(3, 2, 0)
 
@@ -204,9 +205,9 @@ def test_an_image_of_two_parts_is_decided_in_each_of_them(open_again: Open) -> N
     assert second.label_counts(RUN, recount=True) == LabelCounts(1, 1, 0)
     wait(second.sent([twice[1]]))
     # its own part has yet to know that it is sent
-    assert list(second.unsent(RUN, 1)) == [twice[0]]
+    assert list(second.unsent(RUN, all_of(1))) == [twice[0]]
     wait(first.sent([twice[0]]))
-    assert [*first.unsent(RUN, 1), *first.unsent(RUN, 2)] == []
+    assert [*first.unsent(RUN, all_of(1)), *first.unsent(RUN, all_of(2))] == []
 
 
 def test_what_a_killed_worker_had_no_time_to_tell_is_counted(open_again: Open) -> None:
@@ -426,7 +427,7 @@ def test_what_is_sent_is_told_in_one_write_of_a_part(ledger: DynamoDbLedger, cli
     tell(ledger)
     told = [request["Item"]["pk"]["S"].removeprefix(RUN) for request in requests]
     assert sorted(name for name in told if name != "/label") == ["/sent/0", "/sent/1"]
-    assert [*ledger.unsent(RUN, 0), *ledger.unsent(RUN, 1)] == []
+    assert [*ledger.unsent(RUN, all_of(0)), *ledger.unsent(RUN, all_of(1))] == []
 
 
 def test_of_a_part_that_is_done_nobody_says_what_is_sent(
@@ -450,7 +451,7 @@ def test_what_of_some_decided_ones_is_unsent_is_looked_up_by_their_names(
     wait(ledger.sent(decisions[:2]))
     queries = kept_requests(client, "query")
     asked = [*indexes(4), "none.jpg", "p.jpg", "undecided.jpg"]
-    assert list(ledger.unsent(RUN, 1, asked)) == decisions[2:4]
+    assert list(ledger.unsent(RUN, all_of(1), asked)) == decisions[2:4]
     assert not any("decided" in each["ExpressionAttributeValues"][":pk"]["S"] for each in queries)
 
 
@@ -460,9 +461,9 @@ def test_a_decision_that_is_sent_later_is_unsent_until_then(open_again: Open) ->
     wait(*(first.decide([one]) for one in decisions))
     first.sent(decisions[:120]).result(30)
     restarted = open_again()
-    assert set(restarted.unsent(RUN, 1)) == set(decisions[120:])
+    assert set(restarted.unsent(RUN, all_of(1))) == set(decisions[120:])
     restarted.sent(decisions).result(30)
-    assert list(first.unsent(RUN, 1)) == []
+    assert list(first.unsent(RUN, all_of(1))) == []
     assert first.label_counts(RUN).labelled == 250
 
 
@@ -470,7 +471,7 @@ def test_a_decision_that_was_there_already_is_sent_all_the_same(open_again: Open
     wait(open_again().decide([decision("1.jpg")]))
     again = open_again()
     wait(again.decide([decision("1.jpg")]), again.sent([decision("1.jpg")]))
-    assert list(again.unsent(RUN, 1)) == []
+    assert list(again.unsent(RUN, all_of(1))) == []
     assert again.label_counts(RUN).decided == 1
 
 
@@ -591,7 +592,7 @@ def test_an_answer_in_pages_is_read_to_its_end(ledger: DynamoDbLedger, client: A
     client.query = lambda **request: query(**{**request, "Limit": 2})
     assert indexes_in(ledger, RUN) == indexes(9)
     assert ledger.undecided(RUN, indexes(10)) == {indexes(10)[-1]}
-    assert [one.index for one in ledger.unsent(RUN, 1)] == indexes(9)
+    assert [one.index for one in ledger.unsent(RUN, all_of(1))] == indexes(9)
 
 
 # --- layout, sizes and order ---------------------------------------------------------------------
@@ -744,7 +745,7 @@ def test_the_longest_keys_can_be_decided_about(ledger: DynamoDbLedger) -> None:
     names = ["9" * 1024, "日" * 341, "\U0001f697" * 256]
     wait(*(ledger.decide([decision(name)]) for name in names))
     assert ledger.undecided(RUN, names) == set()
-    assert {one.index for one in ledger.unsent(RUN, 1)} == set(names)
+    assert {one.index for one in ledger.unsent(RUN, all_of(1))} == set(names)
 
 
 def test_a_page_full_of_text_fits_and_comes_back(ledger: DynamoDbLedger, sandbox: Sandbox) -> None:

@@ -122,7 +122,7 @@ def test_a_table_that_does_not_answer_is_told(open_again: Open, sandbox: Sandbox
         lambda: fleet.take_listing(RUN, ONE, ""),
         lambda: fleet.take_part(RUN, 1, ONE, ""),
         lambda: fleet.part(RUN, 1),
-        lambda: fleet.list_parts(RUN, PARTS, Listed(lister=ONE)).result(0),
+        lambda: fleet.list_parts(RUN, PARTS, Listed(lister=ONE)),
     ]
     for call in calls:
         with pytest.raises(OutageError, match=r"failed for 0\.3 s"):
@@ -202,9 +202,9 @@ def test_many_parts_are_listed_all_or_none(ledger: DynamoDbLedger, fleet: FleetT
     parts = [Part(number, "k" * 1024, "k" * 1024, 1000) for number in range(1, 100)]
     fleet.take_listing(RUN, ONE, "")
     with pytest.raises(NotListerError):
-        fleet.list_parts(RUN, parts, Listed(lister=OTHER).behind(*parts)).result(0)
+        fleet.list_parts(RUN, parts, Listed(lister=OTHER).behind(*parts))
     assert list(ledger.open_parts(RUN)) == []
-    fleet.list_parts(RUN, parts, Listed(lister=ONE).behind(*parts)).result(0)
+    fleet.list_parts(RUN, parts, Listed(lister=ONE).behind(*parts))
     assert list(ledger.open_parts(RUN)) == parts
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import LINES, RUN, indexes_in, list_parts, result, wait
+from tests.contract.conftest import LINES, RUN, all_of, indexes_in, list_parts, result, wait
 from workers.errors import RunError
 from workers.ledger import SqliteLedger, sqlite_file
 from workers.model import Decision, Label, Part, RunEnd
@@ -117,7 +117,7 @@ def test_a_few_among_many_decisions_are_found_without_going_through_all(
     ]
     wait(ledger.decide(few))
     steps.clear()
-    assert [decision.index for decision in ledger.unsent(RUN, 1)] == ["car.jpg"]
+    assert [decision.index for decision in ledger.unsent(RUN, all_of(1))] == ["car.jpg"]
     assert [decision.index for decision in ledger.failures(RUN)] == ["broken.jpg"]
     assert [*ledger.near(RUN)] == []
     # each decision takes some of SQLite's own steps

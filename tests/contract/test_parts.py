@@ -60,7 +60,7 @@ class Town:
         (sqs,) = make_clients(self.own, "sqs")
         url: Any = self.own.parts_queue_url
         alive: Any = SimpleNamespace(worker=worker, living=lambda: {*self.living, worker})
-        alive.fleet = ledger.fleet
+        alive.table = ledger.fleet
         alive.is_free = lambda other: other not in {*self.living, worker}
         alive.has_left = lambda other: other in self.gone
         fleet = Fleet(alive, PartQueue(sqs, calls, url, self.own))

@@ -17,6 +17,7 @@ from sandbox.aws.server import Sandbox
 from tests.contract.conftest import (
     CAR,
     RUN,
+    all_of,
     decision,
     dies_untold,
     list_parts,
@@ -82,7 +83,7 @@ def goes_on(ledger: Ledger, version: int) -> None:
     refuse_shards(ledger, RUN)
     assert ledger.undecided(RUN, [*(each.index for each in left), "new.jpg"]) == {"new.jpg"}
     # of no part: it is sent before any part is begun
-    assert list(ledger.unsent(RUN, 0)) == [unsent]
+    assert list(ledger.unsent(RUN, all_of(0))) == [unsent]
     assert sorted(ledger.labelled(RUN), key=str) == [sent, unsent]
     assert list(ledger.near(RUN)) == [each for each in left if each.near]
     assert list(ledger.failures(RUN)) == left[-1:]
@@ -102,7 +103,7 @@ def goes_on(ledger: Ledger, version: int) -> None:
     list_parts(ledger, part)
     assert list(ledger.open_parts(RUN)) == [part]
     wait(ledger.sent([unsent]), ledger.decide([known]), ledger.complete([result("new.jpg")]))
-    assert [*ledger.unsent(RUN, 0), *ledger.unsent(RUN, 1)] == [known]
+    assert [*ledger.unsent(RUN, all_of(0)), *ledger.unsent(RUN, all_of(1))] == [known]
     wait(ledger.decide(left), ledger.sent([known]), ledger.end_part(RUN, 1))
     assert ledger.label_counts(RUN) == LabelCounts(5, 3, 1, known_before + 1, 1)
     assert sorted(each.index for each in ledger.labelled(RUN)) == [
@@ -389,11 +390,11 @@ def test_a_table_of_version_3_goes_on_in_the_middle_of_a_part(client: Any) -> No
         wait(ledger.decide([decision("new.jpg"), decision("new.gif", None, failure="too large")]))
         decided = [each for each in NAMES_OF_3 if each not in ledger.undecided(RUN, NAMES_OF_3)]
         assert decided == NAMES_OF_3[:-1]
-        unsent = list(ledger.unsent(RUN, 1, decided))
+        unsent = list(ledger.unsent(RUN, all_of(1), decided))
         assert sorted(each.index for each in unsent) == ["new.jpg", "unsent.jpg"]
         assert [each.index for each in ledger.failures(RUN)] == ["bad.gif", "new.gif"]
         wait(ledger.sent(unsent))
-        assert list(ledger.unsent(RUN, 1, decided)) == []
+        assert list(ledger.unsent(RUN, all_of(1), decided)) == []
         for recount in (False, True):
             assert ledger.label_counts(RUN, recount) == LabelCounts(6, 3, 2)
 

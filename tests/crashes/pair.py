@@ -27,6 +27,7 @@ from tests.unit.scene import Scene
 from tests.unit.unruly_queue import Message, UnrulyQueue
 from workers.aws.calls import Calls
 from workers.label_worker import LabelWorker
+from workers.ledger.dynamodb import table
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.ledger.sqlite_file import SqliteFile
 from workers.settings import Settings
@@ -292,7 +293,7 @@ class Site:
         if not self._table:
             return None
         calls = Calls(settings, Stop(), drain=True, backoff=wait_none())
-        return DynamoDbLedger("table", self._table, calls)
+        return DynamoDbLedger(table.Table("table", self._table, calls))
 
     def _seen(self, kind: type, what: Any) -> Any:
         if what is None:

@@ -16,7 +16,7 @@ from workers.decider import Decider
 from workers.errors import RunError, StoppedError
 from workers.label_worker import LabelWorker
 from workers.ledger import sqlite_file
-from workers.model import NO_PICTURE, Decision
+from workers.model import NO_PICTURE, Decision, LabelCounts
 
 COPIES = ("1.jpg", "2.jpg", "3.jpg")
 
@@ -219,7 +219,7 @@ def refused(scene: Scene) -> tuple[Decider, list[Decision]]:
 
     scene.images("1.jpg", "2.jpg").label = refuse
     services, handed = scene.services(), list[Decision]()
-    made = Decider(scene.settings, services, handed.extend, scene.stop, suspects=True)
+    made = Decider(scene.settings, services, handed.extend, scene.stop, LabelCounts())
     for page in services.bucket.pages():
         made.page(page)
     soon(lambda: len(scene.asked) == 2 and not made._pool.held)

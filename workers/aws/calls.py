@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from botocore.exceptions import BotoCoreError
 from botocore.parsers import ResponseParserError
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_when_event_set,
-    wait_random_exponential,
-)
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from tenacity.nap import sleep_using_event
-from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 from urllib3.exceptions import HTTPError
 
@@ -69,7 +63,7 @@ class Calls:
         self._settings = settings
         self._stop = stop
         self._backoff = backoff
-        self._over = _drained(stop) if drain else stop_when_event_set(stop.event)
+        self._is_over = partial(_is_drained, stop) if drain else stop.event.is_set
         self._sleep = time.sleep if drain else sleep_using_event(stop.event)
 
     def call(
@@ -92,9 +86,9 @@ class Calls:
         # who waits for its first turn has not tried yet
         counted_from = math.inf
 
-        def over(state: RetryCallState) -> bool:
+        def over(_: RetryCallState) -> bool:
             tried = time.monotonic() - counted_from
-            return tried >= self._settings.retry_seconds or self._over(state)
+            return tried >= self._settings.retry_seconds or self._is_over()
 
         retrying = Retrying(
             retry=retry_if_exception(is_passing),
@@ -125,24 +119,18 @@ class Calls:
             raise translated(error, what, self._settings, about_image) from error
 
 
-class _drained(stop_base):  # noqa: N801 - as tenacity names them
-    """Stops when the worker's time to drain is over."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    def __call__(self, _: RetryCallState) -> bool:
-        return time.monotonic() >= self._stop.drained_by
+def _is_drained(stop: Stop) -> bool:
+    return time.monotonic() >= stop.drained_by
 
 
 def _log_retry(what: str, state: RetryCallState) -> None:
-    assert state.outcome and state.next_action  # noqa: S101 - set by tenacity before it calls this
-    error = state.outcome.exception()
+    error = state.outcome and state.outcome.exception()
+    assert error and state.next_action  # noqa: S101 - set by tenacity before it calls this
     log.warning(
         "retry",
         call=what,
-        error=code_of(error) if error else None,
-        said=text_of(error)[:200] if error else None,
+        error=code_of(error),
+        said=text_of(error)[:200],
         attempt=state.attempt_number,
         sleep=round(state.next_action.sleep, 2),
     )

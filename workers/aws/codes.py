@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -49,11 +49,12 @@ def row_of(error: BaseException) -> Row:
         return LATE_LOGIN
     if "voc-cancel-cred" in text_of(error):
         return LAB_ENDED
-    for code in _codes(error):
+    # of the SDK's classes the nearest one that has a row
+    classes = [kind.__name__ for kind in type(error).__mro__]
+    for code in [code_of(error)] if isinstance(error, ClientError) else classes:
         if code in ROWS:
             return ROWS[code]
-    status = _status(error)
-    if status >= 500:
+    if _status(error) >= 500:
         return FAILING
     return NO_SHAPE if code_of(error).isdecimal() else UNKNOWN
 
@@ -88,21 +89,28 @@ def is_known_to_pass(code: str) -> bool:
 def translated(error: Exception, what: str, settings: Settings, about_image: bool) -> Exception:
     """What the error of a call is to the worker: one of `workers.errors`."""
     row = row_of(error)
-    names = {"bucket": settings.bucket, "queue_url": settings.queue_url}
-    said = {"code": code_of(error), "text": text_of(error), "seconds": settings.retry_seconds}
+    said = {
+        "what": what,
+        "code": code_of(error),
+        "text": text_of(error),
+        "seconds": settings.retry_seconds,
+        "bucket": settings.bucket,
+        "queue_url": settings.queue_url,
+    }
+    says = row.says.format(**said)
     match row.meaning:
         case Meaning.IMAGE if about_image:
-            return ImageError(row.says.format(what=what, **said, **names))
+            return ImageError(says)
         case Meaning.ACCESS if about_image:
             return AccessError(NO_ACCESS.format(**said))
         case Meaning.IMAGE:
-            return RunError(WRONG.format(what=what, **said))
+            return RunError(WRONG.format(**said))
         case Meaning.PASSING:
-            return PassingError(row.says.format(what=what, **said, **names))
+            return PassingError(says)
         case Meaning.OUTAGE:
-            return OutageError(row.says.format(what=what, **said, **names))
+            return OutageError(says)
         case _:
-            return RunError(row.says.format(what=what, **said, **names))
+            return RunError(says)
 
 
 def text_of(error: BaseException) -> str:
@@ -114,14 +122,6 @@ def text_of(error: BaseException) -> str:
 def _said(error: ClientError) -> Mapping[str, Any]:
     """The service's own words; none where something else answers in its place."""
     return error.response.get("Error", {})
-
-
-def _codes(error: BaseException) -> Iterator[str]:
-    if isinstance(error, ClientError):
-        yield code_of(error)
-    else:
-        # the SDK's classes: the nearest one that has a row
-        yield from (kind.__name__ for kind in type(error).__mro__)
 
 
 def _status(error: BaseException) -> int:

@@ -38,6 +38,8 @@ class Row:
 NO_ANSWER = "{what}: no answer for {seconds:g} s ({code}: {text})"
 FAILED = "{what} failed for {seconds:g} s ({code}: {text})"
 WRONG = "{what}: {code}: {text}"
+NO_LOGIN = "{what}: no valid AWS credentials ({text}); log in and start again"
+DENIED = "{what}: permission denied; allow it and start again ({text})"
 # of an image
 NO_ACCESS = "no access: {code}: {text}"
 
@@ -57,12 +59,6 @@ THROTTLED = Row(
     Meaning.OUTAGE,
     NO_ANSWER,
     "nothing; if it lasts, somebody else uses the quota: lower CARTEXT_QUOTA",
-)
-NO_LOGIN = Row(
-    ("NoCredentialsError",),
-    Meaning.EVERYBODY,
-    "{what}: no valid AWS credentials ({text}); log in and start again",
-    "log in, or give the instance its role",
 )
 LATE_LOGIN = Row(
     ("NoCredentialsError where AWS_EC2_METADATA_SERVICE_ENDPOINT is set",),
@@ -202,11 +198,16 @@ TABLE = (
             "SSOTokenLoadError",
         ),
         Meaning.EVERYBODY,
-        "{what}: no valid AWS credentials ({text}); log in and start again",
+        NO_LOGIN,
         "log in, or give the instance its role; a region that the account has not enabled says the "
         "same",
     ),
-    NO_LOGIN,
+    Row(
+        ("NoCredentialsError",),
+        Meaning.EVERYBODY,
+        NO_LOGIN,
+        "log in, or give the instance its role",
+    ),
     LATE_LOGIN,
     Row(
         ("RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"),
@@ -225,13 +226,13 @@ TABLE = (
     Row(
         ("AccessDenied", "Forbidden", "KMS.AccessDeniedException", "KmsAccessDenied"),
         Meaning.ACCESS,
-        "{what}: permission denied; allow it and start again ({text})",
+        DENIED,
         "allow the call that is named (terraform/iam.tf), or the object's key (kms_key_arn)",
     ),
     Row(
         ("AccessDeniedException", "AuthorizationError"),
         Meaning.EVERYBODY,
-        "{what}: permission denied; allow it and start again ({text})",
+        DENIED,
         "allow the call that is named, see terraform/iam.tf",
     ),
     Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from workers.index_queue.batcher import BATCH
 from workers.index_queue.messages import Received
@@ -25,21 +25,17 @@ class Receiver:
         """Up to `room` messages (ten at least); raises what `IndexQueue.receive` does."""
         at_once = min(self._at_once, max(1, room // BATCH))
         self._at_once = 1
-        batches = self._several(at_once) if at_once > 1 else [self._one(self._poll_seconds)]
+        if at_once > 1:
+            batches = self._several(at_once)
+        else:
+            batches = [self._queue.receive(BATCH, self._poll_seconds)]
         if [len(batch) for batch in batches] == [BATCH] * at_once:
             self._at_once = min(at_once + 1, MOST_AT_ONCE)
         return [message for batch in batches for message in batch]
 
-    def _one(self, seconds: int) -> list[Received]:
-        return self._queue.receive(BATCH, seconds)
-
     def _several(self, number: int) -> list[list[Received]]:
         # without a wait: what one has brought would wait for the others
-        asked = [self._threads.submit(self._one, 0) for _ in range(number)]
-        brought = [future.result() for future in asked if not _has_failed(future)]
+        asked = [self._threads.submit(self._queue.receive, BATCH, 0) for _ in range(number)]
+        brought = [future.result() for future in asked if not future.exception()]
         # what fails for good fails again, with nothing in hand that would be lost with it
         return brought or [asked[0].result()]
-
-
-def _has_failed(future: Future[list[Received]]) -> bool:
-    return future.exception() is not None

@@ -8,7 +8,7 @@ from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger.dynamodb.ledger import DynamoDbLedger
 from workers.ledger.dynamodb.table import Table
-from workers.ledger.protocol import LabelLedger, Ledger, TextLedger
+from workers.ledger.protocol import Ledger
 from workers.ledger.sqlite import SqliteLedger
 from workers.paths import is_there
 from workers.settings import Settings
@@ -16,7 +16,7 @@ from workers.threads.stop import Stop
 
 log = structlog.get_logger()
 
-__all__ = ["LabelLedger", "Ledger", "SqliteLedger", "TextLedger", "open_ledger"]
+__all__ = ["Ledger", "SqliteLedger", "open_ledger"]
 
 
 def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = False) -> Ledger:
@@ -30,8 +30,9 @@ def open_ledger(settings: Settings, stop: Stop | None = None, read_only: bool = 
         (client,) = make_clients(settings, "dynamodb")
         # one that stops is true
         calls = Calls(settings, Stop() if stop is None else stop, drain=True)
-        Table(name, client, calls).check_version()
-        return DynamoDbLedger(name, client, calls, read_only=read_only)
+        table = Table(name, client, calls)
+        table.check_version()
+        return DynamoDbLedger(table, read_only=read_only)
     if not read_only and not is_there(path):
         note = "a run that is under way elsewhere goes on with its own"
         log.info("new ledger", path=str(path), note=note)

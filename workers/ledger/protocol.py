@@ -26,21 +26,26 @@ from workers.model import (
 from workers.output.rows import ResultRow
 
 
-class AnswerLedger(Protocol):
-    """What both keep: answers, for good and for all runs, and what a run was begun with."""
+class Ledger(Protocol):
+    """Both workers' sides, in one file or table.
+
+    Who asks about many, and says which of them are to be seen `surely`, gets those; of the others a
+    fleet's table, for half the price, may not show what another worker kept a second ago.
+    """
+
+    def close(self) -> None:
+        """Writes what is under way and lets go of everything."""
+
+    # --- what both keep: answers, for good and for all runs, and what a run was begun with -----
 
     @property
     def fleet(self) -> FleetTable | None:
         """What the workers of a fleet tell each other; None where there is none."""
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
-        """The answers of a kind that are kept about these, packed.
-
-        Whoever says of which an answer may have been `just_kept` gets those surely; of the others
-        a fleet's table, for half the price, may not show what another worker kept a second ago.
-        """
+        """The answers of a kind that are kept about these, packed."""
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
         """Keeps an answer; of labels, the one that was asked for with the lowest floor."""
@@ -54,9 +59,7 @@ class AnswerLedger(Protocol):
     def settled(self, run: str) -> dict[str, str]:
         """What the run was begun with; empty before its first worker."""
 
-
-class LabelLedger(AnswerLedger, Protocol):
-    """What the label workers keep."""
+    # --- the label workers' side ---------------------------------------------------------------
 
     def listed(self, run: str) -> Listed:
         """How far the run's listing has come."""
@@ -83,16 +86,12 @@ class LabelLedger(AnswerLedger, Protocol):
         """Keeps that SQS has these; in a fleet within two seconds, and not before other writes."""
 
     def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
         """A part's decisions with a label of which it is not known that SQS has them.
 
-        Of the `decided` indexes at least, or of all `within` a stretch of keys, from one up to
-        another; without both, which takes longer, of all.
+        Of all in its stretch of keys; where `indexes` are named, of these at least: a part of a
+        list of keys has no stretch.
         """
 
     def labelled(self, run: str) -> Iterator[Decision]:
@@ -115,9 +114,7 @@ class LabelLedger(AnswerLedger, Protocol):
     def run_end(self, run: str) -> RunEnd | None:
         """The end of the run, if it was sent."""
 
-
-class TextLedger(AnswerLedger, Protocol):
-    """What the text workers keep."""
+    # --- the text workers' side ----------------------------------------------------------------
 
     refresh_seconds: float
     """How often all results may be read again without that being what a worker does."""
@@ -125,13 +122,9 @@ class TextLedger(AnswerLedger, Protocol):
     """By how much of its time so far a worker then waits, where each result costs its reader."""
 
     def not_done(
-        self, run: str, indexes: list[str], again: Collection[str] | None = None
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
-        """Those of the indexes, as `model.filed` has them, that have no result.
-
-        Whoever says which of them come `again` gets those surely; of the others a fleet's table,
-        for half the price, may not show a result of the last second.
-        """
+        """Those of the indexes, as `model.filed` has them, that have no result."""
 
     def complete(self, results: list[Result]) -> Future[None]:
         """Keeps results; the first one of an index stays."""
@@ -147,10 +140,3 @@ class TextLedger(AnswerLedger, Protocol):
 
     def results(self, run: str) -> Iterator[ResultRow]:
         """Every result, in natural order."""
-
-
-class Ledger(LabelLedger, TextLedger, Protocol):
-    """Both sides, in one file or table."""
-
-    def close(self) -> None:
-        """Writes what is under way and lets go of everything."""

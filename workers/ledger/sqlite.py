@@ -43,9 +43,9 @@ class SqliteLedger:
     # --- what both keep ------------------------------------------------------------------------
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
-        del just_kept  # a file shows whatever is in it
+        del surely  # a file shows whatever is in it
         rows = self._file.read("answers", kind=kind, pictures=json.dumps(pictures))
         return {Picture(etag, size): packed for etag, size, packed in rows}
 
@@ -106,13 +106,10 @@ class SqliteLedger:
         return self._file.write("sent", *({"run": d.run, "index": d.index} for d in decisions))
 
     def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,  # noqa: ARG002 - there is an index of them
-        within: tuple[str, str] | None = None,  # noqa: ARG002
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
-        return self._decisions("unsent", run, part=part)
+        del indexes  # a part's are found by an index of the file
+        return self._decisions("unsent", run, part=part.number)
 
     def labelled(self, run: str) -> Iterator[Decision]:
         return self._decisions("labelled", run)
@@ -123,11 +120,8 @@ class SqliteLedger:
     def near(self, run: str) -> Iterator[Decision]:
         return self._decisions("near", run)
 
-    def label_counts(
-        self,
-        run: str,
-        recount: bool = False,  # noqa: ARG002 - each is counted in the transaction that writes it
-    ) -> LabelCounts:
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
+        del recount  # each is counted in the transaction that writes it
         rows = self._file.read("label_counts", run=run)
         return LabelCounts(*rows[0]) if rows else LabelCounts()
 
@@ -156,11 +150,9 @@ class SqliteLedger:
     # --- the text worker's side ----------------------------------------------------------------
 
     def not_done(
-        self,
-        run: str,
-        indexes: list[str],
-        again: Collection[str] | None = None,  # noqa: ARG002 - a file shows all it has
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
+        del surely  # a file shows whatever is in it
         return set(indexes) - self._known("done", run, indexes)
 
     def complete(self, results: list[Result]) -> Future[None]:

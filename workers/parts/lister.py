@@ -57,7 +57,7 @@ class Lister:
         if listed.lister != worker:
             if not self._alive.is_free(listed.lister):
                 return
-            if not self._alive.fleet.take_listing(self._run, worker, listed.lister):
+            if not self._alive.table.take_listing(self._run, worker, listed.lister):
                 return
             log.info("lists from here", parts=listed.parts, whole=listed.whole)
             # read again: the one before may have gone on until now
@@ -75,18 +75,17 @@ class Lister:
         parts: list[Part] = []
         for part, _ in self._bucket.parts(listed, self._images):
             parts.append(part)
+            listed = listed.behind(part)
             if len(parts) == PARTS_AT_ONCE or sum(each.images for each in parts) >= MOST_IMAGES:
-                listed = self._put(parts, listed.behind(*parts))
+                self._put(parts, listed)
                 parts = []
             if self._stop:
                 return
-        whole = replace(listed.behind(*parts) if parts else listed, whole=True)
-        self._put(parts, whole)
+        self._put(parts, replace(listed, whole=True))
 
-    def _put(self, parts: list[Part], listed: Listed) -> Listed:
+    def _put(self, parts: list[Part], listed: Listed) -> None:
         self._ledger.list_parts(self._run, parts, listed).result()
         self._queue.send_parts([part.number for part in parts])
-        return listed
 
     def _send_what_is_lost(self, living: set[str]) -> None:
         dead, self._seen_alive = self._seen_alive - living, living

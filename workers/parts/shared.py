@@ -84,7 +84,7 @@ class SharedParts:
             receipts, self._receipts = self._receipts, {}
         try:
             for number in receipts:
-                self._alive.fleet.take_part(self._run, number, "", self._alive.worker)
+                self._alive.table.take_part(self._run, number, "", self._alive.worker)
             self._queue.hide([*receipts.values()], 0)
         except WorkerError as error:
             # once this worker is dead the lister does it
@@ -94,7 +94,7 @@ class SharedParts:
     def _take(self, message: PartMessage) -> Part | None:
         """The part of a message, if it is for this worker now."""
         number = message.number
-        part = None if number is None else self._alive.fleet.part(self._run, number)
+        part = None if number is None else self._alive.table.part(self._run, number)
         if part and self._claim(part):
             with self._lock:
                 before = self._receipts.get(part.number)
@@ -116,7 +116,7 @@ class SharedParts:
         alive, by = self._alive, part.by
         # the lister that has sent it again may know of a death that was not noticed here yet
         is_free = alive.is_free(by) or alive.has_left(by)
-        return is_free and alive.fleet.take_part(self._run, part.number, alive.worker, by)
+        return is_free and alive.table.take_part(self._run, part.number, alive.worker, by)
 
     def _none_left(self) -> bool:
         listed = self._ledger.listed(self._run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from workers.ledger.dynamodb.items import Key, Values, attributes
@@ -50,25 +49,21 @@ class Actions:
 
     def swap(self, key: Key, name: str, old: str, new: str) -> Any:
         """The action that writes a text into an item that holds the old one under this name."""
-        return {
-            "Update": {
-                "TableName": self.name,
-                "Key": attributes(key),
-                "UpdateExpression": "SET #name = :new",
-                "ConditionExpression": "#name = :old",
-                "ExpressionAttributeNames": {"#name": name},
-                "ExpressionAttributeValues": {":old": {"S": old}, ":new": {"S": new}},
-            }
-        }
+        texts = {":old": {"S": old}, ":new": {"S": new}}
+        condition = "#name = :old"
+        return self._update(key, name, "SET #name = :new", texts, ConditionExpression=condition)
 
-    def add(self, key: Key, counts: Counter[str]) -> Any:
-        """The action that adds to an item's numbers, and makes it if it is not there."""
-        names = sorted(name for name, count in counts.items() if count)
+    def add_one(self, key: Key, name: str) -> Any:
+        """The action that adds 1 to a number of an item, and makes that if it is not there."""
+        return self._update(key, name, "ADD #name :name", {":name": {"N": "1"}})
+
+    def _update(self, key: Key, name: str, expression: str, values: Any, **more: str) -> Any:
         update = {
             "TableName": self.name,
             "Key": attributes(key),
-            "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in names),
-            "ExpressionAttributeNames": {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": {f":{n}": {"N": str(counts[n])} for n in names},
+            "UpdateExpression": expression,
+            "ExpressionAttributeNames": {"#name": name},
+            "ExpressionAttributeValues": values,
+            **more,
         }
         return {"Update": update}

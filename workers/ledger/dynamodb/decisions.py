@@ -17,15 +17,17 @@ from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.items import Item, Key, Values
 from workers.ledger.dynamodb.table import Table
 from workers.ledger.dynamodb.writer import Writer
-from workers.model import Decision, LabelCounts
+from workers.model import Decision, LabelCounts, Part
 
 
 class Decisions:
-    """Reads them; what `writer` has counted and not yet told is in the counts."""
+    """The side of `DynamoDbLedger` that reads them; what this process has counted and not yet told
+    is in the counts.
+    """
 
-    def __init__(self, table: Table, writer: Writer) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._writer = writer
+        self._writer = Writer(table)
         self._recounted: dict[str, Counter[str]] = {}
         self._known_shards: dict[str, int] = {}
 
@@ -47,25 +49,22 @@ class Decisions:
         return undecided
 
     def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
+        self, run: str, part: Part, indexes: Iterable[str] | None = None
     ) -> Iterator[Decision]:
-        if within or decided is None:
-            found = self._all_decided(run, *within or ())
+        if indexes is None:
+            found = self._all_decided(run, part.after, part.upto)
         else:
-            keys = [items.decided_key(run, index) for index in decided]
+            keys = [items.decided_key(run, index) for index in indexes]
             found = ((key[1], values) for key, values in self._table.get_all(keys).items())
+        number = part.number
         # the version before had a list of them
-        listed = self._table.query(f"{run}/unsent/{part}")
-        ours = (item for item in found if items.is_to_be_sent(part, item[1]))
-        said = (values for _, values in self._table.query(f"{run}/sent/{part}"))
+        listed = self._table.query(f"{run}/unsent/{number}")
+        ours = (item for item in found if items.is_to_be_sent(number, item[1]))
+        said = (values for _, values in self._table.query(f"{run}/sent/{number}"))
         sent = {index for values in said for index in items.sent_of(values)}
         for index, values in chain(listed, ours):
             if index not in sent:
-                yield items.decision_of(run, index, values, part)
+                yield items.decision_of(run, index, values, number)
 
     def labelled(self, run: str) -> Iterator[Decision]:
         return (decision for decision in self._seen_ones(run) if decision.labels)
@@ -78,7 +77,7 @@ class Decisions:
 
     def _listed_failures(self, run: str) -> Iterator[Decision]:
         """Those of the versions before, which had a list of them."""
-        pks = [f"{run}/failed/{n}" for n in range(max(items.PARTITIONS, self.shards(run)))]
+        pks = [f"{run}/failed/{n}" for n in range(max(items.PARTITIONS, self._shards(run)))]
         for index, values in heapq.merge(*map(self._table.query, pks), key=itemgetter(0)):
             yield items.decision_of(run, index, values)
 
@@ -98,12 +97,12 @@ class Decisions:
             if not values.keys() <= items.OF_EVERY_DECISION:
                 yield items.decision_of(run, index, values)
 
-    def _all_decided(self, run: str, *within: str) -> Iterator[Item]:
+    def _all_decided(self, run: str, first: str = "", last: str = "") -> Iterator[Item]:
         pks = [f"{run}/decided/{partition}" for partition in range(items.PARTITIONS)]
-        found = (self._table.query(pk, *within) for pk in pks)
+        found = (self._table.query(pk, first, last) for pk in pks)
         return heapq.merge(*found, key=itemgetter(0))
 
-    def counts(self, run: str, recount: bool = False) -> LabelCounts:
+    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
         told = [*self._told(run)]
         counts: Counter[str] = Counter()
         for name, values in told:
@@ -119,7 +118,7 @@ class Decisions:
 
     def _told(self, run: str) -> Iterator[Item]:
         """What label workers say of the run beside their decisions."""
-        shards = (f"{run}/label/{shard}" for shard in range(self.shards(run)))
+        shards = (f"{run}/label/{shard}" for shard in range(self._shards(run)))
         return chain.from_iterable(map(self._table.query, (f"{run}/label", *shards)))
 
     def _recount(self, run: str, told: list[Item]) -> Counter[str]:
@@ -142,11 +141,11 @@ class Decisions:
                 counts.update(values)
         return counts
 
-    def at_end(self, run: str) -> Values:
+    def _at_end(self, run: str) -> Values:
         """What the item of the run's end says of them, so that nobody has to count again."""
         return dict(self._recounted.get(run, {}))
 
-    def shards(self, run: str) -> int:
+    def _shards(self, run: str) -> int:
         """How many shards a run has that the version before began; 0 for one of today."""
         if run not in self._known_shards:
             self._known_shards[run] = int(

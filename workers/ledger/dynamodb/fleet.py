@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import Any
 
-from workers.errors import NotListerError, WorkerError
+from workers.errors import NotListerError
 from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.items import Key
 from workers.ledger.dynamodb.table import Table
@@ -31,20 +30,15 @@ class FleetTable:
         for worker in workers:
             self._table.transact([self._table.delete((_alive(kind), worker))])
 
-    def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
+    def list_parts(self, run: str, parts: list[Part], listed: Listed) -> None:
         """Keeps the next parts, if the listing is `listed.lister`'s; else NotListerError."""
-        table, done = self._table, Future[None]()
+        table = self._table
         goes_on = table.put_if(items.listing_key(run), items.listed_values(listed), "lister")
         puts = (
             table.put(items.part_key(run, part.number), items.part_values(part)) for part in parts
         )
-        try:
-            if table.transact([goes_on, *puts]):
-                raise NotListerError
-            done.set_result(None)
-        except (NotListerError, WorkerError) as error:
-            done.set_exception(error)
-        return done
+        if table.transact([goes_on, *puts]):
+            raise NotListerError
 
     def take_listing(self, run: str, worker: str, instead_of: str) -> bool:
         """Makes a worker the lister, in the place of another or of nobody; whether it is that."""

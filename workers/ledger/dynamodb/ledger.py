@@ -5,16 +5,15 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workers.answer import CONFIDENCE_UNIT, KINDS, Answer
-from workers.aws.calls import Calls
 from workers.errors import OutageError
 from workers.ledger.dynamodb import items
 from workers.ledger.dynamodb.decisions import Decisions
@@ -26,11 +25,10 @@ from workers.ledger.dynamodb.writer import (
     LABELLED_LINGER_SECONDS,
     LINGER_SECONDS,
     Insert,
-    Writer,
+    fulfil,
 )
 from workers.model import (
     Decision,
-    LabelCounts,
     Listed,
     Part,
     Picture,
@@ -40,11 +38,8 @@ from workers.model import (
 )
 from workers.output.rows import ResultRow
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
-
-class DynamoDbLedger:
+class DynamoDbLedger(Decisions):
     """The ledger in a table that many workers, on many instances, write at once.
 
     Writes become durable in the order in which they were asked for. What other workers have counted
@@ -56,16 +51,12 @@ class DynamoDbLedger:
 
     def __init__(
         self,
-        table: str,
-        client: DynamoDBClient,
-        calls: Calls,
+        table: Table,
         clock: Callable[[], float] = time.monotonic,
         read_only: bool = False,
     ) -> None:
-        self._table = Table(table, client, calls)
-        self._writer = Writer(self._table)
+        super().__init__(table)
         self.fleet = FleetTable(self._table)
-        self._decisions = Decisions(self._table, self._writer)
         # who only looks writes nothing, not even what it has counted
         count = None if read_only else self._counted
         self._progress = Progress(self._table, self._writer, count, clock)
@@ -74,12 +65,12 @@ class DynamoDbLedger:
     # --- what both keep ------------------------------------------------------------------------
 
     def answers(
-        self, kind: str, pictures: list[Picture], just_kept: Collection[Picture] | None = None
+        self, kind: str, pictures: list[Picture], surely: Collection[Picture] | None = None
     ) -> dict[Picture, bytes]:
         key_of = partial(items.answer_key, kind)
         keys = [key_of(picture) for picture in pictures if picture.is_known]
-        surely = None if just_kept is None else {*map(key_of, just_kept)}
-        found = self._table.get_all(keys, "packed", surely=surely)
+        sure = None if surely is None else {*map(key_of, surely)}
+        found = self._table.get_all(keys, "packed", surely=sure)
         return {items.picture_of(sk): values["packed"] for (_, sk), values in found.items()}
 
     def keep(self, picture: Picture, answer: Answer) -> Future[None]:
@@ -108,7 +99,9 @@ class DynamoDbLedger:
         return items.listed_of(values) if values else Listed()
 
     def list_parts(self, run: str, parts: list[Part], listed: Listed) -> Future[None]:
-        return self.fleet.list_parts(run, parts, listed)
+        kept = Future[None]()
+        fulfil([kept], lambda: self.fleet.list_parts(run, parts, listed))
+        return kept
 
     def open_parts(self, run: str) -> Iterator[Part]:
         return map(items.part_of, self._table.query(f"{run}/part"))
@@ -120,12 +113,9 @@ class DynamoDbLedger:
         end = [
             self._table.delete(items.part_key(run, number), only_there=True),
             self._table.delete(items.sent_key(run, number, self._writer.process)),
-            self._table.add(parts, Counter(parts=1)),
+            self._table.add_one(parts, "parts"),
         ]
         return self._writer.do(lambda: self._table.transact(end))
-
-    def undecided(self, run: str, indexes: list[str]) -> set[str]:
-        return self._decisions.undecided(run, indexes)
 
     def decide(self, decisions: list[Decision]) -> Future[list[Decision]]:
         inserts = [*map(self._decided, decisions)]
@@ -164,33 +154,12 @@ class DynamoDbLedger:
         indexes = self._sent.get((run, part))
         return items.sent_values([*indexes]) if indexes else None
 
-    def unsent(
-        self,
-        run: str,
-        part: int,
-        decided: Iterable[str] | None = None,
-        within: tuple[str, str] | None = None,
-    ) -> Iterator[Decision]:
-        return self._decisions.unsent(run, part, decided, within)
-
-    def labelled(self, run: str) -> Iterator[Decision]:
-        return self._decisions.labelled(run)
-
-    def failures(self, run: str) -> Iterator[Decision]:
-        return self._decisions.failures(run)
-
-    def near(self, run: str) -> Iterator[Decision]:
-        return self._decisions.near(run)
-
-    def label_counts(self, run: str, recount: bool = False) -> LabelCounts:
-        return self._decisions.counts(run, recount)
-
     def end_run(self, end: RunEnd) -> Future[None]:
-        said = {"expected": end.expected, **self._decisions.at_end(end.run)}
+        said = {"expected": end.expected, **self._at_end(end.run)}
         return self._put((f"{end.run}/label", "end"), said)
 
     def run_end(self, run: str) -> RunEnd | None:
-        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._decisions.shards(run))]
+        shards = [(f"{run}/label/{shard}", "end") for shard in range(self._shards(run))]
         for keys in filter(None, ([(f"{run}/label", "end")], shards)):
             ends = [*map(self._table.get, keys)]
             if all(ends):
@@ -200,12 +169,12 @@ class DynamoDbLedger:
     # --- the text workers' side ----------------------------------------------------------------
 
     def not_done(
-        self, run: str, indexes: list[str], again: Collection[str] | None = None
+        self, run: str, indexes: list[str], surely: Collection[str] | None = None
     ) -> set[str]:
         key_of = partial(items.result_key, run)
-        surely = None if again is None else {*map(key_of, again)}
+        sure = None if surely is None else {*map(key_of, surely)}
         by_key = {key_of(index): index for index in indexes}
-        done = self._table.get_all([*by_key], "pk", surely=surely)
+        done = self._table.get_all([*by_key], "pk", surely=sure)
         return {index for key, index in by_key.items() if key not in done}
 
     def complete(self, results: list[Result]) -> Future[None]:
@@ -273,14 +242,11 @@ def _all_of(futures: list[Future[None]], gives: Callable[[], Any] = lambda: None
     """Done when all of them are, in this order, and what it gives; the first error is its error."""
     whole: Future[Any] = Future()
 
-    def settle(_: Future[None]) -> None:
-        try:
-            for future in futures:
-                future.result()
-            whole.set_result(gives())
-        except Exception as error:
-            whole.set_exception(error)
+    def given() -> Any:
+        for future in futures:
+            future.result()
+        return gives()
 
     # they are done one after the other
-    futures[-1].add_done_callback(settle)
+    futures[-1].add_done_callback(lambda _: fulfil([whole], given))
     return whole

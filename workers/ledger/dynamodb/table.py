@@ -90,9 +90,7 @@ class Table(Actions):
         left: Any = [attributes(key) for key in keys]
         wanted: Any = {}
         if names:
-            aliases = {
-                f"#{number}": name for number, name in enumerate(sorted({"pk", "sk", *names}))
-            }
+            aliases = {f"#{name}": name for name in ("pk", "sk", *names)}
             wanted = {
                 "ProjectionExpression": ", ".join(aliases),
                 "ExpressionAttributeNames": aliases,

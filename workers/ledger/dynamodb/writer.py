@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from workers.ledger.dynamodb.items import Key, Values
 from workers.ledger.dynamodb.table import MOST_STATEMENTS, Table
@@ -161,11 +162,11 @@ class Writer:
         while action:
             group, action = self._gather()
             futures = [each.future for each in group.inserts.values()]
-            _settle(futures, partial(self._write, group))
+            fulfil(futures, partial(self._write, group))
             if action is None or action.tells or time.monotonic() >= self._told.due:
                 self._tell_all()
             if action:
-                _settle([action.future], action.do)
+                fulfil([action.future], action.do)
 
     def _gather(self) -> tuple[Group, Action | None]:
         """The inserts of a moment, and what is to be done behind them; None when it is closed."""
@@ -225,20 +226,20 @@ class Writer:
                 if found := values():
                     self._table.write(key, found)
 
-        _settle([told.future], put)
+        fulfil([told.future], put)
 
 
-def _settle(futures: list[Future[None]], do: Callable[[], object]) -> None:
+def fulfil(futures: list[Future[Any]], do: Callable[[], Any]) -> None:
     """Does it, and puts what has come of it into the futures."""
     try:
-        do()
+        given = do()
     except BaseException as error:
         # whatever it is: a future that is never done would hang its worker
         for future in futures:
             future.set_exception(error)
         return
     for future in futures:
-        future.set_result(None)
+        future.set_result(given)
 
 
 def _seconds_until(due: float) -> float | None:
