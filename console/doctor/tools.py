@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from workers.aws.calls import Calls
 from workers.aws.codes import code_of
@@ -25,8 +24,6 @@ class DoctorSettings(Settings):
       cartext doctor --bucket my-photos --queue-url "$QUEUE_URL"
       cartext doctor --bucket my-photos --queue-url "$QUEUE_URL" --role label --json
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     role: Literal["both", "label", "text"] = Field(
         "both", description="whose permissions are asked for: those of one worker, or of both"
