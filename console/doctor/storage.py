@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from console.doctor.finding import unknown, wrong
-from console.doctor.tools import Tools, refused_as
+from console.doctor.tools import Tools
 from console.open_files import allow_files
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
@@ -150,8 +150,7 @@ def _permitted(tools: Tools, url: str, operations: tuple[str, ...]) -> str:
     }
     for name in operations:
         request, arguments = probes[name]
-        ask = refused_as(OUT_OF_RANGE, request, QueueUrl=url, **arguments)
-        tools.calls.call(f"SQS {name}", ask, dict)
+        tools.prove(f"SQS {name}", OUT_OF_RANGE, request, QueueUrl=url, **arguments)
     return f"not refused: {', '.join(operations)}"
 
 

@@ -75,16 +75,17 @@ class Tools:
         """The bucket that the settings name."""
         return Bucket(self.clients["s3"], self.calls, self.settings)
 
+    def prove(
+        self, what: str, codes: set[str], request: Callable[..., Any], **arguments: Any
+    ) -> None:
+        """Makes a request that cannot be right: who is refused for that may make it."""
 
-def refused_as(codes: set[str], request: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
-    """A request that cannot be right: to be refused for that proves that it is permitted."""
+        def ask() -> Any:
+            try:
+                return request(**arguments)
+            except ClientError as error:
+                if code_of(error) not in codes:
+                    raise
+                return {}
 
-    def ask() -> Any:
-        try:
-            return request(**arguments)
-        except ClientError as error:
-            if code_of(error) not in codes:
-                raise
-            return {}
-
-    return ask
+        self.calls.call(what, ask, dict)
