@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from urllib.request import getproxies
 
-HERE = "127.0.0.1,localhost"
 # each of these would count beside what is exported, or before it
 UNSET = (
     "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN "
@@ -27,5 +26,10 @@ def shell_exports(environment: Mapping[str, str]) -> str:
 
 def past_proxies() -> dict[str, str]:
     """What keeps a proxy out of the way to this machine, where there is one."""
+    return no_proxy() if getproxies() else {}
+
+
+def no_proxy(*hosts: str) -> dict[str, str]:
+    """What keeps a proxy out of the way to these hosts and to this machine."""
     # some clients heed the one spelling, some the other
-    return {"NO_PROXY": HERE, "no_proxy": HERE} if getproxies() else {}
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join((*hosts, "127.0.0.1", "localhost")))

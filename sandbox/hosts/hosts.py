@@ -78,12 +78,6 @@ class Hosts:
         """Private key for ssh into the guests; the public half lies beside it."""
         return self.home / "key"
 
-    def environment(self, **more: str) -> dict[str, str]:
-        """A child process's whole environment, which points AWS clients at the sandbox."""
-        return self.sandbox.environment(
-            **{"NO_PROXY": f"{AWS_ADDRESS},127.0.0.1,localhost", **more}
-        )
-
     def settle(self) -> None:
         """Brings the guests in step with EC2 now. Raises `HostsError` when one does not boot."""
         with self._changing:
