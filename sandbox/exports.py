@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.request import getproxies
 
 # each of these would count beside what is exported, or before it
@@ -22,6 +24,11 @@ def shell_lines(environment: Mapping[str, str]) -> str:
 def shell_exports(environment: Mapping[str, str]) -> str:
     """A line for each variable."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
+
+
+def path_to_cartext() -> str:
+    """The line by which a shell finds the command cartext, and what is installed beside it."""
+    return f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
 
 
 def past_proxies() -> dict[str, str]:
