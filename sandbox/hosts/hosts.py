@@ -114,7 +114,7 @@ class Hosts:
         if guest is None:
             guest = self.guests[instance_id] = self._guest(instance_id, instance)
         for volume_id, size in self._data_volumes(instance):
-            file = self._volume_file(volume_id)
+            file = self.home / "volumes" / volume_id
             if volume_id not in guest.volumes:
                 guest.plug(volume_id, disks.attach(file, size))
             disks.grow(file, size)
@@ -144,9 +144,6 @@ class Hosts:
         for volume in attached:
             if volume["Attachments"][0]["Device"] != instance["RootDeviceName"]:
                 yield volume["VolumeId"], volume["Size"]
-
-    def _volume_file(self, volume_id: str) -> Path:
-        return self.home / "volumes" / volume_id
 
     def _instances(self) -> list[InstanceTypeDef]:
         states = ["pending", "running", "stopping", "stopped"]
