@@ -159,12 +159,8 @@ class _Listing:
 
     def __init__(self, bucket: Bucket) -> None:
         self.images: int | None = None
-        self._thread = threading.Thread(target=self._count, args=(bucket,), daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        """Waits until it has counted, or failed to."""
-        self._thread.join()
+        self.thread = threading.Thread(target=self._count, args=(bucket,), daemon=True)
+        self.thread.start()
 
     def _count(self, bucket: Bucket) -> None:
         try:
