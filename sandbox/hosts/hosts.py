@@ -61,7 +61,7 @@ class Hosts:
             self._bridge.up()
             sandbox = Sandbox(host=str(AWS_ADDRESS), answers=self._bridge.leads_to)
             self.sandbox = self._stack.enter_context(sandbox)
-            self._stack.enter_context(Metadata(self.sandbox, str(AWS_ADDRESS)))
+            self._stack.enter_context(Metadata(self.sandbox))
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key_file)
             follower = threading.Thread(target=self._follow, name="hosts", daemon=True)
             self._stack.callback(self._power_cut_all)
