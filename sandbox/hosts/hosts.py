@@ -65,7 +65,8 @@ class Hosts:
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key_file)
             follower = threading.Thread(target=self._follow, name="hosts", daemon=True)
             self._stack.callback(self._power_cut_all)
-            self._stack.callback(self._stop_following, follower)
+            self._stack.callback(follower.join)
+            self._stack.callback(self._stop.set)
             follower.start()
             self._stack = self._stack.pop_all()
         return self
@@ -170,10 +171,6 @@ class Hosts:
     def _power_cut_all(self) -> None:
         for guest in self.guests.values():
             guest.power_cut()
-
-    def _stop_following(self, follower: threading.Thread) -> None:
-        self._stop.set()
-        follower.join()
 
 
 def only_one(home: Path) -> ExitStack:
