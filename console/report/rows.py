@@ -178,12 +178,8 @@ def _row_of(line: bytes) -> Row:
         (_read_near if "near" in row else _read_result)(row)
     except ValidationError as error:
         raise first_problem(error) from error
-    return _of_today(row)
-
-
-def _of_today(row: Row) -> Row:
-    """A row of schema 1 had one label."""
-    if row["schema"] == 1 and row.get("label"):
+    # one of schema 1 had one label
+    if version == 1 and row.get("label"):
         label = {"name": row["label"], "confidence": row["confidence"], "boxes": row["boxes"]}
         row["labels"] = [label]
     return row
