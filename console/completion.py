@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
 from console import sandbox_commands
@@ -42,8 +41,9 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
         fields = fields_of(kind)
         for action in of_command._actions:
             if field := fields.get(action.dest):
-                action.choices = _values(field)
-                if Path in (field.annotation, *get_args(field.annotation)):
+                wanted, parts = field.annotation, get_args(field.annotation)
+                action.choices = parts if get_origin(wanted) is Literal else None
+                if Path in (wanted, *parts):
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
     for name in sandbox_commands.OUTSIDE if sandbox_commands.there() else ():
         line = sandbox_commands.module(name).command_line()
@@ -52,8 +52,3 @@ def completion(shell: str, commands: Mapping[str, type[Settings]]) -> str:
             if action.metavar == "FOLDER":
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell))
-
-
-def _values(field: FieldInfo) -> tuple[str, ...] | None:
-    """Those that a setting may have, where they can be counted."""
-    return get_args(field.annotation) if get_origin(field.annotation) is Literal else None

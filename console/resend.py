@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.services import make_services
 from console.work import working
@@ -23,8 +22,6 @@ class ResendSettings(Settings):
     example:
       cartext resend --run holidays --queue-url https://sqs.us-east-1.amazonaws.com/1/index
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
     as_json: bool = Field(False, validation_alias="json", description="print JSON")

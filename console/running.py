@@ -13,6 +13,7 @@ import structlog
 from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from workers import log as worker_log
@@ -82,20 +83,19 @@ def _print_no_more() -> None:
 
 
 def _settings(given: list[str], kind: type[Settings]) -> Settings:
+    path = str(kind.model_config.get("env_file"))
     try:
-        _refuse(kind)
+        _refuse(path)
         return kind(_cli_parse_args=given[1:], _cli_prog_name=f"cartext {given[0]}")  # type: ignore[call-arg]
     except ValidationError as error:
         problems = (_complaint(problem, kind, given) for problem in error.errors())
         raise RunError("; ".join(problems)) from error
     except UnicodeDecodeError as error:
-        raise RunError(
-            f"{kind.model_config.get('env_file')} is not UTF-8: {error.reason}"
-        ) from error
+        raise RunError(f"{path} is not UTF-8: {error.reason}") from error
     except OSError as error:
         raise RunError(
-            f"cannot read {kind.model_config.get('env_file')} ({error.strerror}); let this user "
-            "read it, or start in another folder"
+            f"cannot read {path} ({error.strerror}); let this user read it, or start in another "
+            "folder"
         ) from error
     except SettingsError as error:
         raise RunError(str(error)) from error
@@ -104,9 +104,8 @@ def _settings(given: list[str], kind: type[Settings]) -> Settings:
         raise SystemExit(DO_NOT_START_AGAIN if error.code else DONE) from error
 
 
-def _refuse(kind: type[Settings]) -> None:
-    """Raises RunError where a setting is gone, or stands in a file though it may not."""
-    path = str(kind.model_config.get("env_file"))
+def _refuse(path: str) -> None:
+    """Raises RunError where a setting is gone, or stands in this file though it may not."""
     in_file = {name.upper(): value for name, value in dotenv_values(path).items()}
     if refused := [name for name in WRITTEN if name in in_file]:
         raise RunError(
@@ -120,11 +119,10 @@ def _refuse(kind: type[Settings]) -> None:
             raise RunError(f"{name}={written[name]} is gone: {instead}")
 
 
-def _complaint(problem: object, kind: type[Settings], given: list[str]) -> str:
-    assert isinstance(problem, dict)  # noqa: S101 - pydantic's ErrorDetails
+def _complaint(problem: ErrorDetails, kind: type[Settings], given: list[str]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if not name:
-        return str(problem["msg"])
+        return problem["msg"]
     variable = f"CARTEXT_{name.upper()}"
     if problem["type"] == "missing":
         return f"{name} is missing; set {_flag(variable)} or {variable}"

@@ -51,9 +51,8 @@ def make_services(
     settings: Settings, ledger: Ledger, stop: Stop, alive: Alive | None = None
 ) -> Services:
     """A worker's services on AWS; RunError without a region or a login."""
-    s3, sqs, rekognition = make_clients(settings, "s3", "sqs", "rekognition")
-    calls = Calls(settings, stop)
-    return services_on(settings, ledger, stop, calls, (s3, sqs, rekognition), alive=alive)
+    clients = make_clients(settings, "s3", "sqs", "rekognition")
+    return services_on(settings, ledger, stop, Calls(settings, stop), clients, alive=alive)
 
 
 def services_on(  # noqa: PLR0913 - what all of them need

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import Protocol
 
 from console.open_files import allow_files
@@ -31,7 +31,7 @@ def work(
     with (
         working(settings, kind) as (ledger, stop),
         telling(settings, kind, ledger),
-        _living(ledger, kind, stop) as alive,
+        Alive(ledger.fleet, kind, stop) if ledger.fleet else nullcontext() as alive,
     ):
         worker(settings, make_services(settings, ledger, stop, alive), stop).run()
 
@@ -44,8 +44,3 @@ def working(settings: Settings, kind: str) -> Iterator[tuple[Ledger, Stop]]:
     allow_files(settings)
     with alone(settings.state_dir, kind), closing(open_ledger(settings, stop)) as ledger:
         yield ledger, stop
-
-
-def _living(ledger: Ledger, kind: str, stop: Stop) -> AbstractContextManager[Alive | None]:
-    """Among the others of a fleet, where there is one."""
-    return Alive(ledger.fleet, kind, stop) if ledger.fleet else nullcontext()

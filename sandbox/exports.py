@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.request import getproxies
 
-HERE = "127.0.0.1,localhost"
 # each of these would count beside what is exported, or before it
 UNSET = (
     "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN "
@@ -25,7 +26,17 @@ def shell_exports(environment: Mapping[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
 
 
+def path_to_cartext() -> str:
+    """The line by which a shell finds the command cartext, and what is installed beside it."""
+    return f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
+
+
 def past_proxies() -> dict[str, str]:
     """What keeps a proxy out of the way to this machine, where there is one."""
+    return no_proxy() if getproxies() else {}
+
+
+def no_proxy(*hosts: str) -> dict[str, str]:
+    """What keeps a proxy out of the way to these hosts and to this machine."""
     # some clients heed the one spelling, some the other
-    return {"NO_PROXY": HERE, "no_proxy": HERE} if getproxies() else {}
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join((*hosts, "127.0.0.1", "localhost")))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.plan.model import IMAGE_NAMES
 from console.words import bytes_text
 from sandbox.errors import SandboxError
 from sandbox.scenes import sample_images
@@ -15,8 +16,6 @@ from workers.index_queue.messages import MOST_INDEX_BYTES
 from workers.model import natural_key
 from workers.output.escapes import harmless
 
-# a file that is an image by its name is taken as one: what is in it is for the workers to find out
-IMAGE_NAMES = {".jpg", ".jpeg", ".png"}
 IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
 HEIC_NAMES = {".heic", ".heif"}
 MOST_NAMED = 3
@@ -123,6 +122,7 @@ def _unfit(path: Path, key: str) -> str | None:
         return f"its path is longer than an S3 key may be ({MOST_INDEX_BYTES} bytes)"
     if path.suffix.lower() in HEIC_NAMES:
         return "HEIC, which Rekognition does not read; convert it to JPEG"
+    # one that is an image by its name is taken as one: what is in it is for the workers to find out
     if path.suffix.lower() not in IMAGE_NAMES and not _begins_as_image(path):
         return "neither JPEG nor PNG"
     return None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
-from pathlib import Path
 from typing import NoReturn
 
 from sandbox.aws.rekognition import eyes
 from sandbox.aws.rekognition.service import knobs
 from sandbox.aws.server import Sandbox
-from sandbox.exports import shell_lines
+from sandbox.exports import path_to_cartext, shell_lines
 from sandbox.pictures import pictures, told_by
 from workers.index_queue.messages import END_MARK
 
@@ -32,7 +29,6 @@ def serve(options: argparse.Namespace) -> NoReturn:
         exports = {"CARTEXT_BUCKET": bucket, "CARTEXT_QUEUE_URL": queue_url}
         print("# AWS on this machine, until Ctrl-C. Paste this into other terminals:")
         print(shell_lines(sandbox.aws_environment | exports))
-        # where the command cartext is
-        print(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', flush=True)
+        print(path_to_cartext(), flush=True)
         while True:
             time.sleep(3600)

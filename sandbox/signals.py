@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from argparse import Namespace
+from importlib import import_module
 from types import FrameType
 
 from sandbox.errors import SandboxError
+from sandbox.libraries import provide
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,11 +32,13 @@ def leave_on_signals() -> None:
             signal.signal(each, leave)
 
 
-def until_signal(name: str, work: Callable[[], None]) -> int:
-    """Works until a signal ends it; returns the exit status, and says in a line what kept it."""
+def until_signal(name: str, module: str, options: Namespace) -> int:
+    """Has a module serve until a signal; returns the exit status, says in a line what kept it."""
     leave_on_signals()
     try:
-        work()
+        provide()
+        # it takes seconds to import, in which a signal must end it as quietly as later
+        import_module(module).serve(options)
     except SystemExit:
         return DONE
     except (SandboxError, OSError) as error:

@@ -47,9 +47,6 @@ provider "aws" {
 }
 """
 
-# the long ones, whose progress a person wants to see
-ECHOED = ("apply", "destroy")
-
 
 class TerraformError(SandboxError):
     """Terraform ended with an error; the text is everything that it said."""
@@ -90,7 +87,8 @@ class Terraform:
         done = subprocess.run(
             ["terraform", f"-chdir={self.folder}", command, "-no-color", *rest],
             env=self.environment,
-            stdout=None if self.echo and command in ECHOED else subprocess.PIPE,
+            # it takes long, and a person wants to see its progress
+            stdout=None if self.echo and command == "apply" else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
@@ -241,27 +239,21 @@ def _check() -> None:
 def main() -> None:
     """Applies the stack to a fresh sandbox and keeps both until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="sandbox.terraform", description=main.__doc__)
-    parser.add_argument("--port", type=int, default=0, help="on loopback (default: a free one)")
-    parser.add_argument("--label-workers", type=int, default=1)
-    parser.add_argument("--text-workers", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="check the code and end")
-    options = parser.parse_args()
-    if options.check:
+    if parser.parse_args().check:
         _check()
         return
     leave_on_signals()
     # it takes seconds to import, in which a signal must end it as quietly as later
     from sandbox.aws.server import Sandbox  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox(port=options.port) as aws:
+    with tempfile.TemporaryDirectory(prefix="cartext-") as name, Sandbox() as aws:
         key, public_key = new_ssh_key(Path(name))
         variables = {
             "bucket": aws.create_bucket("cartext-images"),
             "ssh_cidr": "127.0.0.1/32",
             "public_key": public_key,
             "ssh_key_file": str(key),
-            "label_workers": options.label_workers,
-            "text_workers": options.text_workers,
         }
         stack = Terraform(Path(name) / "terraform", aws.environment(), variables, echo=True)
         stack.apply()

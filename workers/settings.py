@@ -57,6 +57,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="CARTEXT_",
+        env_prefix_target="all",  # also where the flag is not called as the field
         env_file="cartext.env",
         env_ignore_empty=True,
         extra="ignore",

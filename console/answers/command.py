@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TextIO
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.answers.transfer import count, export_to, import_from, name
 from console.services import ledger_if_any, no_ledger
@@ -38,8 +37,6 @@ class AnswersSettings(Settings):
       cartext answers --ledger sqlite:///old.sqlite3 --export answers.jsonl.gz
       cartext answers --ledger dynamodb://cartext-ledger --import answers.jsonl.gz
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
     queue_url: str = Field("", description="not needed here")

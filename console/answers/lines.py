@@ -91,13 +91,10 @@ def read_line(line: bytes) -> tuple[Picture, Carried]:
     except ValidationError as error:
         # the first step is the kind
         raise first_problem(error, depth=1) from error
-    return Picture(row.etag, row.size), _answer(row)
-
-
-def _answer(row: _LabelRow | _TextRow) -> Carried:
+    picture = Picture(row.etag, row.size)
     if isinstance(row, _LabelRow):
-        return LabelAnswer(row.floor, row.model, row.labels)
-    return TextAnswer(row.lines)
+        return picture, LabelAnswer(row.floor, row.model, row.labels)
+    return picture, TextAnswer(row.lines)
 
 
 def _check_meant(field: str, value: object, known: list[Any]) -> None:

@@ -11,9 +11,6 @@ from console.doctor.render import as_dict, as_text, wrong_ones
 from console.doctor.tools import DoctorSettings
 from workers.errors import RunError
 
-__all__ = ["DoctorSettings", "run"]
-
-
 SETTINGS = DoctorSettings
 
 

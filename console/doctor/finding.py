@@ -33,14 +33,13 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(eq=False)
 class NotRight(Exception):  # noqa: N818 - it is a finding
     """A check ends with this where it does not find what is right."""
 
-    def __init__(self, verdict: Verdict, text: str, remedy: str = "") -> None:
-        super().__init__(text)
-        self.verdict = verdict
-        self.text = text
-        self.remedy = remedy
+    verdict: Verdict
+    text: str
+    remedy: str = ""
 
 
 def wrong(text: str, remedy: str) -> NotRight:

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from console.doctor.finding import unknown, unproven, wrong
-from console.doctor.tools import Tools, refused_as
+from console.doctor.tools import Tools
 from console.plan.model import IMAGE_NAMES
 from console.services import ledger_if_any
 from console.words import bytes_text
@@ -117,8 +117,8 @@ def text_detection(tools: Tools) -> str:
 
 
 def _permitted(tools: Tools, operation: str, request: Any) -> str:
-    ask = refused_as({"InvalidImageFormatException"}, request, Image={"Bytes": NO_IMAGE})
-    tools.calls.call(f"Rekognition {operation}", ask, dict)
+    refused = {"InvalidImageFormatException"}
+    tools.prove(f"Rekognition {operation}", refused, request, Image={"Bytes": NO_IMAGE})
     return "permitted: what is no image was refused for that, and not charged"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from console.doctor.finding import Finding, Verdict
+from console.words import table
 
 
 def wrong_ones(findings: Sequence[Finding]) -> list[str]:
@@ -29,14 +30,9 @@ def as_dict(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def as_text(findings: Sequence[Finding]) -> str:
     """A line a point, and one with the remedy below it where there is something to do."""
-    widths = [
-        max(len(text) for text in column)
-        for column in zip(*((f.verdict.value, f.point) for f in findings), strict=True)
-    ]
-    lines = []
+    rows = []
     for finding in findings:
-        verdict, point = finding.verdict.value.ljust(widths[0]), finding.point.ljust(widths[1])
-        lines.append(f"{verdict}  {point}  {finding.text}")
+        rows.append((finding.verdict.value, finding.point, finding.text))
         if finding.remedy:
-            lines.append(f"{' ' * (sum(widths) + 4)}-> {finding.remedy}")
-    return "\n".join(lines)
+            rows.append(("", "", f"-> {finding.remedy}"))
+    return table(rows, right=())

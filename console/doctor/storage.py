@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from console.doctor.finding import unknown, wrong
-from console.doctor.tools import Tools, refused_as
+from console.doctor.tools import Tools
 from console.open_files import allow_files
+from console.status.queue import dead_letters_of
 from console.words import bytes_text, duration_text
 from workers.aws.answers import AttributesAnswer, reader
 from workers.aws.codes import code_of, is_denied
@@ -112,7 +113,7 @@ def _fit(tools: Tools, url: str, setting: str) -> tuple[int, str]:
             f"its messages are lost after {duration_text(retention)}",
             "let it keep them for 14 days (MessageRetentionPeriod)",
         )
-    return int(policy["maxReceiveCount"]), _dead_letters(tools, url, policy["deadLetterTargetArn"])
+    return int(policy["maxReceiveCount"]), _dead_letters(tools, dead_letters_of(url, attributes))
 
 
 def _attributes_of(tools: Tools, url: str) -> dict[str, str]:
@@ -124,11 +125,10 @@ def _attributes_of(tools: Tools, url: str) -> dict[str, str]:
     )["Attributes"]
 
 
-def _dead_letters(tools: Tools, url: str, arn: str) -> str:
-    name = arn.rpartition(":")[2]
+def _dead_letters(tools: Tools, url: str) -> str:
+    name = url.rpartition("/")[2]
     try:
-        # a dead-letter queue is of the same account and region
-        dead = _attributes_of(tools, f"{url.rpartition('/')[0]}/{name}")
+        dead = _attributes_of(tools, url)
     except RunError as error:
         if is_denied(error.__cause__ or error):
             return f"dead letters go to {name}"
@@ -150,8 +150,7 @@ def _permitted(tools: Tools, url: str, operations: tuple[str, ...]) -> str:
     }
     for name in operations:
         request, arguments = probes[name]
-        ask = refused_as(OUT_OF_RANGE, request, QueueUrl=url, **arguments)
-        tools.calls.call(f"SQS {name}", ask, dict)
+        tools.prove(f"SQS {name}", OUT_OF_RANGE, request, QueueUrl=url, **arguments)
     return f"not refused: {', '.join(operations)}"
 
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from workers.aws.calls import Calls
 from workers.aws.codes import code_of
@@ -25,8 +24,6 @@ class DoctorSettings(Settings):
       cartext doctor --bucket my-photos --queue-url "$QUEUE_URL"
       cartext doctor --bucket my-photos --queue-url "$QUEUE_URL" --role label --json
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     role: Literal["both", "label", "text"] = Field(
         "both", description="whose permissions are asked for: those of one worker, or of both"
@@ -78,16 +75,17 @@ class Tools:
         """The bucket that the settings name."""
         return Bucket(self.clients["s3"], self.calls, self.settings)
 
+    def prove(
+        self, what: str, codes: set[str], request: Callable[..., Any], **arguments: Any
+    ) -> None:
+        """Makes a request that cannot be right: who is refused for that may make it."""
 
-def refused_as(codes: set[str], request: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
-    """A request that cannot be right: to be refused for that proves that it is permitted."""
+        def ask() -> Any:
+            try:
+                return request(**arguments)
+            except ClientError as error:
+                if code_of(error) not in codes:
+                    raise
+                return {}
 
-    def ask() -> Any:
-        try:
-            return request(**arguments)
-        except ClientError as error:
-            if code_of(error) not in codes:
-                raise
-            return {}
-
-    return ask
+        self.calls.call(what, ask, dict)

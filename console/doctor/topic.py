@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.doctor.finding import wrong
-from console.doctor.tools import Tools, refused_as
+from console.doctor.tools import Tools
 
 # a topic that is no FIFO refuses it, so whoever is refused for that may publish, and it is there
 REQUEST = {"MessageDeduplicationId": "none", "Message": "cartext doctor: may this be published?"}
@@ -16,6 +16,5 @@ def topic(tools: Tools) -> str:
     region = sns.meta.region_name
     if arn.split(":")[3] != region:
         raise wrong(f"{arn} is not in {region}", "correct CARTEXT_TOPIC_ARN, or AWS_REGION")
-    ask = refused_as(REFUSED, sns.publish, TopicArn=arn, **REQUEST)
-    tools.calls.call("SNS Publish", ask, dict)
+    tools.prove("SNS Publish", REFUSED, sns.publish, TopicArn=arn, **REQUEST)
     return f"{arn}, not refused: Publish; only a message that comes shows who listens"

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.export.sheet import By, Only, wanted, write_sheet
 from console.report.files import RunFilesSettings
@@ -23,8 +22,6 @@ class ExportSettings(RunFilesSettings):
       cartext export --run holidays --csv holidays.csv
       cartext export --state-dir state/b --of-label state/a/holidays --by line --only low --csv -
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
     csv: Path = Field(description="file to write, packed if it is named *.gz; - is standard output")

@@ -7,17 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, TextIO
 
-from console.report.rows import Row, is_new, kind_of, labels_of
+from console.report.rows import Row, is_new, kind_of, named
 from workers.output.escapes import visible
 
 By = Literal["picture", "line"]
 Only = Literal["all", "text", "without", "near", "failed", "low", "new"]
 Cell = str | float | None
 
-COLUMNS = {
-    "picture": ("lines", "text", "text_confidence"),
-    "line": ("line", "text", "text_confidence"),
-}
 # by it a spreadsheet knows UTF-8
 BOM = "\ufeff"
 # where a cell begins, also where the semicolon is what separates them
@@ -26,31 +22,19 @@ FORMULA = re.compile(r"(^|;)(?=[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 def write_sheet(file: TextIO, rows: Iterable[Row], by: By) -> int:
     """Writes the table, one row a picture or one a line of text; returns how many rows it has."""
+    what, texts_of = ("lines", _by_picture) if by == "picture" else ("line", _by_line)
     file.write(BOM)
     writer = csv.writer(file)
+    of_text = what, "text", "text_confidence"
     writer.writerow(
-        ("index", "what", "label", "confidence", "below", *COLUMNS[by], "failure", "new", "time")
+        ("index", "what", "label", "confidence", "below", *of_text, "failure", "new", "time")
     )
     count = 0
     for row in rows:
-        for text in _by_picture(row) if by == "picture" else _by_line(row):
-            labels = labels_of(row)
-            writer.writerow(
-                map(
-                    _cell,
-                    (
-                        row["index"],
-                        kind_of(row),
-                        ", ".join(label["name"] for label in labels),
-                        max((label["confidence"] for label in labels), default=None),
-                        row.get("below"),
-                        *text,
-                        row.get("failure"),
-                        "yes" if is_new(row) else "no",
-                        row.get("time"),
-                    ),
-                )
-            )
+        before = row["index"], kind_of(row), *named(row), row.get("below")
+        after = row.get("failure"), "yes" if is_new(row) else "no", row.get("time")
+        for text in texts_of(row):
+            writer.writerow(map(_cell, (*before, *text, *after)))
             count += 1
     return count
 
@@ -59,8 +43,8 @@ def wanted(row: Row, only: Only, low: float) -> bool:
     """Whether the report's filter of this name shows the row."""
     if only == "low":
         sure = [text["confidence"] for text in row.get("lines", ())]
-        if labels := labels_of(row):
-            sure.append(max(label["confidence"] for label in labels))
+        _, surest = named(row)
+        sure += [] if surest is None else [surest]
         return "near" not in row and min(sure, default=low) < low
     return only in {"all", kind_of(row)} or (only == "new" and is_new(row))
 

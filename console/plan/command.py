@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.plan.model import make_plan
 from console.plan.render import as_dict, as_text
@@ -25,8 +24,6 @@ class PlanSettings(Settings):
     example:
       cartext plan --bucket my-photos --quota 50 --budget-dollars 20
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     queue_url: str = Field("", description="not needed here")
     as_json: bool = Field(False, validation_alias="json", description="print JSON")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.report.files import RunFilesSettings
 from console.report.pictures import BucketPictures, FolderPictures, Pictures
@@ -33,8 +32,6 @@ class ReportSettings(RunFilesSettings):
       cartext report --bucket my-photos --run holidays
       cartext report --state-dir state/b --of-label state/a/holidays --images ~/Pictures/cars
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="S3 bucket with the images")
     images: Path | None = Field(None, description="folder with the images, instead of the bucket")

@@ -178,12 +178,8 @@ def _row_of(line: bytes) -> Row:
         (_read_near if "near" in row else _read_result)(row)
     except ValidationError as error:
         raise first_problem(error) from error
-    return _of_today(row)
-
-
-def _of_today(row: Row) -> Row:
-    """A row of schema 1 had one label."""
-    if row["schema"] == 1 and row.get("label"):
+    # one of schema 1 had one label
+    if version == 1 and row.get("label"):
         label = {"name": row["label"], "confidence": row["confidence"], "boxes": row["boxes"]}
         row["labels"] = [label]
     return row
@@ -206,23 +202,30 @@ def labels_of(row: Row) -> Sequence[Row]:
     return [row["near"]] if "near" in row else row.get("labels", ())
 
 
+def named(row: Row) -> tuple[str, float | None]:
+    """The names of those labels, and how sure the surest is."""
+    labels = labels_of(row)
+    surest = max((label["confidence"] for label in labels), default=None)
+    return ", ".join(label["name"] for label in labels), surest
+
+
 def as_shown(row: Row) -> Row:
     """A row as the page's script takes it.
 
     Index, name and confidence of the label, under what that is, boxes, lines, failure, whether it
     was paid for in this run, time.
     """
-    labels = labels_of(row)
+    names, surest = named(row)
     boxes = [
         [box["left"], box["top"], box["width"], box["height"]]
-        for label in labels
+        for label in labels_of(row)
         for box in label["boxes"]
     ]
     lines = [[line["text"], line["confidence"], line["polygon"]] for line in row.get("lines", ())]
     return {
         "i": row["index"],
-        "n": ", ".join(label["name"] for label in labels) or None,
-        "c": max((label["confidence"] for label in labels), default=None),
+        "n": names or None,
+        "c": surest,
         "u": row.get("below"),
         "b": boxes,
         "l": lines,

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
 from PIL import ExifTags, Image
@@ -54,10 +55,12 @@ def thumbnail(data: bytes | None, side: int) -> str:
             if opened.format == "JPEG" and scans > MOST_SCANS:
                 return UNREADABLE
             is_read_smaller = opened.format == "JPEG" and scans <= FEW_SCANS
-            _make_small(opened, side, alone=not is_read_smaller)
+            is_large = not is_read_smaller and opened.width * opened.height > MANY_PIXELS
+            with _large if is_large else nullcontext():
+                opened.thumbnail((side, side), reducing_gap=2.0)
             # Rekognition turns a JPEG by its EXIF, and its boxes are those of the turned one
             turned = opened.format in {"JPEG", "MPO"}
-            picture = _on_white(upright(opened) if turned else opened)
+            picture = on_white(upright(opened) if turned else opened)
     except Exception:
         # the bytes are anybody's, and over what is broken Pillow raises whatever comes
         return UNREADABLE
@@ -77,16 +80,9 @@ def upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _make_small(picture: Image.Image, side: int, alone: bool) -> None:
-    if not alone or picture.width * picture.height <= MANY_PIXELS:
-        picture.thumbnail((side, side), reducing_gap=2.0)
-    else:
-        with _large:
-            picture.thumbnail((side, side), reducing_gap=2.0)
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
+def on_white(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, what is transparent of it white."""
+    if not picture.has_transparency_data:
         return picture.convert("RGB")
     paper = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")

@@ -7,7 +7,6 @@ import os
 import sys
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.status.look import Looker
 from console.status.model import Status
@@ -32,8 +31,6 @@ class StatusSettings(Settings):
       cartext status --state-dir /var/lib/cartext --run holidays --watch
       ssh HOST cartext status --json
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="if given, listed to know how many images there are")
     queue_url: str = Field("", description="if given, its counters are shown")

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from botocore.exceptions import ClientError
 
@@ -135,15 +135,13 @@ class _Failures:
         return {name: counts for name, (_, counts) in self._known.items()}
 
     def _bring_up_to_date(self, ledger: Ledger, status: Status) -> None:
-        if status.label and self._is_news(status.label):
-            found = (decision.failure for decision in ledger.failures(self._run))
-            self._known["label"] = status.label.failed, _count(found, status.label.failed)
-        if status.text and self._is_news(status.text):
-            found = (json.loads(row)["failure"] for row, _ in ledger.results(self._run))
-            self._known["text"] = status.text.failed, _count(found, status.text.failed)
-
-    def _is_news(self, work: Work) -> bool:
-        return work.failed != self._known.get(work.name, (0, None))[0]
+        every: dict[str, Callable[[], Iterable[str | None]]] = {
+            "label": lambda: (decision.failure for decision in ledger.failures(self._run)),
+            "text": lambda: (json.loads(row)["failure"] for row, _ in ledger.results(self._run)),
+        }
+        for work in status.works:
+            if work.failed != self._known.get(work.name, (0, None))[0]:
+                self._known[work.name] = work.failed, _count(every[work.name](), work.failed)
 
 
 def _count(failures: Iterable[str | None], most: int) -> Counter[str]:
@@ -161,12 +159,8 @@ class _Listing:
 
     def __init__(self, bucket: Bucket) -> None:
         self.images: int | None = None
-        self._thread = threading.Thread(target=self._count, args=(bucket,), daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        """Waits until it has counted, or failed to."""
-        self._thread.join()
+        self.thread = threading.Thread(target=self._count, args=(bucket,), daemon=True)
+        self.thread.start()
 
     def _count(self, bucket: Bucket) -> None:
         try:

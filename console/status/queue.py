@@ -33,7 +33,7 @@ class QueueLook:
         self._cloudwatch = cloudwatch
         self._calls = calls
         self._url = url
-        self._dead_name = ""
+        self._dead_url = ""
         self._again: dict[str, float] = {}
 
     def counters(self) -> QueueCounters:
@@ -59,20 +59,18 @@ class QueueLook:
         )
 
     def _own(self, counters: QueueCounters) -> None:
-        (waiting, in_flight, delayed), self._dead_name = self._attributes(
-            self._url,
-            lambda attributes: ([int(attributes[name]) for name in COUNTERS], _dead_of(attributes)),
-        )
+        def read(attributes: dict[str, str]) -> tuple[list[int], str]:
+            counts = [int(attributes[name]) for name in COUNTERS]
+            return counts, dead_letters_of(self._url, attributes)
+
+        (waiting, in_flight, delayed), self._dead_url = self._attributes(self._url, read)
         counters.waiting, counters.in_flight = waiting + delayed, in_flight
 
     def _dead(self, counters: QueueCounters) -> None:
-        if not self._dead_name:
-            return
-        # a dead-letter queue is of the same account and region
-        url = self._url.rpartition("/")[0] + "/" + self._dead_name
-        counters.dead = self._attributes(
-            url, lambda attributes: int(attributes["ApproximateNumberOfMessages"])
-        )
+        if self._dead_url:
+            counters.dead = self._attributes(
+                self._dead_url, lambda attributes: int(attributes["ApproximateNumberOfMessages"])
+            )
 
     def _oldest(self, counters: QueueCounters) -> None:
         if counters.waiting is None or counters.empty:
@@ -95,7 +93,8 @@ class QueueLook:
             counters.oldest_seconds = points[-1][1]
 
 
-def _dead_of(attributes: dict[str, str]) -> str:
-    """The name of a queue's dead-letter queue; empty where it has none."""
+def dead_letters_of(url: str, attributes: dict[str, str]) -> str:
+    """URL of a queue's dead-letter queue, of the same account and region; empty without one."""
     policy = attributes.get("RedrivePolicy")
-    return str(json.loads(policy)["deadLetterTargetArn"]).rpartition(":")[2] if policy else ""
+    arn = str(json.loads(policy)["deadLetterTargetArn"]) if policy else ""
+    return arn and f"{url.rpartition('/')[0]}/{arn.rpartition(':')[2]}"

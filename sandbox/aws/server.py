@@ -19,6 +19,7 @@ from sandbox.aws.moto.sqs import overtaken
 from sandbox.aws.rekognition.traffic import reset_counts
 from sandbox.aws.serving import Served, anybody
 from sandbox.aws.tls import serve_as
+from sandbox.exports import no_proxy
 
 __all__ = ["REGION", "Fault", "Sandbox"]
 
@@ -78,14 +79,8 @@ class Sandbox(Served):
     def environment(self, **more: str) -> dict[str, str]:
         """A child process's whole environment: no profile, key or endpoint of the person's own."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CARTEXT_"))}
-        defaults = {
-            "NO_PROXY": f"{self.host},127.0.0.1,localhost",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        environment = {**own, **defaults, **self.aws_environment, **more}
-        # some clients heed the one spelling, some the other
-        return {**environment, "no_proxy": environment["NO_PROXY"]}
+        files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+        return {**own, **no_proxy(self.host), **files, **self.aws_environment, **more}
 
     def client(self, service: str) -> Any:
         """A boto3 client of `service` that talks to this sandbox with the administrator's key."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,12 +11,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
-from pathlib import Path
 
 from sandbox import ROOT
 from sandbox.arguments import folder
 from sandbox.errors import SandboxError
-from sandbox.exports import shell_lines
+from sandbox.exports import path_to_cartext, shell_lines
 from sandbox.hosts import leftovers, mission
 from sandbox.hosts.hosts import HOME, Hosts, holder, only_one
 from sandbox.hosts.shell import HostsError, missing
@@ -165,9 +163,8 @@ def _images(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
 
 def _write_environment(environment: dict[str, str]) -> None:
     own = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-    path = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     with replacing(ENVIRONMENT) as file:
-        file.write(f"{shell_lines(own)}\n{path}\n")
+        file.write(f"{shell_lines(own)}\n{path_to_cartext()}\n")
 
 
 if __name__ == "__main__":

@@ -61,11 +61,12 @@ class Hosts:
             self._bridge.up()
             sandbox = Sandbox(host=str(AWS_ADDRESS), answers=self._bridge.leads_to)
             self.sandbox = self._stack.enter_context(sandbox)
-            self._stack.enter_context(Metadata(self.sandbox, str(AWS_ADDRESS)))
+            self._stack.enter_context(Metadata(self.sandbox))
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key_file)
             follower = threading.Thread(target=self._follow, name="hosts", daemon=True)
             self._stack.callback(self._power_cut_all)
-            self._stack.callback(self._stop_following, follower)
+            self._stack.callback(follower.join)
+            self._stack.callback(self._stop.set)
             follower.start()
             self._stack = self._stack.pop_all()
         return self
@@ -77,12 +78,6 @@ class Hosts:
     def key_file(self) -> Path:
         """Private key for ssh into the guests; the public half lies beside it."""
         return self.home / "key"
-
-    def environment(self, **more: str) -> dict[str, str]:
-        """A child process's whole environment, which points AWS clients at the sandbox."""
-        return self.sandbox.environment(
-            **{"NO_PROXY": f"{AWS_ADDRESS},127.0.0.1,localhost", **more}
-        )
 
     def settle(self) -> None:
         """Brings the guests in step with EC2 now. Raises `HostsError` when one does not boot."""
@@ -120,7 +115,7 @@ class Hosts:
         if guest is None:
             guest = self.guests[instance_id] = self._guest(instance_id, instance)
         for volume_id, size in self._data_volumes(instance):
-            file = self._volume_file(volume_id)
+            file = self.home / "volumes" / volume_id
             if volume_id not in guest.volumes:
                 guest.plug(volume_id, disks.attach(file, size))
             disks.grow(file, size)
@@ -151,9 +146,6 @@ class Hosts:
             if volume["Attachments"][0]["Device"] != instance["RootDeviceName"]:
                 yield volume["VolumeId"], volume["Size"]
 
-    def _volume_file(self, volume_id: str) -> Path:
-        return self.home / "volumes" / volume_id
-
     def _instances(self) -> list[InstanceTypeDef]:
         states = ["pending", "running", "stopping", "stopped"]
         reservations = self._ec2.describe_instances(
@@ -179,10 +171,6 @@ class Hosts:
     def _power_cut_all(self) -> None:
         for guest in self.guests.values():
             guest.power_cut()
-
-    def _stop_following(self, follower: threading.Thread) -> None:
-        self._stop.set()
-        follower.join()
 
 
 def only_one(home: Path) -> ExitStack:

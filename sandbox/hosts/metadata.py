@@ -27,13 +27,13 @@ CREDENTIALS = "iam/security-credentials/"
 class Metadata(Served):
     """The service of all instances: the asking address says which one wants to know."""
 
-    def __init__(self, sandbox: Sandbox, host: str, port: int = 80) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         # made once: a client costs more than all of its calls here
         self._ec2: EC2Client = sandbox.client("ec2")
         self._iam: IAMClient = sandbox.client("iam")
         self._sts: STSClient = sandbox.client("sts")
         self._tokens: dict[str, tuple[str, float]] = {}
-        super().__init__(Request.application(self._answer), host, port)
+        super().__init__(Request.application(self._answer), sandbox.host, 80)
 
     def _answer(self, request: Request) -> Response:
         address = request.remote_addr or ""

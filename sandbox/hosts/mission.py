@@ -47,9 +47,8 @@ def apply(
         "login_user": LOGIN_USER,
         "data_volume_size_gib": 1,
     }
-    stack = Terraform(
-        hosts.home / "terraform", hosts.environment(), of_hosts | variables, echo=echo
-    )
+    environment = hosts.sandbox.environment()
+    stack = Terraform(hosts.home / "terraform", environment, of_hosts | variables, echo=echo)
     stack.apply()
     eyes.warm_up()
     hosts.settle()
@@ -58,7 +57,7 @@ def apply(
 
 def playbook_environment(hosts: Hosts) -> dict[str, str]:
     """The whole environment in which the playbooks work on these hosts."""
-    return hosts.environment(
+    return hosts.sandbox.environment(
         CARTEXT_TERRAFORM_DIR=str(hosts.home / "terraform"),
         CARTEXT_KNOWN_HOSTS=str(hosts.home / "known_hosts"),
         ANSIBLE_CONFIG=str(ANSIBLE / "ansible.cfg"),

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from botocore.session import Session
 
-from sandbox.aws.moto.dynamodb import create_ledger_table
 from sandbox.aws.server import Sandbox
 from tests.contract.judge import Judge
 from tests.contract.ministack import Ministack
+from tests.ledger_table import ledger_table
 from workers.aws.calls import Calls
 from workers.aws.clients import make_clients
 from workers.ledger import Ledger, SqliteLedger
@@ -88,7 +88,7 @@ def client_of_table(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of this account's DynamoDB with the empty table `ledger`."""
     for name, value in sandbox.aws_environment.items():
         monkeypatch.setenv(name, value)
-    create_ledger_table(sandbox.client("dynamodb"), "ledger")
+    ledger_table(sandbox)
     (client,) = make_clients(settings(), "dynamodb")
     return client
 

@@ -18,10 +18,10 @@ from moto.s3.models import s3_backends
 from console import open_files
 from console.command import main
 from console.doctor import examine
-from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service
 from sandbox.aws.rekognition.traffic import counts, reset_counts
 from sandbox.aws.server import Fault, Sandbox
+from tests.ledger_table import ledger_table
 from tests.unit.fakes import png
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "doctor.schema.json").read_text())
@@ -71,7 +71,7 @@ class Patient:
 
     def share_parts(self) -> None:
         """Makes it a fleet's label worker; what is done to the queue is done to that of parts."""
-        ledger = dynamodb.create_ledger_table(self.client("dynamodb"), "ledger")
+        ledger = ledger_table(self.sandbox)
         self.queue_setting = "parts_queue_url"
         self.set(role="label", ledger=ledger)
         self.set_queue(self.sandbox.create_queue("parts"))
@@ -744,7 +744,7 @@ def test_another_accounts_bucket_is_told(patient: Patient, monkeypatch: pytest.M
 
 def test_a_table_that_fits_is_right_and_keeps_its_version_only(patient: Patient) -> None:
     client = patient.client("dynamodb")
-    patient.set(ledger=dynamodb.create_ledger_table(client, "ledger"))
+    patient.set(ledger=ledger_table(patient.sandbox))
     assert patient.doctor().points["ledger"]["verdict"] == "right"
     (kept,) = client.scan(TableName="ledger")["Items"]
     assert kept["pk"] == {"S": "/ledger"}

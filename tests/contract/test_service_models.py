@@ -11,7 +11,6 @@ import pytest
 from botocore.session import get_session
 
 from console.services import make_services
-from sandbox.aws.moto.dynamodb import create_ledger_table
 from sandbox.aws.rekognition.s3 import Objects
 from sandbox.aws.rekognition.standalone import application
 from sandbox.aws.server import Sandbox
@@ -19,6 +18,7 @@ from sandbox.aws.serving import Served
 from sandbox.scenes import sample_images
 from tests.contract.judge import Judge, violations
 from tests.contract.ministack import Ministack
+from tests.ledger_table import ledger_table
 from workers.alive import Alive
 from workers.label_worker import LabelWorker
 from workers.ledger import open_ledger
@@ -57,7 +57,7 @@ def test_a_whole_run(
         "bucket": sandbox.create_bucket("photos", [*images, ("none.jpg", b"no picture\n" * 20)]),
         "queue_url": sandbox.create_queue("index"),
         "parts_queue_url": sandbox.create_queue("parts"),
-        "ledger": create_ledger_table(sandbox.client("dynamodb"), "ledger"),
+        "ledger": ledger_table(sandbox),
         "label_source": source,
         "poll_seconds": 1,
         "visibility_timeout": 3,

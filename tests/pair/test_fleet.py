@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
+from tests.ledger_table import ledger_table
 from tests.pair.conftest import Fleet, Worker, told_apart
 from tests.unit.scene import soon
 
@@ -68,7 +68,7 @@ class Instances:
 
 @pytest.fixture
 def instances(fleet: Fleet) -> Iterator[Instances]:
-    ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
+    ledger = ledger_table(fleet.sandbox)
     rekognition.reset_counts()
     yield Instances(fleet, ledger, fleet.sandbox.create_queue("parts"))
     rekognition.knobs.latency_seconds = rekognition.knobs.latency_jitter = 0.0

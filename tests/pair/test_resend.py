@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
+from tests.ledger_table import ledger_table
 from tests.pair.conftest import Fleet, told_apart
 
 IMAGES = 6
@@ -24,7 +24,7 @@ def test_what_was_lost_is_sent_again_and_read_once(fleet: Fleet, car: Sample, le
     more = {}
     if ledger == "dynamodb":
         more = {
-            "ledger": dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger"),
+            "ledger": ledger_table(fleet.sandbox),
             "parts_queue_url": fleet.sandbox.create_queue("parts"),
         }
     assert fleet.start("label", **more).wait() == 0

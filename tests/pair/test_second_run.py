@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.aws.rekognition.images import Picture
+from tests.ledger_table import ledger_table
 from tests.pair.conftest import Fleet, Worker
 from tests.unit.fakes import etag
 from workers.ledger import SqliteLedger
@@ -173,7 +173,7 @@ def test_a_second_run_pays_for_what_is_new_or_replaced(fleet: Fleet, paid: Paid,
 
 def test_a_fleet_on_one_table_too(fleet: Fleet, paid: Paid) -> None:
     """Whatever another worker has paid for is known to all; the bucket keeps what was replaced."""
-    ledger = dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger")
+    ledger = ledger_table(fleet.sandbox)
     parts = fleet.sandbox.create_queue("parts")
     bucket = Bucket(fleet, paid, 100, versioned=True)
 

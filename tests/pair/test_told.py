@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sandbox.aws.moto import dynamodb
 from sandbox.aws.rekognition import service as rekognition
 from sandbox.scenes import Sample
+from tests.ledger_table import ledger_table
 from tests.pair.conftest import Fleet, Worker
 
 RUN = "cartext: {}, run test"
@@ -101,7 +101,7 @@ def test_a_plan_that_somebody_asks_for_tells_nobody(fleet: Fleet, topic: str) ->
 
 def test_of_a_fleet_one_worker_of_a_kind_tells(fleet: Fleet, topic: str) -> None:
     fleet_of = {
-        "ledger": dynamodb.create_ledger_table(fleet.sandbox.client("dynamodb"), "ledger"),
+        "ledger": ledger_table(fleet.sandbox),
         "parts_queue_url": fleet.sandbox.create_queue("parts"),
         "topic_arn": topic,
     }

@@ -161,7 +161,7 @@ def test_the_listing_tells_how_many_are_to_be_looked_at(
     looker = Looker(settings, bucket=Bucket(s3, make_calls(settings), settings))
     looker.look()
     assert looker._listing
-    looker._listing.join()
+    looker._listing.thread.join()
     assert looker.look().works[0].of == 9
 
 
@@ -182,8 +182,8 @@ def test_a_listing_without_an_answer_ends_with_the_look(
     given = ["--state-dir", str(tmp_path / "state"), "--bucket", "photos"]
     assert cli.main(["status", *given, "--retry-seconds", "30"]) == 0
     (listing,) = listings
-    listing._thread.join(10)
-    assert not listing._thread.is_alive()
+    listing.thread.join(10)
+    assert not listing.thread.is_alive()
 
 
 def test_a_listing_that_gets_no_thread_any_more_says_nothing(
@@ -196,7 +196,7 @@ def test_a_listing_that_gets_no_thread_any_more_says_nothing(
     said: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", said.append)
     bucket: Any = Late()
-    look._Listing(bucket).join()
+    look._Listing(bucket).thread.join()
     assert said == []
 
 

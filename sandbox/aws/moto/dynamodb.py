@@ -6,7 +6,7 @@ import copy
 import re
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -14,9 +14,6 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
 from sandbox.aws.moto.patch import Before, replaces
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 _lock = threading.RLock()
 
@@ -95,20 +92,3 @@ def _insert(backend: DynamoDBBackend, insert: re.Match[str], said: dict[str, Any
         return {"Error": {"Code": "DuplicateItem", "Message": error}}
     backend.put_item(table.name, item)
     return {"TableName": table.name}
-
-
-def create_ledger_table(client: DynamoDBClient, name: str) -> str:
-    """Makes the table of a fleet's ledger, as Terraform does; returns its URL for the workers."""
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
-    return f"dynamodb://{name}"

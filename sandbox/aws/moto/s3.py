@@ -71,6 +71,8 @@ def refuse_unless_decrypted(response: BaseResponse, stored: FakeKey) -> None:
 
 
 # Whose bucket the caller expects is not looked at.
+@replaces(S3Response, "_bucket_response")
+@replaces(S3Response, "_key_response")
 def _heed_the_expected_owner(
     response: S3Response, answer: Before, request: Any, full_url: str
 ) -> Any:
@@ -80,7 +82,3 @@ def _heed_the_expected_owner(
     if expected and owner != expected:
         raise S3AccessDeniedError
     return answer(response, request, full_url)
-
-
-for _name in ("_bucket_response", "_key_response"):
-    replaces(S3Response, _name)(_heed_the_expected_owner)

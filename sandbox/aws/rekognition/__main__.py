@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from sandbox.arguments import add_knobs, address, port
-from sandbox.libraries import provide
 from sandbox.signals import until_signal
 from workers.errors import DO_NOT_START_AGAIN, DONE
 
@@ -27,15 +26,7 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit status."""
     options = command_line().parse_args(arguments)
-
-    def work() -> None:
-        provide()
-        # it takes seconds to import, in which a signal must end it as quietly as later
-        from sandbox.aws.rekognition.standalone import serve  # noqa: PLC0415
-
-        serve(options)
-
-    return until_signal("rekognition", work)
+    return until_signal("rekognition", "sandbox.aws.rekognition.standalone", options)
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - it is an answer
     """An error of the real service: its code, what it says, the HTTP status."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
+    code: str
+    message: str
+    status: int = 400
 
     @property
     def body(self) -> dict[str, Any]:

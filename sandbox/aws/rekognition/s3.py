@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,23 +79,14 @@ class Objects:
         named = {"Bucket": where["Bucket"], "Key": where["Name"]}
         if "Version" in where:
             named["VersionId"] = where["Version"]
-        with self._refusing(named):
+        try:
             found = self._s3.get_object(**named)
             check_weight(found["ContentLength"])
             return found["Body"].read()
-
-    @contextmanager
-    def _refusing(self, named: dict[str, str]) -> Iterator[None]:
-        try:
-            yield
         except (BotoCoreError, ClientError) as error:
             print(f"rekognition: {named}: {error}", file=sys.stderr, flush=True)
-            if _is_about_the_object(error):
-                raise unable_to_get() from error
-            raise internal_error(f"S3 at {self.endpoint}: {error}") from error
-
-
-def _is_about_the_object(error: Exception) -> bool:
-    if not isinstance(error, ClientError):
-        return False
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
+            answer = error.response["ResponseMetadata"] if isinstance(error, ClientError) else None
+            # else it is about the object
+            if answer is None or answer["HTTPStatusCode"] >= 500:
+                raise internal_error(f"S3 at {self.endpoint}: {error}") from error
+            raise unable_to_get() from error

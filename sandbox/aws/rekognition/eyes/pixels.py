@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from console.report.thumbnails import upright
+from console.report.thumbnails import on_white, upright
 
 Point = tuple[float, float]
 
@@ -66,7 +66,7 @@ def decode(image: bytes, side: int) -> NDArray[np.uint8]:
         picture.draft("RGB", (side, side))
         # Rekognition turns a JPEG by its EXIF orientation and leaves a PNG as it is
         turned = picture if picture.format == "PNG" else upright(picture)
-        return np.asarray(_rgb(turned))
+        return np.asarray(on_white(turned))
 
 
 @contextmanager
@@ -76,11 +76,3 @@ def _opened(image: bytes) -> Iterator[Image.Image]:
             yield picture
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableImageError(str(error)) from error
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    paper = Image.new("RGBA", picture.size, "white")
-    paper.alpha_composite(picture.convert("RGBA"))
-    return paper.convert("RGB")

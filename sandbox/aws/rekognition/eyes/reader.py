@@ -58,9 +58,9 @@ def read(reader: Any, image: bytes) -> tuple[Line, ...]:
     found = reader(page)
     if not found.txts:
         return ()
-    corners = found.boxes / (width, height)
+    corners = np.clip(found.boxes / (width, height), 0.0, 1.0)
     return tuple(
-        _line(text, float(score) * 100, [(float(x), float(y)) for x, y in polygon])
+        _line(text, float(score) * 100, tuple((float(x), float(y)) for x, y in polygon))
         for text, score, polygon in zip(found.txts, found.scores, corners, strict=True)
         if any(sign.isalnum() and sign <= LAST_SIGN for sign in text)
     )
@@ -80,8 +80,7 @@ def _page(image: bytes) -> tuple[NDArray[np.uint8], int, int]:
     return np.asarray(page)[:, :, ::-1], width, height
 
 
-def _line(text: str, sure: float, polygon: Sequence[Point]) -> Line:
-    polygon = tuple(_within(point) for point in polygon)
+def _line(text: str, sure: float, polygon: tuple[Point, ...]) -> Line:
     text = " ".join(text.split())
     return Line(text, sure, polygon, tuple(_words(text, sure, polygon)))
 
@@ -107,7 +106,3 @@ def _words(text: str, sure: float, polygon: Sequence[Point]) -> Iterator[Word]:
 
 def _between(a: Point, b: Point, share: float) -> Point:
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
-
-
-def _within(point: Point) -> Point:
-    return min(max(point[0], 0.0), 1.0), min(max(point[1], 0.0), 1.0)
