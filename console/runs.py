@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from console.services import no_ledger
 from console.state_lock import alone
@@ -28,8 +27,6 @@ class RunsSettings(Settings):
       cartext runs --state-dir /var/lib/cartext
       cartext runs --state-dir /var/lib/cartext --forget 2026-05-01
     """
-
-    model_config = SettingsConfigDict(env_prefix_target="all")
 
     bucket: str = Field("", description="not needed here")
     queue_url: str = Field("", description="not needed here")

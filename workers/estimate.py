@@ -8,7 +8,7 @@ from workers.answer import Handed, LabelAnswer, TextAnswer
 from workers.images.limits import unfit
 from workers.ledger import Ledger
 from workers.model import Image, Picture
-from workers.price import dollars
+from workers.price import budget_of, dollars, dollars_text
 from workers.question import LabelQuestion, Seen
 from workers.settings import Settings
 
@@ -56,6 +56,19 @@ class Estimate:
     def dollars_at_least(self) -> float:
         """No new picture has the label."""
         return dollars(self.label_calls + self.sure)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the run does not start, if its budget forbids it."""
+        cost, budget = self.dollars_at_most, budget_of(self.settings)
+        if budget is None or cost <= budget:
+            return None
+        return (
+            f"run {self.settings.run!r} may cost {dollars_text(cost)} ({self.label_calls:,} images "
+            f"to look at, {self.text_calls:,} to read), more than the budget of "
+            f"{dollars_text(budget)}; raise CARTEXT_BUDGET_DOLLARS, narrow CARTEXT_PREFIX, or "
+            "start with --over-budget"
+        )
 
     def add(self, images: list[Image]) -> None:
         """Counts a page of the run's images, with one look into the ledger for each kind."""

@@ -29,7 +29,7 @@ from workers.parts.in_hand import InHand
 from workers.parts.own import OwnParts
 from workers.parts.shared import SharedParts
 from workers.parts.source import PartSource
-from workers.price import budget_of, dollars, refusal
+from workers.price import budget_of, dollars
 from workers.services import Services
 from workers.settings import Settings
 from workers.settled import OF_LABELS, check, refuse_shards, settle
@@ -112,8 +112,8 @@ class LabelWorker:
         for page in self._bucket.pages():
             estimate.add(self._bucket.identified(page))
             images += len(page)
-        if reason := refusal(estimate.label_calls, estimate.text_calls, settings):
-            raise OverBudgetError(reason)
+        if estimate.refusal:
+            raise OverBudgetError(estimate.refusal)
         return images
 
     def _part_source(self, seen: int | None) -> PartSource:

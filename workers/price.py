@@ -1,4 +1,4 @@
-"""What Rekognition charges, and whether a run may cost that much."""
+"""What Rekognition charges, and what a run may cost."""
 
 from __future__ import annotations
 
@@ -26,15 +26,3 @@ def dollars_text(amount: float) -> str:
 def budget_of(settings: Settings) -> float | None:
     """What a run may cost in dollars; None where nothing holds it."""
     return None if settings.over_budget else settings.budget_dollars
-
-
-def refusal(label_calls: int, text_calls: int, settings: Settings) -> str | None:
-    """Why a run that makes so many calls does not start, if its budget forbids it."""
-    budget, cost = budget_of(settings), dollars(label_calls + text_calls)
-    if budget is None or cost <= budget:
-        return None
-    return (
-        f"run {settings.run!r} may cost {dollars_text(cost)} ({label_calls:,} images to look at, "
-        f"{text_calls:,} to read), more than the budget of {dollars_text(budget)}; raise "
-        "CARTEXT_BUDGET_DOLLARS, narrow CARTEXT_PREFIX, or start with --over-budget"
-    )

@@ -158,8 +158,8 @@ def budget(tools: Tools) -> str:
             "what of the images is answered, in a ledger of the version before",
             "start a worker, which takes it along, and ask again",
         ) from error
-    if refusal := price.refusal(estimate.label_calls, estimate.text_calls, settings):
-        text, _, remedy = refusal.partition("; ")
+    if estimate.refusal:
+        text, _, remedy = estimate.refusal.partition("; ")
         raise wrong(text, remedy)
     cost = price.dollars_text(estimate.dollars_at_most)
     images = f"{estimate.images:,} images, {estimate.answered:,} of them answered,"

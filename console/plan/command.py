@@ -46,8 +46,8 @@ def show(settings: PlanSettings, bucket: Bucket, ledger: Ledger | None) -> None:
     plan = make_plan(settings, bucket, ledger)
     text = json.dumps(as_dict(plan), indent=2) if settings.as_json else as_text(plan, bucket.region)
     print(text)  # noqa: T201 - what the command is for
-    if plan.refusal:
-        refused = OverBudgetError(plan.refusal)
+    if refusal := plan.estimate.refusal:
+        refused = OverBudgetError(refusal)
         if settings.tell and settings.topic_arn:
             tell(settings, "plan", refused)
         raise refused

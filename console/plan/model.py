@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from workers import price
 from workers.aws.quota import SHARE_OF_QUOTA
 from workers.estimate import Estimate
 from workers.images.bucket import HEAD_BYTES, Bucket
@@ -45,12 +44,6 @@ class Plan:
     oddly_named: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def refusal(self) -> str | None:
-        """Why the run does not start, if its budget forbids it."""
-        estimate = self.estimate
-        return price.refusal(estimate.label_calls, estimate.text_calls, estimate.settings)
 
     @property
     def seconds(self) -> float:

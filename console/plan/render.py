@@ -41,7 +41,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "dollars_at_least": round(estimate.dollars_at_least, 4),
         "dollars_at_most": round(estimate.dollars_at_most, 4),
         "budget_dollars": settings.budget_dollars,
-        "within_budget": plan.refusal is None,
+        "within_budget": estimate.refusal is None,
     }
 
 
@@ -62,7 +62,7 @@ def as_text(plan: Plan, region: str) -> str:
             f"{estimate.label_calls:,} to look at, {estimate.text_calls:,} to read if every new "
             f"one has a {_names(settings)}; {dollars_text(estimate.dollars_at_least)} if none has",
         ),
-        *_budget_rows(plan),
+        *_budget_rows(estimate),
     ]
     return f"{where}\n\n{table(rows)}"
 
@@ -109,12 +109,12 @@ def _machine(plan: Plan) -> str:
     return f"{told}: more than {name} moves for long; take more text workers, or text-source s3"
 
 
-def _budget_rows(plan: Plan) -> Iterable[tuple[str, str, str]]:
-    settings = plan.estimate.settings
+def _budget_rows(estimate: Estimate) -> Iterable[tuple[str, str, str]]:
+    settings = estimate.settings
     if settings.budget_dollars is None:
         return
-    within = "over it" if plan.refusal else "enough"
-    if settings.over_budget and plan.estimate.dollars_at_most > settings.budget_dollars:
+    within = "over it" if estimate.refusal else "enough"
+    if settings.over_budget and estimate.dollars_at_most > settings.budget_dollars:
         within = "over it, as allowed"
     yield "budget", dollars_text(settings.budget_dollars), within
 
