@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # what an install starts has jobs of its own
 unexport MAKEFLAGS
+# what a person has for another Python, its libraries among ours
+unexport PYTHONPATH PYTHONHOME
 IMAGES ?=
 # as it was typed, whatever is in the name: a dollar, a quote, a space
 OWN = $(if $(value IMAGES),--images '$(subst ','\'',$(value IMAGES))')

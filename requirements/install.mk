@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 
-QUIETLY := bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-deps
+QUIETLY := bin/python requirements/quietly.py pip install --quiet --disable-pip-version-check --no-user --no-deps
 PIP := .venv/$(QUIETLY)
 LOCKED := --require-hashes --requirement
 

@@ -13,7 +13,12 @@ UNSET = (
     "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN "
     "$(env | grep -o '^AWS_ENDPOINT_URL_[A-Z0-9_]*')"
 )
-HEEDED = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
+HEEDED = {
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+    # Terraform refuses these beside an endpoint, also where they are in a person's file
+    "AWS_USE_FIPS_ENDPOINT": "false",
+    "AWS_USE_DUALSTACK_ENDPOINT": "false",
+}
 
 
 def shell_lines(environment: Mapping[str, str]) -> str:

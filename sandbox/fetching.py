@@ -9,9 +9,9 @@ from typing import Any
 
 from sandbox.errors import SandboxError
 
-# for pip: what a lock file names and nothing else
+# for pip: what a lock file names and nothing else, and not into the home, whatever pip.conf says
 INSTALL = (
-    *("install", "--quiet", "--disable-pip-version-check"),
+    *("install", "--quiet", "--disable-pip-version-check", "--no-user"),
     *("--no-deps", "--require-hashes", "--requirement"),
 )
 

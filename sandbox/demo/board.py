@@ -173,7 +173,7 @@ def _tail(text: str, width: int) -> Text:
     """The end of a text that is too wide: of a path it says the most."""
     if cell_len(text) <= width:
         return Text(text)
-    while cell_len(text) > width - 1:
+    while text and cell_len(text) > width - 1:
         text = text[1:]
     return Text(f"…{text}")
 

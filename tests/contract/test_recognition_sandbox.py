@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -620,3 +624,12 @@ def test_a_seed_draws_the_same_and_another_draws_differently() -> None:
     assert first[10].data != first[0].data
     (other,) = scenes.sample_images(1, seed=2)
     assert other.data != first[0].data
+
+
+def test_who_reads_is_told_to_nobody_and_kept_nowhere(tmp_path: Path) -> None:
+    # with what says "CI" in the environment there would be nothing to see
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    code = "from sandbox.aws.rekognition import eyes; eyes.text_lines(open(0, 'rb').read())"
+    sign = SAMPLES[SIGN].data
+    subprocess.run([sys.executable, "-c", code], input=sign, env=environment, check=True)
+    assert not [*tmp_path.rglob("*")]

@@ -240,6 +240,13 @@ def test_one_long_name_takes_no_room_from_the_others() -> None:
     assert "…n Italy.jpg" in printed
 
 
+@pytest.mark.parametrize("width", range(1, 24))
+def test_a_terminal_may_be_as_narrow_as_it_likes(width: int) -> None:
+    board = Board(2, read={"1.jpg": Verdict("1.jpg", "RNN393 | TAXI", True)})
+    console = Console(width=width, height=20, file=StringIO())
+    console.print(board)
+
+
 def test_the_board_shows_what_is_not_sure_enough_and_counts_the_copies() -> None:
     board = Board(5)
     labelled, near = {"index": "1.jpg", "label": "Car", "confidence": 97.2}, "Car 87 %, below 90"

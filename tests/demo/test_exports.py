@@ -51,6 +51,18 @@ def test_nothing_of_the_persons_own_counts(
     assert said(shell, lines, own) == [sandbox.endpoint, sandbox.endpoint, "photos"]
 
 
+@pytest.mark.parametrize("name", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+def test_what_terraform_refuses_beside_an_endpoint_is_off(sandbox: Sandbox, name: str) -> None:
+    done = subprocess.run(
+        ["sh", "-euc", f"{shell_lines(sandbox.aws_environment)}\nprintenv {name}"],
+        env={**os.environ, name: "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "false\n"
+
+
 def test_nor_does_it_in_the_file_of_the_hosts(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

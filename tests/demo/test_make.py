@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from sandbox.fetching import INSTALL
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -146,6 +149,46 @@ SLOW = """\
 	mkdir -p .venv/bin && ln -s /bin/echo .venv/bin/python
 	touch $@
 """
+
+
+def test_what_is_for_another_python_is_kept_from_ours(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(REQUIREMENTS, tmp_path / "requirements")
+    (tmp_path / "requirements/install.mk").write_text(".venv/sandbox:\n")
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nenv\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "sandbox"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "/of/a/robot", "PYTHONHOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "PATH=" in done.stdout
+    assert not re.search("^PYTHON(PATH|HOME)=", done.stdout, re.MULTILINE)
+
+
+def test_pip_installs_here_though_a_person_has_it_install_into_the_home(tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").touch()
+    made = ["make", "--dry-run", "--always-make", "--file", "requirements/install.mk"]
+    said = subprocess.run(
+        [*made, ".venv/sandbox"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    ours = [shlex.split(line) for line in said.stdout.splitlines() if " pip install " in line]
+    flags = {tuple(line[line.index("install") : line.index("--no-deps")]) for line in ours}
+    for command in (INSTALL, *((*each, "--requirement") for each in flags)):
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", *command, tmp_path / "lock.txt"],
+            env={**os.environ, "PIP_USER": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_two_that_install_at_once_install_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ SIDE_LEAST, SIDE_MOST = 480, 2000
 SCORE = 0.5
 # Rekognition reads Latin, Cyrillic and Arabic; the reader here sees Chinese in trees
 LAST_SIGN = "\u06ff"
+# else onnxruntime keeps a number for this person in the home, and tells Microsoft of what it does;
+# it looks when it is imported: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 @dataclass(frozen=True)
