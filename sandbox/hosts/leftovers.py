@@ -20,9 +20,8 @@ def remove(home: Path) -> None:
 
     Nothing here trusts a note of an earlier start, which may be gone or old: the kernel is asked.
     """
-    for nspawn in _guests(home):
-        for process in [*_children(nspawn), nspawn]:
-            _kill(process)
+    for process in _guests(home):
+        _kill(process)
     for mount in _mounts(home):
         # lazily: a killed guest's last breath may still hold it
         run("umount", "--lazy", mount, check=False)
@@ -35,25 +34,20 @@ def remove(home: Path) -> None:
                 _remove(entry)
 
 
-def _guests(home: Path) -> list[int]:
-    found = []
+def _guests(home: Path) -> Iterator[int]:
+    """Each nspawn, and what guests have booted, which outlives an nspawn that somebody kills."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            mounts = (process / "mountinfo").read_text().splitlines()
         except OSError:
             continue
-        ours = any(part.startswith(f"--directory={home}/") for part in command)
-        if Path(command[0]).name == "systemd-nspawn" and ours:
-            found.append(int(process.name))
-    return found
-
-
-def _children(process: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{process}/task/{process}/children").read_text()
-    except OSError:
-        return []
-    return [int(child) for child in children.split()]
+        roots = (mount for mount in mounts if mount.split()[4] == "/")
+        is_nspawn = Path(command[0]).name == "systemd-nspawn"
+        if any(f"{home}/guests/" in root for root in roots) or (
+            is_nspawn and any(part.startswith(f"--directory={home}/") for part in command)
+        ):
+            yield int(process.name)
 
 
 def _kill(process: int) -> None:

@@ -52,8 +52,10 @@ class Bridge:
         return self._known[address]
 
     def down(self) -> None:
-        """Takes the bridge away, if it is there."""
-        if Path("/sys/class/net", self.name).exists():
+        """Takes the bridge away, if it is there, and the guests' ends, which may outlive them."""
+        if (there := Path("/sys/class/net", self.name)).exists():
+            for end in (there / "brif").iterdir():
+                run("ip", "link", "delete", end.name, check=False)
             run("ip", "link", "delete", self.name)
 
     def _addresses(self) -> list[IPv4Interface]:
