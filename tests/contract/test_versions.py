@@ -412,9 +412,9 @@ def test_what_a_version_before_has_counted_is_counted_with_what_nobody_has_told(
     put(client, f"{RUN}/failed/{failed}", "bad.gif", etag="", failure="wrong format")
     put(client, where, "tally/0123456789ab", decided=3, labelled=1, failed=1)
     put(client, f"{RUN}/run", "shards", shards=1)
-    killed = dies_untold(open_table(client))
     mine = [decision("new.jpg"), decision("no.jpg", None), decision("new.gif", None, failure="odd")]
-    wait(killed.decide(mine))
+    with closing(dies_untold(open_table(client))) as killed:
+        wait(killed.decide(mine))
     with closing(open_table(client)) as ledger:
         wait(ledger.decide([decision("last.jpg")]))
         assert ledger.label_counts(RUN, recount=True) == LabelCounts(7, 3, 2)
