@@ -7,8 +7,8 @@ from typing import Any
 from workers.price import dollars
 
 MILLION = 1_000_000
-# list prices of us-east-1 in dollars, without the free tiers
 HOUR = 3600.0
+# list prices of us-east-1 in dollars, without the free tiers
 SQS_CALL = 0.40e-6
 S3_GET, S3_LIST = 0.40e-6, 5e-6
 DYNAMODB_READ, DYNAMODB_WRITE = 0.125e-6, 0.625e-6

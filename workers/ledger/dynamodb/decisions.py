@@ -21,13 +21,11 @@ from workers.model import Decision, LabelCounts, Part
 
 
 class Decisions:
-    """The side of `DynamoDbLedger` that reads them; what this process has counted and not yet told
-    is in the counts.
-    """
+    """The side of `DynamoDbLedger` that reads them; what `writer` has not told yet is counted."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, writer: Writer) -> None:
         self._table = table
-        self._writer = Writer(table)
+        self._writer = writer
         self._recounted: dict[str, Counter[str]] = {}
         self._known_shards: dict[str, int] = {}
 

@@ -25,6 +25,7 @@ from workers.ledger.dynamodb.writer import (
     LABELLED_LINGER_SECONDS,
     LINGER_SECONDS,
     Insert,
+    Writer,
     fulfil,
 )
 from workers.model import (
@@ -55,7 +56,7 @@ class DynamoDbLedger(Decisions):
         clock: Callable[[], float] = time.monotonic,
         read_only: bool = False,
     ) -> None:
-        super().__init__(table)
+        super().__init__(table, Writer(table))
         self.fleet = FleetTable(self._table)
         # who only looks writes nothing, not even what it has counted
         count = None if read_only else self._counted
